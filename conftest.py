@@ -1,0 +1,22 @@
+"""Runs the examples in docstrings, README.md and docs/ as tests."""
+
+from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser as MarkdownCodeBlockParser
+from sybil.parsers.markdown import SkipParser as MarkdownSkipParser
+from sybil.parsers.rest import DocTestParser
+from sybil.sybil import SybilCollection
+
+pytest_collect_file = SybilCollection(
+    [
+        Sybil(
+            parsers=[DocTestParser(optionflags=ELLIPSIS | NORMALIZE_WHITESPACE)],
+            patterns=["skmixup/**/*.py"],
+        ),
+        Sybil(
+            parsers=[MarkdownCodeBlockParser(), MarkdownSkipParser()],
+            patterns=["README.md", "docs/*.md"],
+        ),
+    ]
+).pytest()

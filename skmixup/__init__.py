@@ -1,0 +1,3 @@
+"""Vicinal training of neural networks inside scikit-learn."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Hyper-parameter searches driven from designs: Optuna samplers and scikit-learn searches."""
