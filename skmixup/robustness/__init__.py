@@ -7,13 +7,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skmixup.robustness.attacks import accuracy_under_attack, fgsm, ifgsm
     from skmixup.robustness.calibration import ReliabilityDisplay, expected_calibration_error
+    from skmixup.robustness.held_out import HeldOutError
+    from skmixup.robustness.label_noise import corrupt_labels
 
-__all__ = ["ReliabilityDisplay", "expected_calibration_error"]
+__all__ = [
+    "HeldOutError",
+    "ReliabilityDisplay",
+    "accuracy_under_attack",
+    "corrupt_labels",
+    "expected_calibration_error",
+    "fgsm",
+    "ifgsm",
+]
 
 _HOME = {
+    "HeldOutError": "held_out",
     "ReliabilityDisplay": "calibration",
+    "accuracy_under_attack": "attacks",
+    "corrupt_labels": "label_noise",
     "expected_calibration_error": "calibration",
+    "fgsm": "attacks",
+    "ifgsm": "attacks",
 }
 
 
