@@ -1,12 +1,11 @@
 """scikit-learn's whole estimator-check suite."""
 
-import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
-from skmixup.vicinal import Gaussian
 
-FAST = {"module__hidden_sizes": (16,), "max_epochs": 20, "lr": 0.02}
+# No module__…: check_no_attributes_set_in_init knows only what the signature names.
+FAST = {"max_epochs": 10}
 
 
 def expected_failures(estimator):
@@ -18,11 +17,9 @@ def expected_failures(estimator):
     }
 
 
-@pytest.mark.filterwarnings("ignore:.*is not in the list of supported:UserWarning")
 @parametrize_with_checks(
     [
         VicinalClassifier(**FAST),
-        VicinalClassifier(vicinity=Gaussian(0.05), **FAST),
         MixupClassifier(**FAST),
         ManifoldMixupClassifier(**FAST),
     ],

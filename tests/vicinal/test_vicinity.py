@@ -44,7 +44,8 @@ def test_every_row_is_equally_likely_as_a_partner():
 
 
 @pytest.mark.parametrize(
-    ("alpha", "a", "b"), [(0.2, 0.2, 0.2), (1, 1, 1), (2.0, 2, 2), ((2, 5), 2, 5), ([5, 0.5], 5, 0.5)]
+    ("alpha", "a", "b"),
+    [(0.2, 0.2, 0.2), (1, 1, 1), (2.0, 2, 2), ((2, 5), 2, 5), ([5, 0.5], 5, 0.5)],
 )
 @pytest.mark.parametrize("vicinity", [Mixup, ManifoldMixup])
 def test_one_lam_per_batch_follows_the_beta_distribution(vicinity, alpha, a, b):
@@ -193,9 +194,7 @@ def test_cutmix_boxes_have_the_area_that_lam_asks_for_where_nothing_is_clipped()
     # Sides L√(1 − λ) cut down to even whole numbers: the largest box that is seen for each
     # drawn λ is the one that no border clips.
     x, alpha = pixels_by_row(2, 1, 64, 64), (1e4, 1e4)  # λ ≈ ½
-    shares = [
-        float(CutMix(alpha).draw(x, np.random.default_rng(seed)).lam) for seed in range(60)
-    ]
+    shares = [float(CutMix(alpha).draw(x, np.random.default_rng(seed)).lam) for seed in range(60)]
     side = 2 * (int(64 * np.sqrt(0.5)) // 2)
     assert min(shares) == pytest.approx(1 - side**2 / 64**2, abs=0.03)
 
@@ -231,7 +230,9 @@ def test_alpha_outside_its_range_is_named_with_its_value(vicinity, alpha, error)
     assert repr(alpha) in str(caught.value)
 
 
-@pytest.mark.parametrize("alpha", [0, 1, 0.5, np.float32(0.5), np.int64(2), (1, 2), [0.5, 2], (0, 0)])
+@pytest.mark.parametrize(
+    "alpha", [0, 1, 0.5, np.float32(0.5), np.int64(2), (1, 2), [0.5, 2], (0, 0)]
+)
 def test_alpha_inside_its_range_is_accepted(alpha):
     vicinity = Mixup(alpha)
     assert vicinity.validate() is vicinity
