@@ -124,7 +124,6 @@ class VicinalEstimator(VicinalNet):
         validate_parameter_constraints(self._parameter_constraints, known, type(self).__name__)
         resolve_device(self.device)
         self.get_vicinity().validate()
-        self._validate_params()
 
     # ---- the module
 
