@@ -86,9 +86,7 @@ def compare():
             }
         )
     table = pd.DataFrame(rows).set_index(["data", "training"])
-    print(
-        "\nHeld-out scores on 30 % of the rows (one split: differences of a few rows are noise)"
-    )
+    print("\nHeld-out scores on 30 % of the rows (one split: differences of a few rows are noise)")
     print(table.to_string(float_format="{:.3f}".format))
 
 
