@@ -130,6 +130,13 @@ class VicinalEstimator(VicinalNet):
 
     # ---- the module
 
+    def initialize(self) -> Self:
+        """Make module, criterion, optimizer and callbacks anew, from `random_state`."""
+        self._rng_ = generator_from(self.random_state)
+        with isolated_randomness(self._rng_, resolve_device(self.device)):
+            super().initialize()
+        return self
+
     def initialize_module(self) -> Self:
         """Make the module; a given instance is copied, so that the parameter stays untrained."""
         kwargs = self.get_params_for("module")
@@ -168,7 +175,8 @@ class VicinalEstimator(VicinalNet):
             return
         self._set_training(False)
         with torch.no_grad():
-            output = self.infer(torch.zeros((2, *shape)))
+            dtype = self.__dict__.get("_input_dtype_", torch.float32)
+            output = self.infer(torch.zeros((2, *shape), dtype=dtype))
         self.check_output(output, None)
 
     # ---- devices: `device` stays what the user wrote, "auto" included
@@ -209,11 +217,9 @@ class VicinalEstimator(VicinalNet):
 
     def _train(self, X: Any, y: Any, *, fresh: bool) -> Self:
         """Initialise if `fresh`, then train; global random states are as before afterwards."""
-        if fresh or "_rng_" not in self.__dict__:
-            self._rng_ = generator_from(self.random_state)
+        if fresh:
+            self.initialize()
         with isolated_randomness(self._rng_, self._device_):
-            if fresh:
-                self.initialize()
             self.get_vicinity().sites(self.module_)
             self.check_module()
             self._training_began_ = True
