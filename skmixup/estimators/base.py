@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
+from functools import cache
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -80,6 +81,7 @@ class VicinalEstimator(VicinalNet):
         pass
 
     @classmethod
+    @cache
     def _own_names(cls) -> set[str]:
         """Names in the signature of any constructor from this class up to skorch's."""
         names: set[str] = set()

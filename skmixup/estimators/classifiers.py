@@ -313,7 +313,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         found = np.unique(y if given is None else np.asarray(given))
         if len(found) < 2:
             raise ValueError(
-                f"y has {len(found)} class, {found.tolist()}; a classifier needs at least 2 classes"
+                f"y has {len(found)} class, {found.tolist()}; a classifier needs at least "
+                "2 classes"
             )
         self.classes_inferred_ = found
 
