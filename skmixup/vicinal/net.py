@@ -136,8 +136,8 @@ class VicinalNet(NeuralNet):
         detach = draw.block_gradient == "below"
         if draw.site == INPUT:
             check_mixable(X, "the input of the module")
-            mixed = draw.apply(X)
-            return self.infer(mixed, **fit_params), mixed
+            virtual = draw.apply(X)
+            return self.infer(virtual, **fit_params), virtual
         with mixing_at(self.module_, draw.site, draw.apply, detach=detach) as hook:
             output = self.infer(X, **fit_params)
         mixed, hook.mixed = hook.mixed, None  # a hook that stays must not hold on to the graph
