@@ -1,0 +1,125 @@
+"""The search's plan: which starts, how many chains, how many steps; and what comes out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixup.design.discrepancy import constant_term, kernels
+from skmixup.design.exchange import Chains, descend, threshold_accepting
+from skmixup.design.good_lattice import good_lattice_points, max_factors
+from skmixup.design.levels import Ints, balanced_counts
+
+#: Beyond this many runs a descent looks at random blocks instead of all pairs of runs, and the
+#: search starts from good lattice points, which a random start would take too long to reach.
+_MANY_RUNS = 200
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for: the sizes, the criterion, and the runs that are there already."""
+
+    n_runs: int
+    n_levels: tuple[int, ...]
+    criterion: str
+    initial: Ints
+
+    @property
+    def n_factors(self) -> int:
+        """Columns of the design."""
+        return len(self.n_levels)
+
+    @property
+    def n_free(self) -> int:
+        """Runs still to be chosen."""
+        return self.n_runs - len(self.initial)
+
+    def random_design(self, rng: np.random.Generator, *, random_extras: bool = True) -> Ints:
+        """The initial runs, completed by balanced columns in random order."""
+        columns = []
+        for c, q in enumerate(self.n_levels):
+            used = np.bincount(self.initial[:, c], minlength=q)
+            counts = balanced_counts(self.n_runs, q, used, rng if random_extras else None)
+            if counts is None:
+                raise ValueError(
+                    f"initial is unbalanced in factor {c}: its {q} levels occur {used.tolist()} "
+                    f"times, but in {self.n_runs} runs {self.n_runs % q or q} of them may occur "
+                    f"{-(-self.n_runs // q)} times and the others {self.n_runs // q} times"
+                )
+            columns.append(rng.permutation(np.repeat(np.arange(q), counts)))
+        return np.concatenate([self.initial, np.stack(columns, axis=1)])
+
+    def chains(self, designs: Ints) -> Chains:
+        """Chains that search for this task from the given designs (chains, n_runs, s)."""
+        return Chains(
+            designs.copy(),
+            kernels(self.n_levels, self.criterion),
+            constant_term(self.n_factors, self.criterion),
+            n_fixed=len(self.initial),
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How far to search: counted in steps, so that the result does not depend on the machine."""
+
+    n_chains: int
+    n_steps: int
+    n_rounds: int
+    block_size: int
+
+    @classmethod
+    def for_task(cls, task: Task, effort: float) -> "Plan":
+        """The plan of an effort; steps grow with effort^(2/3), rounds with effort^(1/3).
+
+        Few runs are searched in many chains at once, since an array operation on small arrays
+        costs the same for one as for eight. The block, about 8 runs and more where factors are
+        few, was tuned for the smallest discrepancy in a given time.
+        """
+        free, s = max(task.n_free, 2), task.n_factors
+        return cls(
+            n_chains=int(np.clip(320 // free, 1, 8)),
+            n_steps=round(5 * effort ** (2 / 3) * s * min(free, 2 * _MANY_RUNS)),
+            n_rounds=max(1, round(effort ** (1 / 3))),
+            block_size=min(free, 64, round(8 + 0.6 * free / s)),
+        )
+
+
+def lattice_design(task: Task) -> Ints:
+    """Good lattice points, their n levels merged into q neighbouring ones where q < n."""
+    points = good_lattice_points(task.n_runs, task.n_factors, criterion=task.criterion)
+    return np.asarray(points * np.asarray(task.n_levels) // task.n_runs)
+
+
+def _structured_starts(task: Task) -> list[Ints]:
+    starts = []
+    if not len(task.initial) and task.n_factors <= max_factors(task.n_runs):
+        starts.append(lattice_design(task))
+    return starts
+
+
+def search(task: Task, effort: float, rng: np.random.Generator, start: Ints | None = None) -> Ints:
+    """The best design that threshold accepting finds from random and from structured starts.
+
+    Structured starts (and ``start``, a good design to go on from) are searched with a low
+    threshold, which does not tear them down.
+    """
+    plan = Plan.for_task(task, effort)
+    structured = _structured_starts(task)
+    if start is not None:
+        structured.append(start)
+    found: list[tuple[float, Ints]] = []
+
+    def run(designs: list[Ints], threshold: float) -> None:
+        chains = task.chains(np.stack(designs))
+        threshold_accepting(chains, plan.n_steps, plan.block_size, rng, threshold)
+        block = plan.block_size if task.n_free > _MANY_RUNS else task.n_free
+        descend(chains, block, plan.n_steps, rng)
+        found.append((float(chains.values.min()), chains.best()))
+
+    for k in range(plan.n_rounds):
+        if structured and (task.n_free > _MANY_RUNS or k == 0):
+            run(structured, 0.003)
+        if not structured or task.n_free <= _MANY_RUNS:
+            extras = [i > 0 or k > 0 for i in range(plan.n_chains)]
+            run([task.random_design(rng, random_extras=e) for e in extras], 0.01)
+    return min(found, key=lambda pair: pair[0])[1]
