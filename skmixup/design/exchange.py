@@ -131,20 +131,19 @@ class Chains:
 
 
 def threshold_accepting(
-    chains: Chains, n_steps: int, block_size: int, rng: np.random.Generator, start: float = 0.01
+    chains: Chains, thresholds: Floats, n_steps: int, block_size: int, rng: np.random.Generator
 ) -> None:
     """Accept swaps that make the criterion worse by less and less, keeping the best of each chain.
 
     Each step looks at all swaps of one random column within one random block of runs. The
-    threshold falls as start · value · (1 − t)², t from 0 to 1 (Winker & Fang 1997 use a falling
-    staircase).
+    threshold of a chain falls from its first one as (1 − t)², t from 0 to 1 (Winker & Fang 1997
+    use a falling staircase).
     """
-    scale = start * chains.values
     best_values, best_designs = chains.values.copy(), chains.designs.copy()
     columns = rng.integers(len(chains.factors), size=n_steps)
     for t, column in enumerate(columns):
         block = rng.permutation(chains.free)[:block_size]
-        chains.step(int(column), block, scale * (1 - t / n_steps) ** 2)
+        chains.step(int(column), block, thresholds * (1 - t / n_steps) ** 2)
         better = np.flatnonzero(chains.values < best_values)
         best_values[better] = chains.values[better]
         best_designs[better] = chains.designs[better]

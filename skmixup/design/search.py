@@ -12,6 +12,10 @@ from skmixup.design.levels import Ints, balanced_counts
 #: Beyond this many runs a descent looks at random blocks instead of all pairs of runs, and the
 #: search starts from good lattice points, which a random start would take too long to reach.
 _MANY_RUNS = 200
+#: The most chains in one array: more would leave the processor's cache.
+_SIDE_BY_SIDE = 32
+#: First thresholds, as shares of the start's discrepancy: the low one leaves a good start whole.
+_THRESHOLD, _LOW_THRESHOLD = 0.015, 0.003
 
 
 @dataclass(frozen=True)
@@ -64,22 +68,22 @@ class Plan:
 
     n_chains: int
     n_steps: int
-    n_rounds: int
     block_size: int
 
     @classmethod
     def for_task(cls, task: Task, effort: float) -> "Plan":
-        """The plan of an effort; steps grow with effort^(2/3), rounds with effort^(1/3).
+        """The plan of an effort: steps grow with effort^(2/3), chains with effort^(1/3).
 
         Few runs are searched in many chains at once, since an array operation on small arrays
-        costs the same for one as for eight. The block, about 8 runs and more where factors are
-        few, was tuned for the smallest discrepancy in a given time.
+        costs nearly the same for one as for eight. Long chains beat many chains, and blocks of 8
+        to 12 runs beat larger ones, except where factors are few: both tuned for the smallest
+        discrepancy in a given time.
         """
         free, s = max(task.n_free, 2), task.n_factors
+        steps_per_column = min(3 * free + 0.4 * free**2, 15 * free, 1500)
         return cls(
-            n_chains=int(np.clip(320 // free, 1, 8)),
-            n_steps=round(5 * effort ** (2 / 3) * s * min(free, 2 * _MANY_RUNS)),
-            n_rounds=max(1, round(effort ** (1 / 3))),
+            n_chains=round(np.clip(120 / free, 1, 16) * effort ** (1 / 3)),
+            n_steps=round(effort ** (2 / 3) * s * steps_per_column),
             block_size=min(free, 64, round(8 + 0.6 * free / s)),
         )
 
@@ -104,22 +108,20 @@ def search(task: Task, effort: float, rng: np.random.Generator, start: Ints | No
     threshold, which does not tear them down.
     """
     plan = Plan.for_task(task, effort)
-    structured = _structured_starts(task)
+    starts = [(design, _LOW_THRESHOLD) for design in _structured_starts(task)]
     if start is not None:
-        structured.append(start)
-    found: list[tuple[float, Ints]] = []
-
-    def run(designs: list[Ints], threshold: float) -> None:
-        chains = task.chains(np.stack(designs))
-        threshold_accepting(chains, plan.n_steps, plan.block_size, rng, threshold)
-        block = plan.block_size if task.n_free > _MANY_RUNS else task.n_free
+        starts.append((start, _LOW_THRESHOLD))
+    if not starts or task.n_free <= _MANY_RUNS:
+        designs = (task.random_design(rng, random_extras=i > 0) for i in range(plan.n_chains))
+        starts += [(design, _THRESHOLD) for design in designs]
+    block = plan.block_size if task.n_free > _MANY_RUNS else task.n_free
+    best, best_value = starts[0][0], np.inf
+    for first in range(0, len(starts), _SIDE_BY_SIDE):
+        batch = starts[first : first + _SIDE_BY_SIDE]
+        chains = task.chains(np.stack([design for design, _ in batch]))
+        thresholds = chains.values * [share for _, share in batch]
+        threshold_accepting(chains, thresholds, plan.n_steps, plan.block_size, rng)
         descend(chains, block, plan.n_steps, rng)
-        found.append((float(chains.values.min()), chains.best()))
-
-    for k in range(plan.n_rounds):
-        if structured and (task.n_free > _MANY_RUNS or k == 0):
-            run(structured, 0.003)
-        if not structured or task.n_free <= _MANY_RUNS:
-            extras = [i > 0 or k > 0 for i in range(plan.n_chains)]
-            run([task.random_design(rng, random_extras=e) for e in extras], 0.01)
-    return min(found, key=lambda pair: pair[0])[1]
+        if chains.values.min() < best_value:
+            best, best_value = chains.best(), float(chains.values.min())
+    return best
