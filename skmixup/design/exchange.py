@@ -14,7 +14,13 @@ from skmixup.design.levels import Ints
 
 
 def swap_differences(
-    others: Floats, pair: Floats, pair_block: Floats, rest: Floats, single: Floats, block: Ints
+    others: Floats,
+    pair: Floats,
+    rest: Floats,
+    single: Floats,
+    *,
+    block: Ints,
+    n_runs: int,
 ) -> Floats:
     """What every swap of two runs of the block adds to the criterion, (..., m, m).
 
@@ -25,12 +31,12 @@ def swap_differences(
 
     and the linear term by L + Lᵀ, L_ij = F_i f_j − F_i f_i.
 
-    Parameters: ``others`` R[block, :], ``pair`` K[block, :], both (..., m, n); ``pair_block``
-    K[block, block]; ``rest`` F[block], ``single`` f[block], both (..., m).
+    ``others`` is R[block, :] and ``pair`` K[block, :], both (..., m, n); ``rest`` is F[block] and
+    ``single`` f[block], both (..., m). R and K need only be symmetric: with R summed over the
+    runs of each level, the same formula gives the differences of exchanging whole levels.
     """
-    n = others.shape[-1]
     products = others @ np.swapaxes(pair, -1, -2)
-    within = others[..., block]
+    within, pair_block = others[..., block], pair[..., block]
     r = np.diagonal(within, axis1=-2, axis2=-1)[..., :, None]
     k = np.diagonal(pair_block, axis1=-2, axis2=-1)[..., None, :]
     own = np.diagonal(products, axis1=-2, axis2=-1)[..., :, None]
@@ -38,8 +44,8 @@ def swap_differences(
     half += products
     half -= own - r * np.swapaxes(k, -1, -2) / 2
     half -= r * k / 2
-    half *= 2 / n**2
-    half -= 2 / n * rest[..., :, None] * (single[..., None, :] - single[..., :, None])
+    half *= 2 / n_runs**2
+    half -= 2 / n_runs * rest[..., :, None] * (single[..., None, :] - single[..., :, None])
     return np.asarray(half + np.swapaxes(half, -1, -2))
 
 
@@ -91,7 +97,7 @@ class Chains:
         others = self.pairs[:, block] / pair
         single = factor.single[levels]
         rest = self.singles[:, block] / single if single.any() else np.zeros_like(single)
-        delta = swap_differences(others, pair, pair[..., block], rest, single, block)
+        delta = swap_differences(others, pair, rest, single, block=block, n_runs=u.shape[1])
         delta[levels[:, :, None] == levels[:, None, :]] = np.inf
         return delta, others
 

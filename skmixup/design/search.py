@@ -7,6 +7,7 @@ import numpy as np
 from skmixup.design.discrepancy import constant_term, kernels
 from skmixup.design.exchange import Chains, descend, threshold_accepting
 from skmixup.design.good_lattice import good_lattice_points, max_factors
+from skmixup.design.level_permutation import uniform_arrays
 from skmixup.design.levels import Ints, balanced_counts
 
 #: Beyond this many runs a descent looks at random blocks instead of all pairs of runs, and the
@@ -94,9 +95,12 @@ def lattice_design(task: Task) -> Ints:
     return np.asarray(points * np.asarray(task.n_levels) // task.n_runs)
 
 
-def _structured_starts(task: Task) -> list[Ints]:
-    starts = []
-    if not len(task.initial) and task.n_factors <= max_factors(task.n_runs):
+def _structured_starts(task: Task, effort: float, rng: np.random.Generator) -> list[Ints]:
+    """Designs that theory gives: lattices, and orthogonal arrays where they exist."""
+    if len(task.initial):
+        return []
+    starts = uniform_arrays(task.n_runs, task.n_levels, task.criterion, effort, rng)[:4]
+    if task.n_factors <= max_factors(task.n_runs):
         starts.append(lattice_design(task))
     return starts
 
@@ -108,7 +112,7 @@ def search(task: Task, effort: float, rng: np.random.Generator, start: Ints | No
     threshold, which does not tear them down.
     """
     plan = Plan.for_task(task, effort)
-    starts = [(design, _LOW_THRESHOLD) for design in _structured_starts(task)]
+    starts = [(design, _LOW_THRESHOLD) for design in _structured_starts(task, effort, rng)]
     if start is not None:
         starts.append((start, _LOW_THRESHOLD))
     if not starts or task.n_free <= _MANY_RUNS:
