@@ -3,9 +3,8 @@
 Only a design with a smaller centred discrepancy than the one in the table replaces it, so this
 can be run again, with another seed or more effort, at any time, and stopped at any time:
 
-    python benchmarks/design_table.py --seed 1 --effort 4
-
-A full pass at effort 4 over n ≤ 60, s ≤ 15 takes a bit under an hour of one core.
+    python benchmarks/design_table.py --seed 1 --effort 6
+    python benchmarks/design_table.py --runs 27 30 --factors 4 5 6 --effort 64
 """
 
 import argparse
@@ -30,31 +29,38 @@ def better(
     return found[prefix_uniform_order(found)]
 
 
+def save(found: dict[tuple[int, int], np.ndarray]) -> None:
+    """Merge the found designs into the table as it is now; several runs may do so in turn."""
+    designs = dict(shipped.unpack(PATH.read_bytes())) if PATH.exists() else {}
+    for size, design in found.items():
+        if size not in designs or discrepancy(design) < discrepancy(designs[size]):
+            designs[size] = design.astype(np.uint8)
+    PATH.with_suffix(".new").write_bytes(shipped.pack(designs))
+    PATH.with_suffix(".new").replace(PATH)
+
+
 def main() -> None:
     """Go through the sizes, saving whenever half a minute has passed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, nargs=2, default=(2, 60), metavar=("FROM", "TO"))
-    parser.add_argument("--factors", type=int, nargs=2, default=(1, 15), metavar=("FROM", "TO"))
+    parser.add_argument("--runs", type=int, nargs="+", default=range(2, 61))
+    parser.add_argument("--factors", type=int, nargs="+", default=range(1, 16))
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--effort", type=float, default=4.0)
+    parser.add_argument("--effort", type=float, default=6.0)
     args = parser.parse_args()
-    designs = dict(shipped.unpack(PATH.read_bytes())) if PATH.exists() else {}
+    found: dict[tuple[int, int], np.ndarray] = {}
     saved = time.monotonic()
-    improved = 0
-    sizes = [
-        (n, s)
-        for n in range(args.runs[0], args.runs[1] + 1)
-        for s in range(args.factors[0], args.factors[1] + 1)
-    ]
-    for n, s in sizes:
-        found = better(designs.get((n, s)), n, s, args.seed, args.effort)
-        if found is not None:
-            designs[n, s] = found.astype(np.uint8)
-            improved += 1
-        if time.monotonic() - saved > 30 or (n, s) == sizes[-1]:
-            PATH.write_bytes(shipped.pack(designs))
-            saved = time.monotonic()
-            print(f"n = {n}, s = {s}: {improved} better so far", flush=True)
+    for n in args.runs:
+        for s in args.factors:
+            known = shipped.shipped_designs().get((n, s))
+            design = better(known, n, s, args.seed, args.effort)
+            if design is not None:
+                found[n, s] = design
+            if time.monotonic() - saved > 30:
+                save(found)
+                saved = time.monotonic()
+                print(f"n = {n}, s = {s}: {len(found)} better so far", flush=True)
+    save(found)
+    print(f"{len(found)} better")
 
 
 if __name__ == "__main__":

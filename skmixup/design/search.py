@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from skmixup.design.discrepancy import constant_term, kernels
+from skmixup.design.distinct import repeated_runs, without_repeats
 from skmixup.design.exchange import Chains, descend, threshold_accepting
 from skmixup.design.good_lattice import good_lattice_points, max_factors
 from skmixup.design.level_permutation import uniform_arrays
@@ -128,4 +129,6 @@ def search(task: Task, effort: float, rng: np.random.Generator, start: Ints | No
         descend(chains, block, plan.n_steps, rng)
         if chains.values.min() < best_value:
             best, best_value = chains.best(), float(chains.values.min())
+    if task.n_runs <= np.prod(task.n_levels, dtype=float) and len(repeated_runs(best)):
+        best = without_repeats(task.chains(best[None]), rng)
     return best
