@@ -76,6 +76,8 @@ def _title(effects: DesignEffects, name: str, rank: int) -> str:
 
 
 def _panel(axes: Any, effects: DesignEffects, factor_index: int) -> None:
+    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
+
     factor = effects.model.factors[factor_index]
     responses = effects.responses.y
     mean = float(responses.mean())
@@ -89,6 +91,10 @@ def _panel(axes: Any, effects: DesignEffects, factor_index: int) -> None:
         axes.plot(best, np.interp(best, x, curve), "*", color="tab:orange", markersize=12)
         if factor.log:
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
+            if factor.high < 100 * factor.low:  # too few decades to be labelled alone
+                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
         return
     index = factor.indices()
     axes.plot(index, responses, "o", color=_DOTS, markersize=3)
