@@ -35,19 +35,24 @@ def factor_sum_of_squares(fit: Fit, y: Floats, factor: int) -> tuple[float, int]
     )
 
 
-def _pool(rows: list[tuple[str, float, int]], fit: Fit, pool: Sequence[str] | str) -> set[str]:
-    """The factors whose sum of squares counts as error."""
-    names = [name for name, _, _ in rows]
+def check_pool(pool: Sequence[str] | str, names: Sequence[str]) -> None:
+    """Raise an error where ``pool`` is neither "auto" nor a list of factors."""
     if isinstance(pool, str):
         if pool != "auto":
             raise ValueError(f"pool={pool!r} must be 'auto' or a list of factors from {names}")
-        if fit.residual_df or len(rows) < 2:
-            return set()
-        return {min(rows, key=lambda row: row[1] / max(row[2], 1))[0]}
+        return
     unknown = [name for name in pool if name not in names]
     if unknown:
         raise ValueError(f"pool={unknown!r} are no factors: choose from {names}")
-    return set(pool)
+
+
+def _pooled(rows: list[tuple[str, float, int]], fit: Fit, pool: Sequence[str] | str) -> set[str]:
+    """The factors whose sum of squares counts as error."""
+    if not isinstance(pool, str):
+        return set(pool)
+    if fit.residual_df or len(rows) < 2:
+        return set()
+    return {min(rows, key=lambda row: row[1] / max(row[2], 1))[0]}
 
 
 def anova_table(
@@ -61,7 +66,7 @@ def anova_table(
         (factor.name, *factor_sum_of_squares(model.fit, y, i))
         for i, factor in enumerate(model.factors)
     ]
-    pooled = _pool(rows, model.fit, pool)
+    pooled = _pooled(rows, model.fit, pool)
     error_ss = model.fit.residual_ss + sum(ss for name, ss, _ in rows if name in pooled)
     error_df = model.fit.residual_df + sum(df for name, _, df in rows if name in pooled)
     table = []

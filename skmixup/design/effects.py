@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtr
 
-from skmixup.design.anova import AnovaRow, anova_table
+from skmixup.design.anova import AnovaRow, anova_table, check_pool
 from skmixup.design.response_model import ResponseModel, fit_model
 from skmixup.design.responses import Responses, read_responses
 
@@ -200,6 +200,8 @@ def design_effects(
     -----
     A factor's sum of squares is what the model loses without it: in an orthogonal array the
     classical sum of squares between level means, in an unbalanced design adjusted for the others.
+    Level means are those of the runs as they are; the best levels go by the fitted effects, which
+    are the same thing in an orthogonal array and adjusted for the other factors elsewhere.
     Interactions are not part of level means: repeat the best combination before believing it.
 
     References
@@ -231,6 +233,7 @@ def design_effects(
     if kind not in ("auto", "levels", "quadratic"):
         raise ValueError(f"kind={kind!r} is unknown: choose 'auto', 'levels' or 'quadratic'")
     responses = read_responses(result, y, names, log, maximize)
+    check_pool(pool, [factor.name for factor in responses.factors])
     y = responses.y
     model = fit_model(responses.factors, y, kind)
     anova, error_ss, error_df = anova_table(model, y, pool)

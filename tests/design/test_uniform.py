@@ -115,15 +115,15 @@ def test_default_effort_beats_the_public_default(n, s, mean_of_pyunidoe):
         assert discrepancy(design) <= mean_of_pyunidoe
 
 
-@pytest.mark.parametrize(("criterion", "bar"), [("WD", 0.0336), ("MD", 0.0562)])
+@pytest.mark.parametrize(("criterion", "bar"), [("WD", 0.0335), ("MD", 0.0557)])
 def test_other_criteria_are_searched_with_their_own_differences(criterion, bar):
-    design = uniform_design(30, 6, criterion=criterion, effort=2)
+    design = uniform_design(30, 6, criterion=criterion, effort=8)
     assert discrepancy(design, criterion=criterion) < bar
 
 
 def test_search_beats_good_lattice_points_with_many_runs():
     lattice = discrepancy(good_lattice_points(300, 4))
-    assert discrepancy(uniform_design(300, 4, effort=0.05)) < lattice
+    assert discrepancy(uniform_design(300, 4, effort=0.02)) < lattice
 
 
 def test_more_effort_goes_on_from_the_shipped_design():
