@@ -82,7 +82,7 @@ class Plan:
         discrepancy in a given time.
         """
         free, s = max(task.n_free, 2), task.n_factors
-        steps_per_column = min(3 * free + 0.4 * free**2, 15 * free, 1500)
+        steps_per_column = min(3 * free + 0.4 * free**2, 15 * free, 1500, 600_000 / free)
         return cls(
             n_chains=round(np.clip(120 / free, 1, 16) * effort ** (1 / 3)),
             n_steps=round(effort ** (2 / 3) * s * steps_per_column),
