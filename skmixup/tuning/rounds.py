@@ -1,0 +1,5 @@
+"""Sequential uniform design."""
+
+
+class StudyZoom:
+    pass
