@@ -8,17 +8,22 @@ if TYPE_CHECKING:
         OrthogonalDesignSampler,
         UniformDesignSampler,
     )
+    from skmixup.tuning.search import OrthogonalDesignSearchCV, UniformDesignSearchCV
 
 __all__ = [
     "DesignExhausted",
     "OrthogonalDesignSampler",
+    "OrthogonalDesignSearchCV",
     "UniformDesignSampler",
+    "UniformDesignSearchCV",
 ]
 
 _HOMES = {
     "DesignExhausted": "samplers",
     "OrthogonalDesignSampler": "samplers",
+    "OrthogonalDesignSearchCV": "search",
     "UniformDesignSampler": "samplers",
+    "UniformDesignSearchCV": "search",
 }
 
 

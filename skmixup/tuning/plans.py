@@ -184,12 +184,15 @@ def default_levels(factors: Mapping[str, Factor]) -> int:
     """Three levels, or the next prime power that gives every category a level of its own."""
     most = max((f.n_values or 0 for f in factors.values() if not f.ordered), default=0)
     q = max(3, most)
-    while not _is_prime_power(q):
+    while not is_prime_power(q):
         q += 1
     return q
 
 
-def _is_prime_power(q: int) -> bool:
+def is_prime_power(q: int) -> bool:
+    """Whether q = p^k for a prime p, as the levels of an orthogonal array must be."""
+    if q < 2:
+        return False
     base = next(p for p in range(2, q + 1) if q % p == 0)
     while q % base == 0:
         q //= base
