@@ -15,9 +15,11 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
@@ -193,9 +195,9 @@ def agree(
     """One value for ``name`` that all workers of the study use, kept in a study attribute.
 
     ``propose`` suggests a value, given all values of other names; with ``distinct`` no two names
-    get the same. A standing proposal is respected, also when its worker is dead: whoever comes next
-    for this name adopts it, everybody else leaves its value alone. Only where two workers died
-    over a clash do their proposals lapse, after ten seconds.
+    get the same. A standing proposal is respected, also when its worker is dead: whoever comes
+    next for this name adopts it, everybody else leaves its value alone. Only where two workers
+    died over a clash do their proposals lapse, after ten seconds.
     """
     storage, attempt, start = study._storage, 0, time.monotonic()
     abandoned: set[str] = set()
@@ -254,12 +256,8 @@ def fail_stale(study: Study, now: Any, stale_after: float) -> None:
 
 def finish(storage: BaseStorage, trial_id: int, state: TrialState) -> None:
     """Set a trial's final state unless somebody else has done so."""
-    from optuna.exceptions import UpdateFinishedTrialError
-
-    try:
+    with suppress(UpdateFinishedTrialError):
         storage.set_trial_state_values(trial_id, state)
-    except UpdateFinishedTrialError:
-        pass
 
 
 def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:

@@ -17,7 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from skmixup.tuning import agreement
 from skmixup.tuning.plans import Levels, Plan, orthogonal_plan, uniform_plan
 from skmixup.tuning.space import Factor, as_factor, as_factors, bin_of
-from skmixup.tuning.rounds import StudyZoom
+from skmixup.tuning.zoom import StudyZoom
 
 _MAX_MEMO = 10_000
 _DEFAULT_RETRIES = 5
@@ -34,8 +34,9 @@ class DesignExhausted(TrialPruned):
 class _StudyDesign:
     """What this process knows about one study; all of it can be found again in the storage."""
 
-    def __init__(self, plan: Plan):
+    def __init__(self, plan: Plan, retries: int):
         self.points = plan.table()
+        self.zoom = StudyZoom(plan, self.points, retries)
         self.columns = {name: column for column, name in enumerate(plan.names or ())}
         self.verified = False
         self.through = False
@@ -141,7 +142,7 @@ class _DesignSampler(BaseSampler):
             row = trial.number
             storage.set_trial_system_attr(trial._trial_id, agreement.ROW, row)
         elif row is None and self._then == "zoom":
-            row = self._zoom(study, known).claim(trial)
+            row = known.zoom.claim(study, trial)
         return row
 
     def _claim_open_row(self, study: Study, trial: FrozenTrial, known: _StudyDesign) -> int | None:
@@ -222,12 +223,12 @@ class _DesignSampler(BaseSampler):
         if self._is_successors(study, trial):
             assert self._successor is not None
             return self._successor.sample_independent(study, trial, param_name, param_distribution)
-        if self._space is not None and param_name in self._space:
-            if param_distribution != self._space[param_name]:
-                raise ValueError(
-                    f"parameter {param_name!r} is suggested from {param_distribution}, but the "
-                    f"sampler's search_space declares {self._space[param_name]}"
-                )
+        declared = (self._space or {}).get(param_name, param_distribution)
+        if param_distribution != declared:
+            raise ValueError(
+                f"parameter {param_name!r} is suggested from {param_distribution}, but the "
+                f"sampler's search_space declares {declared}"
+            )
         return self._value(study, trial, param_name, param_distribution)
 
     def _is_successors(self, study: Study, trial: FrozenTrial) -> bool:
@@ -253,7 +254,7 @@ class _DesignSampler(BaseSampler):
             # What the user left open in an enqueued trial: any row will do, it does not count.
             row = trial.number % self._plan.n_runs
         if self._then == "zoom" and row >= self._plan.n_runs:
-            u = self._zoom(study, known).at(row, column)
+            u = known.zoom.at(study, row, column)
         else:
             u = known.points.at(row, column)
         q = self._plan.coarse.get(name)
@@ -275,9 +276,6 @@ class _DesignSampler(BaseSampler):
         known.columns[name] = column
         return column
 
-    def _zoom(self, study: Study, known: _StudyDesign) -> StudyZoom:
-        return StudyZoom(study, self._plan, known.points, known.columns, self._space)
-
     # The design that all workers of the study share.
 
     def _design(self, study: Study) -> _StudyDesign:
@@ -289,7 +287,7 @@ class _DesignSampler(BaseSampler):
                     "then='zoom' needs one objective: with several there is no best trial to zoom "
                     "in on"
                 )
-            known = known or _StudyDesign(self._plan)
+            known = known or _StudyDesign(self._plan, self._retries)
             known.verified = agreement.join(study, self._plan, known.points)
             studies[study._study_id] = known
         return known

@@ -48,7 +48,8 @@ class _DesignSearchCV(BaseSearchCV):
             return
         from tqdm.auto import tqdm
 
-        with tqdm(desc=type(self).__name__, unit="candidate") as bar:
+        total = getattr(self, "n_runs", None)
+        with tqdm(total=total, desc=type(self).__name__, unit="candidate") as bar:
             self._rounds(lambda candidates: self._in_slices(evaluate_candidates, candidates, bar))
 
     def _in_slices(
@@ -64,7 +65,7 @@ class _DesignSearchCV(BaseSearchCV):
             jobs = effective_n_jobs(self.n_jobs)
             size = max(1, math.ceil(2 * jobs / self.n_splits_), math.ceil(size / 50))
         results: Mapping[str, Any] = {}
-        bar.total = (bar.total or 0) + len(candidates)
+        bar.total = bar.total or len(candidates)
         for start in range(0, len(candidates), size):
             results = evaluate(candidates[start : start + size])
             bar.update(len(candidates[start : start + size]))

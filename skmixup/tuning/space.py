@@ -10,6 +10,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,7 +52,7 @@ class Choices:
         numbers = [v for v in self.values if isinstance(v, int | float)]
         if len(numbers) < len(self.values) or any(isinstance(v, bool) for v in numbers):
             return False
-        steps = [b - a for a, b in zip(numbers, numbers[1:], strict=False)]
+        steps = [b - a for a, b in pairwise(numbers)]
         return all(s > 0 for s in steps) or all(s < 0 for s in steps)
 
     def at(self, u: float) -> Any:
