@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from skmixup.tuning.points import Floats, complete_rows
 
@@ -52,19 +53,36 @@ def round_sizes(n_runs: int, n_rounds: int) -> list[int]:
     return sizes
 
 
-def next_box(points: Floats, losses: Floats, boxes: Sequence[Box]) -> Box:
+def next_box(points: Floats, losses: Floats, boxes: Sequence[Box], ordered: Sequence[bool]) -> Box:
     """Where the next round looks, given all runs so far and the boxes of the rounds so far.
 
-    Around the best point, half as wide as before. A round that has not improved the best loss has
-    shown that its box was a poor guess: the next one takes the best point outside that box as its
-    centre, once, before the search goes on around the best point.
+    In a box half as wide as the last one, around the best point, drawn towards the mean of the
+    three best. After a round without improvement a second centre has its chance, once, before the
+    boxes shrink further: the best point outside the last box, in a box as wide as that.
 
     Failed runs have the loss NaN.
     """
-    finite = np.where(np.isfinite(losses), losses, np.inf)
-    best = int(np.argmin(finite))
-    last = boxes[-1]
-    return Box(tuple(points[best].tolist()), last.width / 2, float(finite[best]))
+    losses = np.where(np.isfinite(losses), losses, np.inf)
+    order = np.argsort(losses, kind="stable")
+    best, last = float(losses[order[0]]), boxes[-1]
+    stuck = len(boxes) > 1 and best >= last.best_before
+    first_time = len(boxes) == 2 or boxes[-2].best_before > last.best_before
+    if stuck and first_time:
+        outside = order[~inside(last, points[order], ordered)]
+        if len(outside) and np.isfinite(losses[outside[0]]):
+            return Box(tuple(points[outside[0]].tolist()), last.width, best)
+    width = last.width / 2
+    leaders = order[:3]
+    weights = np.log(len(leaders) + 0.5) - np.log(np.arange(1, len(leaders) + 1))
+    mean = weights / weights.sum() @ points[leaders]
+    centre = points[order[0]] + np.clip((mean - points[order[0]]) / 2, -width / 4, width / 4)
+    return Box(tuple(centre.tolist()), width, best)
+
+
+def inside(box: Box, points: Floats, ordered: Sequence[bool]) -> NDArray[np.bool_]:
+    """Which points lie in a box."""
+    low, widths = box.edges(ordered)
+    return np.asarray(((points >= low) & (points <= low + widths)).all(axis=1))
 
 
 def fill_box(
@@ -72,8 +90,7 @@ def fill_box(
 ) -> Floats:
     """New points (n_new, s) that complete those already in the box to a uniform design of it."""
     low, widths = box.edges(ordered)
-    relative = (points - low) / widths
-    kept = relative[((relative >= 0) & (relative <= 1)).all(axis=1)]
+    kept = np.clip((points[inside(box, points, ordered)] - low) / widths, 0.0, 1.0)
     n = len(kept) + n_new
     rng = np.random.default_rng([seed, len(points)])
     new = complete_rows(kept, n_new, criterion, rng, [n] * points.shape[1])

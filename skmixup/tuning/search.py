@@ -132,7 +132,7 @@ class UniformDesignSearchCV(_DesignSearchCV):
         boxes = [whole_cube(points.shape[1])]
         for size in sizes[1:]:
             losses = -np.asarray(results[self._score_key()], dtype=np.float64)
-            boxes.append(next_box(points, losses, boxes))
+            boxes.append(next_box(points, losses, boxes, ordered))
             new = fill_box(boxes[-1], points, size, ordered, self.criterion, seed)
             points = np.vstack([points, new])
             results = evaluate(candidates(factors, plan, new))

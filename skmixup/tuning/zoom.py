@@ -45,14 +45,7 @@ class StudyZoom:
         """A row for this trial alone, from a new round where the last one is all taken."""
         while True:
             self._read(study)
-            first, end = self.plan.n_runs, self._end()
-            row = agreement.claim_row(
-                study,
-                trial,
-                lambda trials: [
-                    r for r in agreement.open_rows(trials, end, first, self.retries) if r >= first
-                ],
-            )
+            row = agreement.claim_row(study, trial, self._open_rows)
             if row is not None:
                 return row
             agreement.agree(
@@ -63,6 +56,11 @@ class StudyZoom:
                 lambda _: self._next_round(study),
                 distinct=False,
             )
+
+    def _open_rows(self, trials: list[FrozenTrial]) -> list[int]:
+        first = self.plan.n_runs
+        rows = agreement.open_rows(trials, self._end(), first, self.retries)
+        return [row for row in rows if row >= first]
 
     def at(self, study: Study, row: int, column: int) -> float:
         """The place of a row in a column, on the unit interval."""
@@ -83,9 +81,10 @@ class StudyZoom:
         self.rounds = [rounds[str(k)] for k in range(len(rounds))]
 
     def _boxes(self, n_factors: int) -> list[Box]:
+        before = [np.inf if r["best"] is None else r["best"] for r in self.rounds]
         laid_out = [
-            Box(tuple(r["centre"]), r["width"], np.inf if r["best"] is None else r["best"])
-            for r in self.rounds
+            Box(tuple(r["centre"]), r["width"], best)
+            for r, best in zip(self.rounds, before, strict=True)
         ]
         same_factors = [b for b in laid_out if len(b.centre) == n_factors]
         return [whole_cube(n_factors), *same_factors]
@@ -112,7 +111,9 @@ class StudyZoom:
         known = sum(t.state.is_finished() for t in last)
         # With more workers than rows the next round is due before this one has told anything:
         # then its box gets more points before it shrinks.
-        box = next_box(places, losses, boxes) if 2 * known >= self.round_size else boxes[-1]
+        box = (
+            next_box(places, losses, boxes, ordered) if 2 * known >= self.round_size else boxes[-1]
+        )
         new = fill_box(box, places, self.round_size, ordered, self.plan.criterion, self.plan.seed)
         return {
             "centre": list(box.centre),
