@@ -65,8 +65,8 @@ def next_box(points: Floats, losses: Floats, boxes: Sequence[Box], ordered: Sequ
     losses = np.where(np.isfinite(losses), losses, np.inf)
     order = np.argsort(losses, kind="stable")
     best, last = float(losses[order[0]]), boxes[-1]
-    stuck = len(boxes) > 1 and best >= last.best_before
-    first_time = len(boxes) == 2 or boxes[-2].best_before > last.best_before
+    stuck = best >= last.best_before
+    first_time = len(boxes) < 3 or boxes[-2].best_before > last.best_before
     if stuck and first_time:
         outside = order[~inside(last, points[order], ordered)]
         if len(outside) and np.isfinite(losses[outside[0]]):
