@@ -198,6 +198,7 @@ class _DesignSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """The declared parameters with more than one value."""
+        self._design(study)
         if self._is_successors(study, trial):
             assert self._successor is not None
             return self._successor.infer_relative_search_space(study, trial)
@@ -246,13 +247,13 @@ class _DesignSampler(BaseSampler):
         if factor.n_values == 1:
             return factor.at(0.0)
         known = self._design(study)
-        column = self._column(study, trial, name, known)
         row = self._row(study, trial)
         if row is None:
             if not agreement.is_enqueued(trial) and self._successor is None:
                 raise self._exhausted(study)
             # What the user left open in an enqueued trial: any row will do, it does not count.
             row = trial.number % self._plan.n_runs
+        column = self._column(study, trial, name, known)
         if self._then == "zoom" and row >= self._plan.n_runs:
             u = known.zoom.at(study, row, column)
         else:
