@@ -1,3 +1,22 @@
 """Vicinal training of neural networks inside scikit-learn."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from skmixup.estimators import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+
 __version__ = "0.1.0"
+
+__all__ = ["ManifoldMixupClassifier", "MixupClassifier", "VicinalClassifier"]
+
+
+def __getattr__(name: str) -> Any:
+    # Estimators load when used, so that skmixup.design and skmixup.tuning come without torch.
+    if name in __all__:
+        return getattr(import_module("skmixup.estimators"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,239 @@
+"""scikit-learn's contract for a skorch net: parameters, state, devices, randomness."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from copy import deepcopy
+from numbers import Integral, Real
+from types import MappingProxyType
+from typing import Any, ClassVar, Self
+
+import torch
+from sklearn.utils._param_validation import (
+    Interval,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
+from skorch import NeuralNet
+from torch import nn
+
+from skmixup.networks import MLP, PreActResNet
+from skmixup.vicinal.net import VicinalNet, resolve_device
+from skmixup.vicinal.randomness import generator_from, isolated_randomness
+
+# What skorch keeps in the instance although it is no parameter.
+_SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_validate")
+
+
+class VicinalEstimator(VicinalNet):
+    """A :class:`VicinalNet` whose constructor stores its parameters and nothing else."""
+
+    # Defaults of skorch's state, so that an unfitted estimator holds only its parameters.
+    history_: Any = None
+    initialized_: bool = False
+    virtual_params_: Any = MappingProxyType({})
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "max_epochs": [Interval(Integral, 0, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+            Options(Integral, {-1}),
+        ],
+        "mix_epochs": [
+            None,
+            Interval(Integral, 0, None, closed="left"),
+            Interval(Real, 0, 1, closed="both"),
+        ],
+        "warm_start": ["boolean"],
+        "verbose": ["verbose"],
+        "compile": ["boolean"],
+        "random_state": ["random_state"],
+        "train_split": [None, callable],
+        "callbacks": [None, list, StrOptions({"disable"})],
+    }
+
+    def __init__(self, module: Any, **params: Any):
+        super().__init__(module, **params)
+        for name in _SKORCH_STATE:
+            self.__dict__.pop(name, None)
+
+    # ---- parameters
+
+    @property
+    def _params_to_validate(self) -> set[str]:
+        # skorch keeps this set in the instance; it follows from the parameters that are there.
+        return {
+            name
+            for name in self.__dict__
+            if not name.endswith("_")
+            and not name.startswith("_")
+            and name not in self._own_names()
+        }
+
+    @_params_to_validate.setter
+    def _params_to_validate(self, value: set[str]) -> None:
+        pass
+
+    @classmethod
+    def _own_names(cls) -> set[str]:
+        """Names in the signature of any constructor from this class up to skorch's."""
+        names: set[str] = set()
+        for base in cls.__mro__:
+            init = base.__dict__.get("__init__")
+            if init is not None and hasattr(init, "__code__"):
+                code = init.__code__
+                names |= set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
+            if base is NeuralNet:
+                return names
+        return names
+
+    def _get_param_names(self) -> list[str]:
+        return sorted(n for n in self.__dict__ if not n.endswith("_") and not n.startswith("_"))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._own_names():
+            object.__setattr__(self, name, value)  # a parameter, also when it is an nn.Module
+        else:
+            super().__setattr__(name, value)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; ``vicinity__…`` reach into the vicinity, as in any nested estimator."""
+        nested = {k: v for k, v in params.items() if k.startswith("vicinity__")}
+        own = {k: v for k, v in params.items() if k not in nested and k != "callbacks"}
+        if "callbacks" in params:  # skorch would initialise them here, before they are checked
+            self.callbacks = params["callbacks"]
+            if self.initialized_:
+                self._initialize_callbacks()
+        super().set_params(**own)
+        if nested:
+            vicinity = self.__dict__.get("vicinity")
+            if vicinity is None:
+                raise ValueError(
+                    f"{', '.join(sorted(nested))}: {type(self).__name__} has no vicinity "
+                    "whose parameters could be changed; pass one with vicinity="
+                )
+            vicinity.set_params(**{k.split("__", 1)[1]: v for k, v in nested.items()})
+        return self
+
+    def check_parameters(self) -> None:
+        """Check every parameter before any work; the error names it, its value, the valid ones."""
+        params = self.get_params(deep=False)
+        known = {k: v for k, v in params.items() if k in self._parameter_constraints}
+        validate_parameter_constraints(self._parameter_constraints, known, type(self).__name__)
+        resolve_device(self.device)
+        self.get_vicinity().validate()
+        self._validate_params()
+
+    # ---- the module
+
+    def initialize_module(self) -> Self:
+        """Make the module; a given instance is copied, so that the parameter stays untrained."""
+        kwargs = self.get_params_for("module")
+        if self.module is None:
+            module = self._default_module(**kwargs)
+        elif isinstance(self.module, nn.Module) and not kwargs:
+            module = deepcopy(self.module)
+        elif isinstance(self.module, nn.Module) or callable(self.module):
+            module = self.initialized_instance(self.module, kwargs)
+        else:
+            raise TypeError(
+                "module must be None, a torch.nn.Module class or an instance of one; "
+                f"got {self.module!r}"
+            )
+        self.module_ = module
+        return self
+
+    def _default_module(self, **kwargs: Any) -> nn.Module:
+        shape = getattr(self, "input_shape_", None)
+        if shape is None or len(shape) not in (1, 3):
+            what = "no data yet" if shape is None else f"rows of shape {shape}"
+            raise ValueError(
+                "module=None chooses a network for X of shape (n, n_features) or "
+                f"(n, channels, height, width); there are {what}. Call fit, or pass a module"
+            )
+        network = MLP if len(shape) == 1 else PreActResNet
+        return network(shape[0], self._n_outputs(), **kwargs)
+
+    def _n_outputs(self) -> int:
+        raise NotImplementedError
+
+    def check_module(self) -> None:
+        """Run the module once on zeros: a shape that does not fit shows before training starts."""
+        shape = getattr(self, "input_shape_", None)
+        if shape is None:
+            return
+        self._set_training(False)
+        with torch.no_grad():
+            output = self.infer(torch.zeros((2, *shape)))
+        self.check_output(output, None)
+
+    # ---- devices: `device` stays what the user wrote, "auto" included
+
+    @contextmanager
+    def _resolved_device(self) -> Iterator[None]:
+        given = self.device
+        object.__setattr__(self, "device", resolve_device(given))
+        try:
+            yield
+        finally:
+            object.__setattr__(self, "device", given)
+
+    def _initialize_module(self, *args: Any, **kwargs: Any) -> Self:
+        with self._resolved_device():
+            self.__dict__.pop("module_", None)
+            return super()._initialize_module(*args, **kwargs)
+
+    def _initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
+        with self._resolved_device():
+            return super()._initialize_criterion(*args, **kwargs)
+
+    def load_params(self, *args: Any, **kwargs: Any) -> None:
+        """Load what ``save_params`` saved; see skorch."""
+        with self._resolved_device():
+            super().load_params(*args, **kwargs)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        given = state["device"]
+        if given == "auto":
+            state = {**state, "device": resolve_device("auto")}
+        super().__setstate__(state)
+        if given == "auto":
+            object.__setattr__(self, "device", given)
+
+    # ---- training
+
+    def _train(self, X: Any, y: Any, *, fresh: bool) -> Self:
+        """Initialise if `fresh`, then train; global random states are as before afterwards."""
+        if fresh or "_rng_" not in self.__dict__:
+            self._rng_ = generator_from(self.random_state)
+        with isolated_randomness(self._rng_, self._device_):
+            if fresh:
+                self.initialize()
+            self.get_vicinity().sites(self.module_)
+            self.check_module()
+            self.notify("on_train_begin", X=X, y=y)
+            with suppress(KeyboardInterrupt):  # as skorch: keep what has been learnt so far
+                self.fit_loop(X, y)
+            self.notify("on_train_end", X=X, y=y)
+        return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return isinstance(self.__dict__.get("module_"), nn.Module)
+
+    @property
+    def n_iter_(self) -> int:
+        """Number of epochs run since the module was made."""
+        return len(self._history())
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """Mean training loss of each epoch, on the virtual pairs; shape (n_iter_,)."""
+        return [epoch["train_loss"] for epoch in self._history() if "train_loss" in epoch]
+
+    def _history(self) -> Any:
+        history = self.__dict__.get("history_")
+        if history is None:
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet")
+        return history

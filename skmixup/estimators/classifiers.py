@@ -1,0 +1,597 @@
+"""Classifiers: skorch nets that keep scikit-learn's contract."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.multiclass import unique_labels
+from sklearn.utils.validation import check_is_fitted
+from skorch import NeuralNetClassifier
+from skorch.utils import to_numpy
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from skmixup.estimators.base import VicinalEstimator
+from skmixup.estimators.inputs import (
+    check_consistent_length,
+    check_inputs,
+    check_labels,
+    encode,
+    first_row_shape,
+    is_dataset,
+    labels_of,
+    row_weights,
+)
+from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
+from skmixup.vicinal.loss import first_output
+from skmixup.vicinal.vicinity import Alpha, Dirac, ManifoldMixup, Mixup, Vicinity
+
+
+class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
+    r"""Neural network classifier that minimises a vicinal risk.
+
+    It minimises :math:`\frac1m \sum_i w_i\, ℓ(f(\tilde x_i), \tilde y_i)` over virtual pairs
+    drawn from a vicinity of the training pairs. It is a :class:`skorch.NeuralNetClassifier`, so
+    callbacks, ``module__…``, ``optimizer__…`` and ``save_params`` work, and it keeps
+    scikit-learn's contract.
+
+    Parameters
+    ----------
+    module : nn.Module class or instance, or None, default=None
+        The network; its forward returns logits of shape (n, n_classes), or a tuple with these
+        first. ``None`` is the default for the data: :class:`skmixup.networks.MLP` for X of shape
+        (n, n_features), :class:`skmixup.networks.PreActResNet` for (n, channels, height, width).
+        ``module__…`` are its arguments. An instance is copied; the copy is ``module_``.
+    vicinity : Vicinity, default=None
+        One of :mod:`skmixup.vicinal`; None is :class:`~skmixup.vicinal.Dirac`, that is, empirical
+        risk minimisation.
+    mix_epochs : int, float or None, default=None
+        Draw from the vicinity during the first `mix_epochs` epochs only (int), or that fraction of
+        `max_epochs` (float in [0, 1]), and train on clean pairs after. None: always.
+        Very long training with mixup hurts on small data; turning it off late helps.
+    class_weight : dict, "balanced" or None, default=None
+        Weight of each class, as in scikit-learn. Multiplies `sample_weight`.
+    random_state : int, RandomState or None, default=None
+        Source of all randomness: initial weights, order of rows, dropout, vicinity. With the
+        same int on the same machine, predictions are bit-identical on CPU. Global random states
+        are never changed.
+    criterion : torch loss class, default=nn.CrossEntropyLoss
+        ``criterion__label_smoothing``, ``criterion__weight``, … are its arguments. Its attribute
+        ``reduction`` must accept "none".
+    optimizer : torch optimizer class, default=torch.optim.AdamW
+        Its fused kernel is used where it has one for the device; ``optimizer__fused=False``
+        turns that off.
+    lr : float, default=0.002
+        Learning rate.
+    max_epochs : int, default=64
+        Epochs of each call of `fit` or `partial_fit`.
+    batch_size : int or "auto", default="auto"
+        Rows in a minibatch. "auto" is the power of two next to n/32, within 16 … 256; -1 is all
+        rows.
+    iterator_train, iterator_valid, dataset : classes
+        How rows become minibatches. The defaults gather whole tensors. ``iterator_train__…``
+        arguments that belong to torch's DataLoader (``num_workers``, ``sampler``, …) select it, as
+        does a data set of your own.
+    train_split : callable or None, default=None
+        Holds out rows for validation, as in skorch; None holds out none.
+    callbacks : list, "disable" or None, default=None
+        skorch callbacks; they see labels as you wrote them.
+    predict_nonlinearity : callable, "auto" or None, default="auto"
+        From the module's output to probabilities; "auto" is the softmax for cross-entropy.
+    warm_start : bool, default=False
+        Whether `fit` goes on from where the last call ended.
+    verbose : int, default=0
+        1 prints a line for each epoch.
+    device : "auto", str or torch.device, default="auto"
+        "auto": CUDA, else MPS, else CPU. A fitted estimator unpickles also where its device is
+        missing.
+    compile, use_caching, torch_load_kwargs, classes
+        As in :class:`skorch.NeuralNetClassifier`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        The labels, sorted.
+    n_features_in_ : int
+        Columns of X (channels, for images).
+    feature_names_in_ : ndarray of str
+        Column names, where X has them.
+    input_shape_ : tuple of int
+        Shape of one row of X.
+    module_ : nn.Module
+        The trained module.
+    history_ : skorch.history.History
+    n_iter_ : int
+        Epochs trained.
+    loss_curve_ : list of float
+        Mean loss of each epoch, on the virtual pairs.
+
+    Notes
+    -----
+    The product of `sample_weight` and `class_weight` is divided by its mean over the training
+    rows. In a mixed pair, λ·w_i weighs label y_i and (1 − λ)·w_j weighs label y_j; the sum over
+    a minibatch is divided by its number of rows.
+
+    References
+    ----------
+    Chapelle, Weston, Bottou, Vapnik: Vicinal risk minimization. NIPS 13 (2000).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skmixup import VicinalClassifier
+    >>> from skmixup.vicinal import Gaussian
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = VicinalClassifier(vicinity=Gaussian(0.2), random_state=0)
+    >>> clf = make_pipeline(StandardScaler(), net).fit(X, y)
+    >>> bool(clf.score(X, y) > 0.9)
+    True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **VicinalEstimator._parameter_constraints,
+        "class_weight": [None, dict, StrOptions({"balanced"})],
+    }
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        vicinity: Vicinity | None = None,
+        mix_epochs: float | None = None,
+        class_weight: Any = None,
+        random_state: Any = None,
+        criterion: Any = nn.CrossEntropyLoss,
+        optimizer: Any = torch.optim.AdamW,
+        lr: float = 2e-3,
+        max_epochs: int = 64,
+        batch_size: int | str = "auto",
+        iterator_train: Any = TensorBatches,
+        iterator_valid: Any = TensorBatches,
+        dataset: Any = ArrayDataset,
+        train_split: Callable[..., Any] | None = None,
+        callbacks: Any = None,
+        predict_nonlinearity: Any = "auto",
+        warm_start: bool = False,
+        verbose: int = 0,
+        device: Any = "auto",
+        compile: bool = False,
+        use_caching: Any = "auto",
+        torch_load_kwargs: Any = None,
+        classes: Any = None,
+        **kwargs: Any,
+    ):
+        super().__init__(
+            module,
+            criterion=criterion,
+            optimizer=optimizer,
+            lr=lr,
+            max_epochs=max_epochs,
+            batch_size=batch_size,
+            iterator_train=iterator_train,
+            iterator_valid=iterator_valid,
+            dataset=dataset,
+            train_split=train_split,
+            callbacks=callbacks,
+            predict_nonlinearity=predict_nonlinearity,
+            warm_start=warm_start,
+            verbose=verbose,
+            device=device,
+            compile=compile,
+            use_caching=use_caching,
+            torch_load_kwargs=torch_load_kwargs,
+            classes=classes,
+            **kwargs,
+        )
+        self.vicinity = vicinity
+        self.mix_epochs = mix_epochs
+        self.class_weight = class_weight
+        self.random_state = random_state
+
+    def get_vicinity(self) -> Vicinity:
+        """Return `vicinity`, or Dirac for None."""
+        if self.vicinity is None:
+            return Dirac()
+        if not isinstance(self.vicinity, Vicinity):
+            raise TypeError(
+                "vicinity must be None or an instance of Dirac, Gaussian, Mixup, ManifoldMixup or "
+                f"CutMix of skmixup.vicinal; got {self.vicinity!r}"
+            )
+        return self.vicinity
+
+    # ---- fit
+
+    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: Any = None) -> Self:
+        """Train from the start (with ``warm_start=True``: go on training).
+
+        Parameters
+        ----------
+        X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, channels, h, w)
+            Or a torch Dataset that yields (input, label), then with ``y=None``.
+        y : array-like of shape (n,)
+            Class labels: strings, booleans or integers.
+        sample_weight : array-like of shape (n,), default=None
+            Weight of each row in the loss.
+
+        Returns
+        -------
+        self
+        """
+        fresh = not (self.warm_start and self.initialized_)
+        return self._fit(X, y, sample_weight, classes=None, fresh=fresh)
+
+    def partial_fit(
+        self, X: Any, y: ArrayLike | None = None, classes: Any = None, sample_weight: Any = None
+    ) -> Self:
+        """Train `max_epochs` more epochs; the first call makes the module.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As in :meth:`fit`.
+        classes : array-like, default=None
+            All labels that later calls will bring; needed in the first call unless its y has
+            every one of them.
+
+        Returns
+        -------
+        self
+        """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                "class_weight='balanced' is not possible with partial_fit, which does not see all "
+                "rows at once; pass a dict from sklearn.utils.class_weight.compute_class_weight"
+            )
+        return self._fit(X, y, sample_weight, classes=classes, fresh=not self.initialized_)
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool) -> Self:
+        self.check_parameters()
+        if is_dataset(X):
+            y = self._check_dataset(X, y, sample_weight, classes, fresh)
+            return self._train(X, y, fresh=fresh)
+        X = check_inputs(self, X, reset=fresh)
+        y = check_labels(y)
+        check_consistent_length(X, y)
+        self._set_classes(y, classes, fresh)
+        codes = encode(y, self.classes_)
+        weight = row_weights(sample_weight, self.class_weight, codes, self.classes_, X)
+        return self._train(self._make_dataset(X, y, codes, weight), y, fresh=fresh)
+
+    def _make_dataset(self, X: Any, y: Any, codes: Any, weight: Any) -> Any:
+        if self.dataset is ArrayDataset:
+            return ArrayDataset(X, y, codes, weight)
+        if weight is not None:
+            raise ValueError(
+                "sample_weight and class_weight need the default `dataset`; "
+                f"got dataset={self.dataset!r}"
+            )
+        return self.get_dataset(X, y)
+
+    def _check_dataset(
+        self, X: Dataset[Any], y: Any, sample_weight: Any, classes: Any, fresh: bool
+    ) -> Any:
+        if sample_weight is not None or self.class_weight is not None:
+            raise ValueError(
+                "sample_weight and class_weight need X and y as arrays, not a Dataset"
+            )
+        labels = labels_of(X) if y is None else y
+        if labels is None and self.classes is None and classes is None and fresh:
+            raise ValueError(
+                f"classes cannot be read from a {type(X).__name__}; pass the labels as y, "
+                "or the list of classes as the parameter `classes`"
+            )
+        if fresh:
+            shape = first_row_shape(X)
+            if shape is not None:
+                self.input_shape_ = shape
+                self.n_features_in_ = shape[0] if shape else 1
+        if labels is not None:
+            labels = check_labels(labels)
+        self._set_classes(labels, classes, fresh)
+        return y
+
+    def _set_classes(self, y: Any, classes: Any, fresh: bool) -> None:
+        """Set ``classes_`` at the start of training; later calls must agree with them."""
+        if not fresh:
+            if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+                raise ValueError(
+                    f"classes {list(classes)} differ from those of the first call: "
+                    f"{list(self.classes_)}"
+                )
+            return
+        given = classes if classes is not None else self.classes
+        found = np.unique(y if given is None else np.asarray(given))
+        if len(found) < 2:
+            raise ValueError(
+                f"y has {len(found)} class, {list(found)}; a classifier needs at least 2 classes"
+            )
+        self.classes_inferred_ = found
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, sorted; shape (n_classes,)."""
+        try:
+            return self.__dict__["classes_inferred_"]
+        except KeyError:
+            if self.classes is not None and len(self.classes):
+                return np.unique(np.asarray(self.classes))
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet") from None
+
+    def check_data(self, X: Any, y: Any) -> None:
+        """Nothing is left to check here: `fit` and `partial_fit` have done it."""
+
+    def _n_outputs(self) -> int:
+        return len(self.classes_)
+
+    def check_output(self, output: Any, target: Tensor | None) -> Any:
+        """Check that there is one logit per class; take logs where the criterion is NLLLoss."""
+        logits = first_output(output)
+        if not isinstance(logits, Tensor) or logits.ndim < 2:
+            what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ValueError(
+                f"the module must return logits of shape (n, {len(self.classes_)}); got {what}"
+            )
+        if logits.shape[1] != len(self.classes_):
+            raise ValueError(
+                f"the module returns {logits.shape[1]} logits, but y has {len(self.classes_)} "
+                f"classes: {list(self.classes_)[:20]}"
+            )
+        if isinstance(self.criterion_, nn.NLLLoss):
+            return torch.log(logits + torch.finfo(logits.dtype).eps)
+        return output
+
+    # ---- batches: codes for the loss, labels for callbacks
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches of inputs and class codes."""
+        iterator = super().get_iterator(dataset, training=training)
+        if in_memory(dataset) is not None:
+            return iterator
+        return _EncodedBatches(iterator, self.__dict__.get("classes_inferred_"))
+
+    def batch_for_callbacks(self, batch: Any) -> Any:
+        """Return the batch with labels as the user wrote them."""
+        X, y = batch
+        codes, _ = split_targets(y)
+        classes = self.classes_
+        if classes.dtype.kind in "iu" and classes[0] == 0 and classes[-1] == len(classes) - 1:
+            return X, codes
+        return X, classes[to_numpy(codes)]
+
+    # ---- predict
+
+    def _raw_outputs(self, X: Any) -> Tensor:
+        """First output of the module for every row, float64 on the CPU."""
+        check_is_fitted(self)
+        if not is_dataset(X):
+            X = ArrayDataset(check_inputs(self, X, reset=False))
+        # device= is passed because skorch's cached version would take the parameter, maybe "auto".
+        parts = [first_output(out) for out in self.forward_iter(X, device="cpu")]
+        return torch.cat(parts).double()
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Logits; for two classes the difference of the second to the first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), or (n,) for two classes
+        """
+        logits = self._raw_outputs(X).numpy()
+        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Logarithms of :meth:`predict_proba`; finite where the criterion is cross-entropy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        outputs = self._raw_outputs(X)
+        if self._predicts_softmax():
+            return torch.log_softmax(outputs, dim=1).numpy()
+        with np.errstate(divide="ignore"):
+            return np.log(self._probabilities(outputs))
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities of the classes, in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        return self._probabilities(self._raw_outputs(X))
+
+    def _probabilities(self, outputs: Tensor) -> NDArray[np.float64]:
+        return to_numpy(self._get_predict_nonlinearity()(outputs))
+
+    def _predicts_softmax(self) -> bool:
+        criterion = getattr(self.criterion_, "_orig_mod", self.criterion_)
+        return self.predict_nonlinearity == "auto" and isinstance(criterion, nn.CrossEntropyLoss)
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        codes = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[codes]
+
+
+class MixupClassifier(VicinalClassifier):
+    r"""Neural network classifier trained with mixup at the input.
+
+    It trains on :math:`λ x_i + (1 − λ) x_j` with label :math:`λ y_i + (1 − λ) y_j`, where
+    λ ~ Beta(α, α) and j is a random row of the minibatch.
+
+    Parameters
+    ----------
+    module : nn.Module class or instance, or None, default=None
+        As in :class:`VicinalClassifier`.
+    alpha : float or pair of float, default=0.4
+        Strength of the interpolation; 0 is empirical risk minimisation, exactly, and a pair (a, b)
+        is Beta(a, b). 0.2 to 0.4 suits small networks and tables, 1 large networks on images, 8
+        and more heavily corrupted labels.
+    mix_per : {"batch", "sample"}, default="batch"
+        One λ for each minibatch, as in the paper, or for each pair.
+    mix_prob : float in [0, 1], default=1.0
+        Probability that a minibatch is mixed at all.
+    **kwargs
+        The parameters of :class:`VicinalClassifier` but `vicinity`: `mix_epochs`, `class_weight`,
+        `random_state`, `device`, `lr`, `max_epochs`, `batch_size`, ``module__…``, …
+
+    See Also
+    --------
+    ManifoldMixupClassifier : mixes at a randomly drawn layer.
+    skmixup.vicinal.Mixup : the vicinity.
+
+    References
+    ----------
+    Zhang, Cissé, Dauphin, Lopez-Paz: mixup: Beyond Empirical Risk Minimization. ICLR 2018,
+    arXiv:1710.09412, equation (1).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skmixup import MixupClassifier
+    >>> X, y = load_wine(return_X_y=True)
+    >>> clf = make_pipeline(StandardScaler(), MixupClassifier(random_state=0)).fit(X, y)
+    >>> clf.predict_proba(X[:2]).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        alpha: Alpha = 0.4,
+        mix_per: str = "batch",
+        mix_prob: float = 1.0,
+        **kwargs: Any,
+    ):
+        super().__init__(module, **kwargs)
+        self._flatten_vicinity(kwargs)
+        self.alpha = alpha
+        self.mix_per = mix_per
+        self.mix_prob = mix_prob
+
+    def _flatten_vicinity(self, kwargs: dict[str, Any]) -> None:
+        """Take `vicinity` out of the parameters: its own parameters stand in its place."""
+        if "vicinity" in kwargs:
+            raise TypeError(
+                f"{type(self).__name__} has no parameter vicinity; use VicinalClassifier, or set "
+                "alpha, mix_per and mix_prob"
+            )
+        del self.__dict__["vicinity"]
+
+    def get_vicinity(self) -> Vicinity:
+        """Return :class:`~skmixup.vicinal.Mixup` with this estimator's parameters."""
+        return Mixup(self.alpha, mix_per=self.mix_per, mix_prob=self.mix_prob)
+
+
+class ManifoldMixupClassifier(MixupClassifier):
+    r"""Neural network classifier trained with manifold mixup.
+
+    For each minibatch a layer k is drawn from a set S; its output is mixed,
+    :math:`f_k(λ g_k(x_i) + (1 − λ) g_k(x_j))`, and so are the labels.
+
+    Parameters
+    ----------
+    module : nn.Module class or instance, or None, default=None
+        As in :class:`VicinalClassifier`.
+    alpha : float or pair of float, default=0.4
+        As in :class:`MixupClassifier`; the paper has 2 for large networks on images.
+    layers : "auto", int, str or sequence of these, default="auto"
+        The set S. ``0`` or ``"input"`` is the input; an integer k ≥ 1 the output of the k-th
+        block; any other string a name from ``module.named_modules()``. ``"auto"`` is the input and
+        the first two blocks, as in the paper. Blocks are what the module lists in an attribute
+        ``mixup_layers``, or else its children that have parameters, without the last.
+    block_gradient : {None, "below", "above"}, default=None
+        ``"below"``: no gradient flows below the mixed layer in that step; ``"above"``: the
+        parameters above it get none.
+    mix_per, mix_prob
+        As in :class:`MixupClassifier`.
+    **kwargs
+        The parameters of :class:`VicinalClassifier` but `vicinity`.
+
+    References
+    ----------
+    Verma, Lamb, Beckham, Najafi, Mitliagkas, Lopez-Paz, Bengio: Manifold Mixup: Better
+    Representations by Interpolating Hidden States. ICML 2019, arXiv:1806.05236, equation (1).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmixup import ManifoldMixupClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = ManifoldMixupClassifier(layers=[0, 1], max_epochs=5, random_state=0)
+    >>> clf.fit(X / 16, y).predict(X[:3] / 16)
+    array([0, 1, 2])
+    """
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        alpha: Alpha = 0.4,
+        layers: str | int | Sequence[str | int] = "auto",
+        block_gradient: str | None = None,
+        mix_per: str = "batch",
+        mix_prob: float = 1.0,
+        **kwargs: Any,
+    ):
+        super().__init__(module, alpha=alpha, mix_per=mix_per, mix_prob=mix_prob, **kwargs)
+        self.layers = layers
+        self.block_gradient = block_gradient
+
+    def get_vicinity(self) -> Vicinity:
+        """Return :class:`~skmixup.vicinal.ManifoldMixup` with this estimator's parameters."""
+        return ManifoldMixup(
+            self.alpha,
+            self.layers,
+            block_gradient=self.block_gradient,
+            mix_per=self.mix_per,
+            mix_prob=self.mix_prob,
+        )
+
+
+class _EncodedBatches:
+    """The batches of a user's own loader, with labels turned into class codes."""
+
+    def __init__(self, loader: Any, classes: NDArray[Any] | None):
+        self.loader = loader
+        self.classes = classes
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Any:
+        for X, y in self.loader:
+            if self.classes is None or y is None:
+                yield X, y
+            else:
+                yield X, torch.from_numpy(encode(np.asarray(y), self.classes))

@@ -1,0 +1,161 @@
+"""What users pass to `fit` and `predict`, checked and put into the form the nets train on."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import (
+    _check_sample_weight,
+    assert_all_finite,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
+from skorch.utils import data_from_dataset, is_dataset, to_numpy
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset
+
+
+def as_array(X: Any) -> Any:
+    """Bring a torch tensor into numpy's reach; leave all else as it is."""
+    if isinstance(X, Tensor):
+        X = X.detach()
+        if X.dtype == torch.bfloat16:
+            X = X.float()
+        X = X.cpu().numpy()
+    return X
+
+
+def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
+    """Validate X as scikit-learn does and convert it, at most once, to float32.
+
+    Parameters
+    ----------
+    net : estimator
+        Gets ``n_features_in_``, ``feature_names_in_`` and ``input_shape_`` if `reset`.
+    X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, channels, height, width)
+    reset : bool
+        True in `fit`; False compares X with what was seen there.
+
+    Returns
+    -------
+    ndarray of float32, C-contiguous in its rows
+
+    Raises
+    ------
+    ValueError or TypeError
+        For NaN, infinity, sparse or non-numeric X, no rows, or another shape than in `fit`.
+    """
+    X = validate_data(
+        net, as_array(X), reset=reset, dtype=np.float32, order="C", allow_nd=True, ensure_2d=True
+    )
+    shape = tuple(X.shape[1:])
+    if reset:
+        net.input_shape_ = shape
+    elif shape != net.input_shape_:
+        raise ValueError(
+            f"X has rows of shape {shape}, but {type(net).__name__} was fitted on rows of shape "
+            f"{net.input_shape_}"
+        )
+    return X
+
+
+def check_labels(y: Any) -> NDArray[Any]:
+    """Labels as a one-dimensional array; ValueError if they are not class labels."""
+    if y is None:
+        raise ValueError(
+            "requires y to be passed, but the target y is None; give one class label per row"
+        )
+    y = column_or_1d(as_array(y), warn=True)
+    assert_all_finite(y, input_name="y")
+    check_classification_targets(y)
+    if type_of_target(y) not in ("binary", "multiclass"):
+        raise ValueError(f"y must be one class label per row; got {type_of_target(y)!r} targets")
+    return y
+
+
+def encode(y: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
+    """Position of each label in `classes`, which are sorted.
+
+    Raises
+    ------
+    ValueError
+        For a label that is not among `classes`.
+    """
+    y = np.asarray(y)
+    codes = np.searchsorted(classes, y)
+    codes[codes == len(classes)] = 0
+    unknown = classes[codes] != y
+    if np.any(unknown):
+        raise ValueError(
+            f"y has labels that are not among the classes {list(classes)}: "
+            f"{list(np.unique(y[unknown])[:10])}"
+        )
+    return codes.astype(np.int64, copy=False)
+
+
+def row_weights(
+    sample_weight: Any, class_weight: Any, codes: NDArray[np.int64], classes: NDArray[Any], X: Any
+) -> NDArray[np.float32] | None:
+    """Weight of each row in the loss, of mean one; None where all are equal.
+
+    The product of `sample_weight` and `class_weight` is divided by its mean, so that multiplying
+    all weights by a constant changes nothing, as in an average.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    if class_weight is not None:
+        if isinstance(class_weight, dict):
+            _check_class_weight_keys(class_weight, classes)
+            per_class = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
+        else:
+            seen = np.unique(codes)
+            per_class = np.ones(len(classes))
+            per_class[seen] = compute_class_weight(class_weight, classes=seen, y=codes)
+        weight = weight * per_class[codes]
+    mean = weight.mean()
+    if not mean > 0:
+        raise ValueError("sample_weight (times class_weight) must be positive for some row")
+    return (weight / mean).astype(np.float32)
+
+
+def _check_class_weight_keys(class_weight: dict[Any, Any], classes: NDArray[Any]) -> None:
+    unknown = [label for label in class_weight if label not in set(classes.tolist())]
+    if unknown:
+        raise ValueError(
+            f"class_weight has {unknown}, which are not among the classes {classes.tolist()}"
+        )
+
+
+def first_row_shape(dataset: Dataset[Any]) -> tuple[int, ...] | None:
+    """Shape of one input of a user's data set, or None where it cannot be looked at."""
+    if isinstance(dataset, IterableDataset):
+        return None
+    X = dataset[0][0]
+    return tuple(np.shape(X)) if not isinstance(X, (dict, tuple, list)) else None
+
+
+def labels_of(dataset: Dataset[Any]) -> NDArray[Any] | None:
+    """All labels of a user's data set, or None where it does not say."""
+    try:
+        return to_numpy(data_from_dataset(dataset)[1])
+    except AttributeError:
+        targets = getattr(dataset, "targets", None)  # torchvision's name
+        return None if targets is None else np.asarray(targets)
+
+
+__all__ = [
+    "as_array",
+    "check_consistent_length",
+    "check_inputs",
+    "check_labels",
+    "encode",
+    "first_row_shape",
+    "is_dataset",
+    "labels_of",
+    "row_weights",
+]

@@ -1,0 +1,372 @@
+"""Does a classifier that says 0.9 turn out right nine times in ten?"""
+
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.calibration import CalibrationDisplay
+from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+
+_STRATEGIES = ("uniform", "quantile")
+
+# softmax in float32 over many classes does not add up to one exactly
+_SUM_TOLERANCE = 1e-3
+
+
+class _Bins(NamedTuple):
+    """What the top-label predictions look like in each bin that is not empty."""
+
+    accuracy: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+    def calibration_error(self) -> float:
+        return float(np.sum(self.share * np.abs(self.accuracy - self.confidence)))
+
+
+def expected_calibration_error(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    *,
+    n_bins: int = 15,
+    strategy: str = "uniform",
+    labels: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
+) -> float:
+    r"""Mean gap between confidence and accuracy of the predicted class.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n_samples,)
+        True labels of any type.
+    y_prob : array-like of shape (n_samples, n_classes) or (n_samples,)
+        What ``predict_proba`` returned. One dimension: the probability of the second of two
+        classes, as scikit-learn's scorers pass it.
+    n_bins : int, default=15
+        Number of bins, as in [1]_. Few rows need few bins: within a bin of m rows the accuracy
+        is uncertain by about ``0.5 / sqrt(m)``, and the error measured cannot be much less.
+    strategy : {"uniform", "quantile"}, default="uniform"
+        ``"uniform"``: bins ((k − 1)/n_bins, k/n_bins] of equal width. ``"quantile"``: bins of
+        equal mass, which suits confident networks, whose rows nearly all fall into the last bin
+        of equal width. Rows of equal confidence always share a bin.
+    labels : array-like of shape (n_classes,), default=None
+        The classes in the order of the columns of `y_prob`, that is ``clf.classes_``. None: the
+        sorted labels of `y_true`, which must then hold every class.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Non-negative weights. A row of weight 2 counts as that row twice.
+
+    Returns
+    -------
+    float
+        In [0, 1]; 0 is perfectly calibrated.
+
+    Raises
+    ------
+    ValueError
+        If `y_prob` does not hold probabilities, if classes and columns do not match, or if a
+        parameter is out of its range.
+
+    See Also
+    --------
+    ReliabilityDisplay : The same bins as a picture.
+
+    Notes
+    -----
+    With the rows of bin :math:`B_m`, the share of them that is predicted right and their mean
+    confidence (the largest probability of each row), eq. 3 of [1]_ is
+
+    .. math:: \mathrm{ECE} = \sum_m \frac{|B_m|}{n}\,|\mathrm{acc}(B_m) - \mathrm{conf}(B_m)|
+
+    Two columns that share the largest probability: the first counts as predicted.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun, Weinberger. On calibration of modern neural networks. ICML 2017,
+       arXiv 1706.04599.
+
+    Examples
+    --------
+    Confidence 0.8 where three of four are right:
+
+    >>> from skmixup.robustness import expected_calibration_error
+    >>> y_prob = [[0.8, 0.2], [0.8, 0.2], [0.2, 0.8], [0.2, 0.8]]
+    >>> print(f"{expected_calibration_error(['a', 'a', 'b', 'a'], y_prob):.3f}")
+    0.050
+
+    As a scorer for a search:
+
+    >>> from sklearn.metrics import make_scorer
+    >>> scoring = make_scorer(
+    ...     expected_calibration_error, response_method="predict_proba", greater_is_better=False
+    ... )
+    """
+    correct, confidence, weight = _top_label(y_true, y_prob, labels, sample_weight)
+    return _bin(correct, confidence, weight, n_bins, strategy).calibration_error()
+
+
+class ReliabilityDisplay(CalibrationDisplay):
+    """Reliability diagram of the predicted class, for any number of classes.
+
+    scikit-learn's :class:`~sklearn.calibration.CalibrationDisplay` shows the probability of one
+    of two classes. This display shows, in its style, the largest probability of each row against
+    the share of such rows that is predicted right. Create it with `from_estimator` or
+    `from_predictions`; all parameters become attributes.
+
+    Parameters
+    ----------
+    prob_true : ndarray of shape (n_bins,)
+        Share of rows predicted right, in each bin that is not empty.
+    prob_pred : ndarray of shape (n_bins,)
+        Mean confidence in each of these bins.
+    y_prob : ndarray of shape (n_samples,)
+        Confidence of each row.
+    calibration_error : float, default=None
+        `expected_calibration_error` over these bins; shown in the legend unless None.
+    estimator_name : str, default=None
+        Shown in the legend unless None.
+
+    Attributes
+    ----------
+    line_, ax_, figure_ : matplotlib artists
+        As in ``CalibrationDisplay``.
+
+    See Also
+    --------
+    expected_calibration_error : The diagram in one number.
+
+    Examples
+    --------
+    >>> from skmixup.robustness import ReliabilityDisplay
+    >>> y_prob = [[0.8, 0.2], [0.8, 0.2], [0.2, 0.8], [0.4, 0.6]]
+    >>> display = ReliabilityDisplay.from_predictions([0, 0, 1, 0], y_prob, n_bins=5)
+    >>> display.prob_pred, display.prob_true
+    (array([0.6, 0.8]), array([0., 1.]))
+    """
+
+    def __init__(
+        self,
+        prob_true: NDArray[np.float64],
+        prob_pred: NDArray[np.float64],
+        y_prob: NDArray[np.float64],
+        *,
+        calibration_error: float | None = None,
+        estimator_name: str | None = None,
+    ) -> None:
+        super().__init__(prob_true, prob_pred, y_prob, estimator_name=estimator_name)
+        self.calibration_error = calibration_error
+
+    def plot(
+        self, *, ax: Any = None, name: str | None = None, ref_line: bool = True, **kwargs: Any
+    ) -> "ReliabilityDisplay":
+        """Draw the diagram.
+
+        Parameters
+        ----------
+        ax : matplotlib Axes, default=None
+            None: a new figure.
+        name : str, default=None
+            Name in the legend. None: `estimator_name`.
+        ref_line : bool, default=True
+            Draw the diagonal of perfect calibration.
+        **kwargs : dict
+            Passed to :func:`matplotlib.pyplot.plot`.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        name = self.estimator_name if name is None else name
+        if self.calibration_error is not None:
+            error = f"ECE = {self.calibration_error:.3f}"
+            name = error if name is None else f"{name} ({error})"
+        super().plot(ax=ax, name=name, ref_line=ref_line, **kwargs)
+        self.ax_.set(xlabel="Confidence (largest probability)", ylabel="Share predicted right")
+        return self
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        X: Any,
+        y: ArrayLike,
+        *,
+        n_bins: int = 15,
+        strategy: str = "uniform",
+        sample_weight: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        ref_line: bool = True,
+        **kwargs: Any,
+    ) -> "ReliabilityDisplay":
+        """Draw the diagram of a fitted classifier on held-out rows.
+
+        Parameters
+        ----------
+        estimator : object
+            A fitted classifier with ``predict_proba`` and ``classes_``, or a pipeline of one.
+        X : array-like
+            What the estimator predicts on.
+        y : array-like of shape (n_samples,)
+            True labels.
+        n_bins, strategy, sample_weight
+            As in `expected_calibration_error`.
+        name : str, default=None
+            None: the name of the estimator's class.
+        ax, ref_line, **kwargs
+            As in `plot`.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        missing = [a for a in ("predict_proba", "classes_") if not hasattr(estimator, a)]
+        if missing:
+            raise TypeError(
+                f"estimator must be a fitted classifier with predict_proba, got {estimator!r}, "
+                f"which has no {' and no '.join(missing)}"
+            )
+        return cls.from_predictions(
+            y,
+            estimator.predict_proba(X),
+            n_bins=n_bins,
+            strategy=strategy,
+            labels=estimator.classes_,
+            sample_weight=sample_weight,
+            name=type(estimator).__name__ if name is None else name,
+            ax=ax,
+            ref_line=ref_line,
+            **kwargs,
+        )
+
+    @classmethod
+    def from_predictions(
+        cls,
+        y_true: ArrayLike,
+        y_prob: ArrayLike,
+        *,
+        n_bins: int = 15,
+        strategy: str = "uniform",
+        labels: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        name: str | None = None,
+        ax: Any = None,
+        ref_line: bool = True,
+        **kwargs: Any,
+    ) -> "ReliabilityDisplay":
+        """Draw the diagram of given probabilities.
+
+        Parameters
+        ----------
+        y_true, y_prob, n_bins, strategy, labels, sample_weight
+            As in `expected_calibration_error`.
+        name : str, default=None
+            Name in the legend.
+        ax, ref_line, **kwargs
+            As in `plot`.
+
+        Returns
+        -------
+        ReliabilityDisplay
+        """
+        correct, confidence, weight = _top_label(y_true, y_prob, labels, sample_weight)
+        bins = _bin(correct, confidence, weight, n_bins, strategy)
+        display = cls(
+            bins.accuracy,
+            bins.confidence,
+            confidence,
+            calibration_error=bins.calibration_error(),
+            estimator_name=name,
+        )
+        return display.plot(ax=ax, ref_line=ref_line, **kwargs)
+
+
+def _top_label(
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    labels: ArrayLike | None,
+    sample_weight: ArrayLike | None,
+) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    """Whether each row's largest probability is the right one, its size, and the row's weight."""
+    prob = _check_probabilities(y_prob)
+    y = column_or_1d(y_true)
+    check_consistent_length(y, prob)
+    classes = np.unique(y) if labels is None else column_or_1d(labels)
+    if len(classes) != prob.shape[1]:
+        held = "labels" if labels is not None else "y_true"
+        advice = "" if labels is not None else "; pass labels=clf.classes_"
+        raise ValueError(
+            f"y_prob has {prob.shape[1]} columns but {held} has {len(classes)} classes "
+            f"{classes[:10].tolist()}{advice}"
+        )
+    unknown = np.setdiff1d(y, classes)
+    if len(unknown):
+        raise ValueError(
+            f"y_true holds {unknown[:10].tolist()}, not in labels {classes[:10].tolist()}"
+        )
+    correct = y == classes[prob.argmax(axis=1)]
+    return correct, prob.max(axis=1), _check_weight(sample_weight, len(y))
+
+
+def _check_probabilities(y_prob: ArrayLike) -> NDArray[np.float64]:
+    prob = check_array(y_prob, ensure_2d=False, dtype=np.float64, input_name="y_prob")
+    if prob.ndim == 1:
+        prob = np.column_stack([1 - prob, prob])
+    if prob.min() < 0 or prob.max() > 1:
+        raise ValueError(
+            f"y_prob must hold probabilities in [0, 1], got values from {prob.min():.4g} to "
+            f"{prob.max():.4g}"
+        )
+    off = np.abs(prob.sum(axis=1) - 1).max()
+    if off > _SUM_TOLERANCE:
+        raise ValueError(f"each row of y_prob must add up to 1, one is off by {off:.4g}")
+    return prob
+
+
+def _check_weight(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64]:
+    if sample_weight is None:
+        return np.full(n, 1 / n)
+    weight = check_array(
+        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weight.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), got {weight.shape}")
+    if weight.min() < 0 or weight.sum() == 0:
+        raise ValueError("sample_weight must be non-negative and not all zero")
+    return weight / weight.sum()
+
+
+def _bin(
+    correct: NDArray[np.bool_],
+    confidence: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    n_bins: int,
+    strategy: str,
+) -> _Bins:
+    if not isinstance(n_bins, Integral) or isinstance(n_bins, bool) or n_bins < 1:
+        raise ValueError(f"n_bins must be an int >= 1, got {n_bins!r}")
+    if strategy == "uniform":
+        # right-closed, as in eq. 1 of Guo et al.
+        index = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], confidence)
+    elif strategy == "quantile":
+        index = _equal_mass(confidence, weight, n_bins)
+    else:
+        raise ValueError(f"strategy must be one of {_STRATEGIES}, got {strategy!r}")
+    mass = np.bincount(index, weight, n_bins)
+    full = mass > 0
+    return _Bins(
+        accuracy=np.bincount(index, weight * correct, n_bins)[full] / mass[full],
+        confidence=np.bincount(index, weight * confidence, n_bins)[full] / mass[full],
+        share=mass[full],
+    )
+
+
+def _equal_mass(
+    confidence: NDArray[np.float64], weight: NDArray[np.float64], n_bins: int
+) -> NDArray[np.intp]:
+    """Bin of each row by the middle of the mass that its confidence value covers."""
+    _, value = np.unique(confidence, return_inverse=True)
+    mass = np.bincount(value, weight)
+    middle = np.cumsum(mass) - mass / 2
+    # the sum may miss a bin's edge by rounding
+    return np.minimum(np.floor(middle * n_bins + 1e-9), n_bins - 1).astype(np.intp)[value]

@@ -1,0 +1,107 @@
+"""The gradient of a fitted network's loss with respect to its input."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+
+
+def last_step(clf: Any, X: Any) -> tuple[Any, Any]:
+    """The last step of pipelines and searches, and what it gets to see of X."""
+    if hasattr(clf, "best_estimator_"):
+        return last_step(clf.best_estimator_, X)
+    if isinstance(clf, Pipeline):
+        check_is_fitted(clf)
+        return last_step(clf[-1], clf[:-1].transform(X) if len(clf) > 1 else X)
+    return clf, X
+
+
+def check_has_gradient(net: Any, X: Any) -> None:
+    """Raise TypeError unless the loss of `net` can be differentiated with respect to X."""
+    if not isinstance(net, NeuralNetClassifier | NeuralNetBinaryClassifier):
+        raise TypeError(
+            "the attack needs the gradient of the loss, so clf must be a fitted skorch "
+            f"classifier, or a Pipeline or search that ends in one; got {net!r}. To attack "
+            "a classifier without gradients, craft the attack on a network: "
+            "accuracy_under_attack(..., source=net)"
+        )
+    check_is_fitted(net)
+    lookups = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+    looks_up = any(isinstance(module, lookups) for module in net.module_.modules())
+    if looks_up and "int" in str(getattr(X, "dtype", "")):
+        raise TypeError(
+            f"X holds integers, which {type(net.module_).__name__} looks up in a table (an "
+            "Embedding): the loss has no gradient with respect to them"
+        )
+
+
+def columns_of(net: Any, y: ArrayLike, X: NDArray[Any]) -> NDArray[np.int64]:
+    """The output of the module that belongs to each label."""
+    labels = column_or_1d(y)
+    check_consistent_length(X, labels)
+    if type(net).predict is NeuralNetClassifier.predict:
+        # skorch's own predict returns column numbers, whatever classes_ says
+        if labels.dtype.kind not in "iu" or labels.min() < 0:
+            raise ValueError(
+                f"y must hold column numbers, as in {type(net).__name__}.predict, got "
+                f"{np.unique(labels)[:10].tolist()}"
+            )
+        return labels.astype(np.int64)
+    classes = np.asarray(net.classes_)
+    unknown = np.setdiff1d(labels, classes)
+    if len(unknown):
+        raise ValueError(
+            f"y holds {unknown[:10].tolist()}, not in clf.classes_ {classes[:10].tolist()}"
+        )
+    order = np.argsort(classes)
+    return order[np.searchsorted(classes, labels, sorter=order)].astype(np.int64)
+
+
+def gradient_sign(net: Any, x: NDArray[Any], columns: NDArray[np.int64]) -> NDArray[Any]:
+    """Sign of the gradient of the loss of rows `x`, which leaves the network as it is."""
+    like = next(iter(net.module_.parameters()), torch.empty(0))
+    with torch.inference_mode(False), torch.enable_grad():
+        inputs = torch.tensor(x, dtype=like.dtype, device=like.device, requires_grad=True)
+        target = torch.tensor(columns, device=like.device)
+        if isinstance(net, NeuralNetBinaryClassifier):
+            target = target.to(like.dtype)
+        loss = net.get_loss(net.infer(inputs), target, X=inputs, training=False).sum()
+        # not backward(), which would leave gradients in the parameters
+        gradient = (
+            torch.autograd.grad(loss, inputs, allow_unused=True)[0] if loss.requires_grad else None
+        )
+    if gradient is None:
+        raise TypeError(
+            f"the output of {type(net.module_).__name__} has no gradient with respect to X: the "
+            "module detaches its input or turns it into integers"
+        )
+    return gradient.sign().cpu().numpy().astype(x.dtype)
+
+
+@contextmanager
+def evaluating(net: Any) -> Iterator[None]:
+    """Evaluation mode for every submodule; each gets its own mode back."""
+    modes = [(module, module.training) for module in net.module_.modules()]
+    net.module_.eval()
+    try:
+        with same_randomness(net):
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def same_randomness(clf: Any) -> Iterator[None]:
+    """Keep torch's generators as they are: a DataLoader draws a seed for every pass."""
+    module = getattr(clf, "module_", None)
+    parameters = [] if module is None else module.parameters()
+    cuda = {parameter.device for parameter in parameters if parameter.device.type == "cuda"}
+    with torch.random.fork_rng(devices=list(cuda)):
+        yield

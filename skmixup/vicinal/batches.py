@@ -1,0 +1,164 @@
+"""Whole-tensor minibatches: one gather for each batch instead of one Python call for each row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import skorch.dataset
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Subset
+
+
+class ArrayDataset(skorch.dataset.Dataset):
+    """A data set in memory, with class codes and weights beside the labels.
+
+    Parameters
+    ----------
+    X : ndarray or Tensor of shape (n, …)
+        Not copied.
+    y : array of shape (n,), optional
+        Labels as the user wrote them, for callbacks and splitters.
+    target : ndarray of shape (n,), optional
+        What the loss is computed on: class codes 0 … C − 1, or real values; default `y`.
+    weight : ndarray of shape (n,), optional
+        Weight of each row in the loss.
+    """
+
+    def __init__(self, X: Any, y: Any = None, target: Any = None, weight: Any = None):
+        super().__init__(X, y)
+        self.inputs = as_tensor(X)
+        target = y if target is None else target
+        self.target = None if target is None else as_tensor(target)
+        self.weight = None if weight is None else as_tensor(weight)
+
+    def __getitem__(self, i: Any) -> tuple[Tensor, Any]:
+        return self.inputs[i], targets_at(self, i)
+
+
+def targets_at(data: ArrayDataset, index: Any) -> Any:
+    """Return the second half of a batch: the targets at `index`, with their weights if any."""
+    if data.target is None:
+        return torch.zeros(np.shape(index))  # skorch's placeholder where there is no y
+    if data.weight is None:
+        return data.target[index]
+    return data.target[index], data.weight[index]
+
+
+def split_targets(y: Any) -> tuple[Any, Any]:
+    """Take apart what :func:`targets_at` put together: targets, and weights or None."""
+    if isinstance(y, (tuple, list)) and len(y) == 2:
+        return y[0], y[1]
+    return y, None
+
+
+def in_memory(dataset: Any) -> tuple[ArrayDataset, NDArray[np.int64] | None] | None:
+    """Return the :class:`ArrayDataset` behind nested subsets and the rows taken, or None."""
+    if isinstance(dataset, ArrayDataset):
+        return dataset, None
+    if isinstance(dataset, Subset) and (inner := in_memory(dataset.dataset)) is not None:
+        data, rows = inner
+        chosen = np.asarray(dataset.indices)
+        return data, chosen if rows is None else rows[chosen]
+    return None
+
+
+class TensorBatches:
+    """Iterate over an :class:`ArrayDataset`, or a subset of one, in whole-tensor minibatches.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    batch_size : int
+        The last batch of an epoch may be smaller.
+    shuffle : bool, default=False
+        Take the rows in a new order each epoch, drawn from torch's global generator.
+    drop_last : bool, default=False
+        Leave out a last batch that is not full.
+    device : torch.device or str, default="cpu"
+        Where batches are wanted. The data move there once, if they take at most half of the
+        memory that is free, and batch by batch otherwise.
+
+    Notes
+    -----
+    Batches are copies: a module that works in place does not change the user's data. Nothing else
+    is copied, so that memory stays at the data plus one batch.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        batch_size: int,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        device: torch.device | str = "cpu",
+    ):
+        found = in_memory(dataset)
+        if found is None:
+            raise TypeError(
+                f"TensorBatches reads ArrayDataset and its subsets, not {type(dataset).__name__}; "
+                "use torch.utils.data.DataLoader"
+            )
+        self.data, rows = found
+        self.rows = None if rows is None else torch.from_numpy(rows)
+        self.n_rows = len(self.data) if rows is None else len(rows)
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.drop_last = drop_last
+        self.device = torch.device(device)
+        if self.device.type == "cuda":
+            size = self.data.inputs.element_size() * self.data.inputs.nelement()
+            if 2 * size <= torch.cuda.mem_get_info(self.device)[0]:
+                self.data = _moved(self.data, self.device)
+
+    def __len__(self) -> int:
+        full, rest = divmod(self.n_rows, self.batch_size)
+        return full + (rest > 0 and not self.drop_last)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
+        order = torch.randperm(self.n_rows) if self.shuffle else None
+        if self.rows is not None:
+            order = self.rows if order is None else self.rows[order]
+        if order is not None:
+            order = order.to(self.data.inputs.device)
+        for start in range(0, len(self) * self.batch_size, self.batch_size):
+            stop = min(start + self.batch_size, self.n_rows)
+            if order is None:
+                index: Any = slice(start, stop)
+                yield self.data.inputs[index].clone(), targets_at(self.data, index)
+            else:
+                index = order[start:stop]
+                yield self.data.inputs.index_select(0, index), targets_at(self.data, index)
+
+
+def _moved(data: ArrayDataset, device: torch.device) -> ArrayDataset:
+    target = None if data.target is None else data.target.to(device)
+    weight = None if data.weight is None else data.weight.to(device)
+    return ArrayDataset(data.inputs.to(device), target=target, weight=weight)
+
+
+def as_tensor(x: Any) -> Tensor:
+    """Tensor that shares memory with `x`, also where `x` is a read-only array.
+
+    Read-only arrays are common (pandas, memory maps of joblib workers). ``torch.from_numpy`` warns
+    of them because torch has no read-only tensors; nobody here writes to the data, since batches
+    are copies.
+    """
+    if isinstance(x, Tensor):
+        return x.detach()
+    x = np.asarray(x)
+    if any(stride < 0 for stride in x.strides):
+        x = np.ascontiguousarray(x)
+    return torch.from_numpy(x if x.flags.writeable else np.asarray(_WritableAlias(x)))
+
+
+class _WritableAlias:
+    """Offers the memory of a read-only array through numpy's array interface as writable."""
+
+    def __init__(self, x: NDArray[Any]):
+        self.owner = x
+        self.__array_interface__ = {
+            **x.__array_interface__,
+            "data": (x.__array_interface__["data"][0], False),
+        }

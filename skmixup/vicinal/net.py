@@ -1,0 +1,351 @@
+"""The skorch training step that minimises the vicinal risk, shared by every estimator."""
+
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import Callback
+from skorch.utils import TeeGenerator, to_tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from skmixup.vicinal.batches import TensorBatches, in_memory, split_targets
+from skmixup.vicinal.layers import INPUT, check_mixable, mixing_at, unwrap
+from skmixup.vicinal.loss import first_output, vicinal_loss
+from skmixup.vicinal.vicinity import Dirac, Draw, Vicinity
+
+# Inputs in one batch of prediction: large enough to be fast, small enough for images.
+PREDICTION_ELEMENTS = 2**18
+MIN_PREDICTION_ROWS = 16
+
+
+def resolve_device(device: Any) -> torch.device:
+    """Turn the parameter `device` into a device that is present.
+
+    Raises
+    ------
+    ValueError
+        If it is no device, or one that this machine does not have.
+    """
+    if device is None:
+        return torch.device("cpu")
+    if isinstance(device, str) and device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device must be 'auto', None or a torch device such as 'cpu' or 'cuda:0'; "
+            f"got {device!r}"
+        ) from error
+    present = {
+        "cuda": torch.cuda.is_available() and (resolved.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(resolved.type, True):
+        raise ValueError(
+            f"device is {device!r}, but this machine has "
+            f"{torch.cuda.device_count()} CUDA devices and "
+            f"{'an' if present['mps'] else 'no'} MPS device; use 'auto' or 'cpu'"
+        )
+    return resolved
+
+
+class VicinalNet(NeuralNet):
+    """A skorch net whose training step draws virtual pairs from a vicinity.
+
+    Subclasses say which vicinity with :meth:`get_vicinity`. Estimators with a richer objective
+    override :meth:`draw_step` and :meth:`step_loss`.
+    """
+
+    def get_vicinity(self) -> Vicinity:
+        """Return the vicinity to draw from, built from the parameters."""
+        raise NotImplementedError
+
+    # ---- the training step
+
+    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Draw once, then let the optimizer run the closure as often as it likes."""
+        X, y = batch
+        X, y = self._on_device(X), self._on_device(y)
+        draw = self.draw_step(X)
+        accumulator = self.get_train_step_accumulator()
+
+        def closure() -> Tensor:
+            self._zero_grad_optimizer()
+            step = self.train_step_single((X, y), draw=draw, **fit_params)
+            accumulator.store_step(step)
+            if self._heeds_gradients_:
+                self.notify(
+                    "on_grad_computed",
+                    named_parameters=TeeGenerator(self.get_all_learnable_params()),
+                    batch=batch,
+                    training=True,
+                )
+            return step["loss"]
+
+        self._step_optimizer(closure)
+        return accumulator.get_step()
+
+    def draw_step(self, X: Any) -> Any:
+        """Draw every random choice of one optimizer step; :meth:`step_loss` gets them."""
+        return self._vicinity_.draw(X, self._rng_, self._sites_) if self._mixing_ else Draw()
+
+    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Loss and gradients of one run of the closure."""
+        X, y = batch
+        draw = fit_params.pop("draw")
+        if not self.module_.training:
+            self._set_training(True)
+        with _single_row_statistics(self.module_, len(X)):
+            loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
+        if draw.block_gradient == "above":
+            backward_below(loss, mixed)
+        else:
+            loss.backward()
+        return {"loss": loss.detach(), "y_pred": first_output(output)}
+
+    def step_loss(
+        self, X: Any, y: Any, draw: Any, **fit_params: Any
+    ) -> tuple[Tensor, Any, Tensor | None]:
+        """Return the loss of one minibatch, the module's output, and the mixed tensor.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, …)
+        y : Tensor, or pair of targets and weights
+        draw : Draw
+            What :meth:`draw_step` returned.
+        """
+        target, weight = split_targets(y)
+        output, mixed = self.forward_mixed(X, draw, **fit_params)
+        output = self.check_output(output, target)
+        return vicinal_loss(self.criterion_, output, target, draw, weight), output, mixed
+
+    def forward_mixed(self, X: Any, draw: Draw, **fit_params: Any) -> tuple[Any, Tensor | None]:
+        """Run the module on the virtual inputs; also return the mixed tensor (None: not mixed)."""
+        if draw.is_identity:
+            return self.infer(X, **fit_params), None
+        made: list[Tensor] = []
+
+        def mix(h: Tensor) -> Tensor:
+            mixed = draw.apply(h)
+            if draw.block_gradient == "below":
+                mixed = mixed.detach()
+            made.append(mixed)
+            return mixed
+
+        if draw.site == INPUT:
+            check_mixable(X, "the input of the module")
+            return self.infer(mix(X), **fit_params), made[0]
+        with mixing_at(self.module_, draw.site, mix):
+            output = self.infer(X, **fit_params)
+        return output, made[0]
+
+    def check_output(self, output: Any, target: Tensor | None) -> Any:
+        """Check, and where a criterion needs it convert, the module's output before the loss."""
+        return output
+
+    def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
+        """Loss on clean rows, with the module in evaluation mode."""
+        if self.module_.training:
+            self._set_training(False)
+        X, y = batch
+        X, y = self._on_device(X), self._on_device(y)
+        with torch.no_grad():
+            loss, output, _ = self.step_loss(X, y, Draw(), **fit_params)
+        return {"loss": loss, "y_pred": output}
+
+    def evaluation_step(self, batch: Any, training: bool = False) -> Any:
+        """Output for one batch; a row's output does not depend on how many rows come with it.
+
+        Matrix products of a few rows take other kernels than those of many and round differently;
+        small batches are filled up with copies of their rows.
+        """
+        X, y = batch
+        n_rows = _n_rows(X)
+        if training or not isinstance(X, Tensor) or n_rows >= MIN_PREDICTION_ROWS:
+            return super().evaluation_step(batch, training=training)
+        filled = X[torch.arange(MIN_PREDICTION_ROWS) % n_rows]
+        output = super().evaluation_step((filled, y), training=training)
+        if isinstance(output, tuple):
+            return tuple(part[:n_rows] for part in output)
+        return output[:n_rows]
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Run the module on one batch, on the device the module is on."""
+        x = self._on_device(x)
+        if isinstance(x, dict):
+            return self.module_(**self._merge_x_and_fit_params(x, fit_params))
+        return self.module_(x, **fit_params)
+
+    # ---- the epoch
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **fit_params: Any) -> Any:
+        """Resolve the vicinity once for the module, then run skorch's loop."""
+        self._vicinity_ = self.get_vicinity().validate()
+        self._sites_ = self._vicinity_.sites(self.module_)
+        self._first_epoch_ = len(self.history)
+        self._heeds_gradients_ = any(
+            type(callback).on_grad_computed is not Callback.on_grad_computed
+            for _, callback in self.callbacks_
+        )
+        self._training_device_ = self._device_  # looked up once instead of at every step
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **fit_params)
+        finally:
+            del self._training_device_
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Decide whether this epoch is still mixed."""
+        super().on_epoch_begin(net, **kwargs)
+        epoch = len(self.history) - 1 - self._first_epoch_
+        self._mixing_ = epoch < self.n_mixed_epochs() and not isinstance(self._vicinity_, Dirac)
+
+    def n_mixed_epochs(self) -> float:
+        """Return the number of epochs, from the first, that are mixed."""
+        mix_epochs = getattr(self, "mix_epochs", None)
+        if mix_epochs is None:
+            return float("inf")
+        if isinstance(mix_epochs, float):
+            return round(mix_epochs * self.max_epochs)
+        return mix_epochs
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Run one epoch as skorch does; callbacks see labels as the user wrote them."""
+        if iterator is None:
+            return
+        count = 0
+        for batch in iterator:
+            seen = self.batch_for_callbacks(batch)
+            self.notify("on_batch_begin", batch=seen, training=training)
+            step = step_fn(batch, **fit_params)
+            self.history.record_batch(prefix + "_loss", step["loss"].item())
+            self.history.record_batch(prefix + "_batch_size", _n_rows(batch[0]))
+            self.notify("on_batch_end", batch=seen, training=training, **step)
+            count += 1
+        self.history.record(prefix + "_batch_count", count)
+
+    def batch_for_callbacks(self, batch: Any) -> Any:
+        """Return the batch with its targets as callbacks expect them, without weights."""
+        X, y = batch
+        return X, split_targets(y)[0]
+
+    # ---- what skorch asks for
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Whole-tensor batches for arrays in memory, a DataLoader for all else.
+
+        ``iterator_train__…`` arguments that only a DataLoader has (``num_workers``, ``sampler``,
+        ``collate_fn``, …) select it. Training rows are shuffled unless the arguments say
+        otherwise.
+        """
+        prefix = "iterator_train" if training else "iterator_valid"
+        iterator = getattr(self, prefix)
+        kwargs = self.get_params_for(prefix)
+        own = set(inspect.signature(TensorBatches).parameters) - {"dataset", "device"}
+        if iterator is TensorBatches and (in_memory(dataset) is None or not set(kwargs) <= own):
+            iterator = DataLoader
+        ordered = isinstance(dataset, IterableDataset) or (
+            {"shuffle", "sampler", "batch_sampler"} & set(kwargs)
+        )
+        if training and not ordered:
+            kwargs["shuffle"] = True
+        if iterator is TensorBatches:
+            kwargs["device"] = self._device_
+        if "batch_size" not in kwargs and "batch_sampler" not in kwargs:
+            kwargs["batch_size"] = self.rows_per_batch(dataset, training)
+        if kwargs.get("batch_size") == -1:
+            kwargs["batch_size"] = len(dataset)
+        return iterator(dataset, **kwargs)
+
+    def rows_per_batch(self, dataset: Dataset[Any], training: bool) -> int:
+        """Return the batch size: the user's, or for ``"auto"`` one from the number of rows."""
+        size = self.batch_size
+        if size == "auto":
+            size = auto_batch_size(len(dataset)) if hasattr(dataset, "__len__") else 128
+        found = None if training else in_memory(dataset)
+        if found is not None and size > 0:
+            row = max(1, found[0].inputs[:1].numel())
+            size = max(size, min(4096, PREDICTION_ELEMENTS // row))
+        return size
+
+    def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
+        """Use the optimizer's fused kernel where it has one for the device, unless told not to."""
+        args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
+        chosen = {"fused", "foreach", "capturable", "differentiable"} & set(kwargs)
+        parameters = [p for group in args[0] for p in group["params"]]
+        if (
+            not chosen
+            and parameters
+            and self._device_.type in ("cpu", "cuda")
+            and "fused" in inspect.signature(self.optimizer).parameters
+            and all(p.is_floating_point() for p in parameters)
+        ):
+            kwargs["fused"] = True
+        return args, kwargs
+
+    def _on_device(self, x: Any) -> Any:
+        """Move a batch to the module; one made by :class:`TensorBatches` is there already."""
+        device = self.__dict__.get("_training_device_") or self._device_
+        if isinstance(x, Tensor) and x.device == device:
+            return x
+        return to_tensor(x, device=device)
+
+    @property
+    def _device_(self) -> torch.device:
+        """Where the module is, or will be once it is made."""
+        module = self.__dict__.get("module_")
+        if not isinstance(module, nn.Module):
+            return resolve_device(self.device)
+        parameter = next(module.parameters(), None)
+        return resolve_device(self.device) if parameter is None else parameter.device
+
+
+def auto_batch_size(n_rows: int) -> int:
+    """Power of two next to n/32, within 16 … 256: some thirty steps an epoch, or more."""
+    return int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 32)), 16, 256))
+
+
+def backward_below(loss: Tensor, mixed: Tensor | None) -> None:
+    """Gradients for the parameters that `mixed` was computed from, and for no other.
+
+    Going through dL/d(mixed) gives a parameter that is used on both sides only the share that
+    comes from below.
+    """
+    if mixed is None:
+        loss.backward()
+    elif mixed.requires_grad:
+        (gradient,) = torch.autograd.grad(loss, mixed)
+        mixed.backward(gradient)
+
+
+@contextmanager
+def _single_row_statistics(module: nn.Module, n_rows: int) -> Iterator[None]:
+    """For a minibatch of one row, let BatchNorm use its running statistics: it has no variance."""
+    frozen = [
+        child
+        for child in (unwrap(module).modules() if n_rows == 1 else ())
+        if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.training
+    ]
+    for child in frozen:
+        child.eval()
+    try:
+        yield
+    finally:
+        for child in frozen:
+            child.train()
+
+
+def _n_rows(X: Any) -> int:
+    if isinstance(X, dict):
+        return len(next(iter(X.values())))
+    return len(X[0]) if isinstance(X, (tuple, list)) else len(X)

@@ -1,0 +1,410 @@
+"""Vicinities: the distributions around the training pairs that virtual pairs are drawn from.
+
+A vicinity is drawn from once per optimizer step. What it draws, a :class:`Draw`, holds every
+random choice of that step, so that it can be applied any number of times (LBFGS runs its closure
+repeatedly), to the input or to a hidden layer, and to the labels, always with the same outcome.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf, prod
+from numbers import Real
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from sklearn.base import BaseEstimator
+from torch import Tensor, nn
+
+from skmixup.vicinal.layers import INPUT, resolve_layers
+
+Alpha = float | tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random choices of one optimizer step; this one changes nothing (the Dirac vicinity).
+
+    Attributes
+    ----------
+    site : str
+        Where :meth:`apply` acts: ``"input"`` or the name of a submodule.
+    lam : Tensor of shape () or (n,), or None
+        Share λ of row i in its virtual pair; None where labels stay as they are.
+    partner : LongTensor of shape (n,), or None
+        Row j that each row i is paired with.
+    block_gradient : {None, "below", "above"}
+    """
+
+    site: str = INPUT
+    lam: Tensor | None = None
+    partner: Tensor | None = None
+    block_gradient: str | None = None
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the draw leaves the minibatch as it is."""
+        return True
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Virtual inputs for the rows of `x`, shape (n, …), at the drawn site."""
+        return x
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pairs(Draw):
+    """Rows paired with partners; how they are joined is for the subclass to say."""
+
+    lam: Tensor
+    partner: Tensor
+
+    @property
+    def is_identity(self) -> bool:
+        return False
+
+
+class _Interpolation(_Pairs):
+    """x̃_i = λ x_i + (1 − λ) x_j."""
+
+    def apply(self, x: Tensor) -> Tensor:
+        lam = self.lam.to(x.dtype)
+        if lam.ndim:
+            lam = lam.view(-1, *[1] * (x.ndim - 1))
+        # lerp(start, end, weight) = start + weight·(end − start): one pass over the batch.
+        return torch.lerp(x.index_select(0, self.partner), x, lam)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Noise(Draw):
+    """x̃_i = x_i + σ·ε_i, the same ε whenever the closure is run again."""
+
+    noise: Tensor
+
+    @property
+    def is_identity(self) -> bool:
+        return False
+
+    def apply(self, x: Tensor) -> Tensor:
+        return x + self.noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Paste(_Pairs):
+    """A box of x_j pasted into x_i; `inside` is (1 or n, 1, height, width), true in the box."""
+
+    inside: Tensor
+
+    def apply(self, x: Tensor) -> Tensor:
+        return torch.where(self.inside, x.index_select(0, self.partner), x)
+
+
+def beta_parameters(alpha: Any) -> tuple[float, float]:
+    """Check `alpha` and return the two parameters of the Beta distribution.
+
+    Parameters
+    ----------
+    alpha : float or pair of float
+        α of Beta(α, α), or (a, b) of Beta(a, b); 0 is the Dirac vicinity.
+
+    Raises
+    ------
+    ValueError or TypeError
+        Unless every value is a finite number ≥ 0, and both or neither of a pair are 0.
+    """
+    if type(alpha) is float and 0 <= alpha < inf:
+        return alpha, alpha
+    pair = tuple(alpha) if isinstance(alpha, (tuple, list, np.ndarray)) else (alpha, alpha)
+    valid = "a finite number ≥ 0 (0 turns mixing off) or a pair (a, b) of numbers > 0"
+    if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, Real) for v in pair):
+        raise TypeError(f"alpha must be {valid}; got {alpha!r}")
+    a, b = (float(v) for v in pair)
+    if not (np.isfinite(a) and np.isfinite(b)) or a < 0 or b < 0 or (a == 0) != (b == 0):
+        raise ValueError(f"alpha must be {valid}; got {alpha!r}")
+    return a, b
+
+
+def _check_choice(name: str, value: Any, valid: Sequence[Any]) -> None:
+    if not any(value is v or (isinstance(value, str) and value == v) for v in valid):
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, valid))}; got {value!r}")
+
+
+def _check_probability(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
+        raise ValueError(f"{name} must be a number in [0, 1]; got {value!r}")
+
+
+class Vicinity(BaseEstimator):
+    """Base of all vicinities; :meth:`draw` is what a new one has to define.
+
+    ``get_params`` and ``set_params`` are scikit-learn's, so a vicinity's parameters can be
+    searched as ``vicinity__sigma`` of :class:`skmixup.VicinalClassifier`.
+    """
+
+    def validate(self) -> Self:
+        """Check the parameters; ValueError or TypeError names the one that is wrong."""
+        return self
+
+    def sites(self, module: nn.Module) -> tuple[str, ...]:
+        """Names of the layers of `module` that this vicinity may act at; here, the input only."""
+        return (INPUT,)
+
+    def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
+        """Draw the random choices of one optimizer step.
+
+        Parameters
+        ----------
+        x : Tensor of shape (n, …)
+            The minibatch; its shape, dtype and device are used.
+        rng : numpy.random.Generator
+            The only source of randomness, so that draws are the same on every device.
+        sites : sequence of str
+            What :meth:`sites` returned for the module in training.
+        """
+        raise NotImplementedError
+
+
+class Dirac(Vicinity):
+    """A point mass on every training pair: empirical risk minimisation.
+
+    Examples
+    --------
+    >>> from skmixup.vicinal import Dirac
+    >>> Dirac()
+    Dirac()
+    """
+
+    def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
+        """Return the draw that changes nothing, without using `rng`."""
+        return Draw()
+
+
+class Gaussian(Vicinity):
+    """Additive Gaussian noise: (x_i + ε, y_i) with ε ~ N(0, σ² I).
+
+    Parameters
+    ----------
+    sigma : float, default=0.1
+        Standard deviation of the noise, in the units of the inputs. The default suits inputs
+        scaled to unit variance; 0 is empirical risk minimisation.
+
+    References
+    ----------
+    Chapelle, Weston, Bottou, Vapnik: Vicinal risk minimization. NIPS 13 (2000), section 3.
+
+    Examples
+    --------
+    >>> from skmixup.vicinal import Gaussian
+    >>> Gaussian(0.3).get_params()
+    {'sigma': 0.3}
+    """
+
+    def __init__(self, sigma: float = 0.1):
+        self.sigma = sigma
+
+    def validate(self) -> Self:
+        """Check that `sigma` is a finite number ≥ 0."""
+        sigma = self.sigma
+        if isinstance(sigma, bool) or not isinstance(sigma, Real):
+            raise TypeError(f"sigma must be a finite number ≥ 0; got {sigma!r}")
+        if not np.isfinite(float(sigma)) or sigma < 0:
+            raise ValueError(f"sigma must be a finite number ≥ 0; got {sigma!r}")
+        return self
+
+    def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
+        """Draw one noise vector per row of `x`."""
+        if self.sigma == 0:
+            return Draw()
+        # Drawn on the device of x: noise has as many numbers as the minibatch.
+        generator = torch.Generator(x.device).manual_seed(int(rng.integers(2**63)))
+        noise = torch.empty_like(x).normal_(std=float(self.sigma), generator=generator)
+        return _Noise(noise=noise)
+
+
+class Mixup(Vicinity):
+    r"""Convex combinations of pairs of rows and of their labels.
+
+    .. math::  \tilde x = λ x_i + (1 − λ) x_j, \quad \tilde y = λ y_i + (1 − λ) y_j, \quad
+               λ \sim \mathrm{Beta}(α, α)
+
+    with the partners j a random permutation of the minibatch.
+
+    Parameters
+    ----------
+    alpha : float or pair of float, default=1.0
+        Strength: λ ~ Beta(α, α), or Beta(a, b) for a pair. 0 is empirical risk minimisation,
+        exactly; the larger, the closer λ is to ½.
+    mix_per : {"batch", "sample"}, default="batch"
+        One λ for the whole minibatch, as in the papers, or one for each pair.
+    mix_prob : float in [0, 1], default=1.0
+        Probability that a minibatch is mixed at all.
+
+    References
+    ----------
+    Zhang, Cissé, Dauphin, Lopez-Paz: mixup: Beyond Empirical Risk Minimization. ICLR 2018,
+    arXiv:1710.09412, equation (1) and figure 1a.
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from skmixup.vicinal import Mixup
+    >>> x = torch.eye(3)
+    >>> draw = Mixup(alpha=1.0).draw(x, np.random.default_rng(0))
+    >>> mixed = draw.apply(x)
+    >>> torch.allclose(mixed, draw.lam * x + (1 - draw.lam) * x[draw.partner])
+    True
+    """
+
+    def __init__(self, alpha: Alpha = 1.0, *, mix_per: str = "batch", mix_prob: float = 1.0):
+        self.alpha = alpha
+        self.mix_per = mix_per
+        self.mix_prob = mix_prob
+
+    def validate(self) -> Self:
+        """Check `alpha`, `mix_per` and `mix_prob`."""
+        beta_parameters(self.alpha)
+        _check_choice("mix_per", self.mix_per, ["batch", "sample"])
+        _check_probability("mix_prob", self.mix_prob)
+        return self
+
+    def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
+        """Draw λ, the partners and, among several, the site."""
+        a, b = beta_parameters(self.alpha)
+        if a == 0 or (self.mix_prob < 1 and rng.random() >= self.mix_prob):
+            return Draw()
+        lam = rng.beta(a, b, size=len(x) if self.mix_per == "sample" else None)
+        partner = torch.from_numpy(rng.permutation(len(x))).to(x.device)
+        return self._pair(x, lam, partner, rng, sites)
+
+    def _pair(
+        self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
+    ) -> Draw:
+        return _Interpolation(lam=_like(lam, x), partner=partner)
+
+
+def _like(lam: Any, x: Tensor) -> Tensor:
+    dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+    return torch.as_tensor(lam, dtype=dtype, device=x.device)
+
+
+class ManifoldMixup(Mixup):
+    r"""Mixup at a layer drawn at random for each minibatch.
+
+    .. math::  f_k(λ g_k(x_i) + (1 − λ) g_k(x_j)), \quad
+               \tilde y = λ y_i + (1 − λ) y_j, \quad k \sim \mathrm{Uniform}(S)
+
+    where f = f_k ∘ g_k splits the network at layer k.
+
+    Parameters
+    ----------
+    alpha : float or pair of float, default=2.0
+        As in :class:`Mixup`; 2 is the paper's choice for images.
+    layers : "auto", int, str or sequence of these, default="auto"
+        The set S: ``0`` or ``"input"`` is the input, k ≥ 1 the output of the k-th block, any other
+        string a name from ``module.named_modules()``. ``"auto"`` is the input and the first two
+        blocks.
+    block_gradient : {None, "below", "above"}, default=None
+        ``"below"``: no gradient flows below the mixed layer in that step; ``"above"``: the
+        parameters above it get none (at the input, then, none at all do).
+    mix_per, mix_prob
+        As in :class:`Mixup`.
+
+    References
+    ----------
+    Verma, Lamb, Beckham, Najafi, Mitliagkas, Lopez-Paz, Bengio: Manifold Mixup: Better
+    Representations by Interpolating Hidden States. ICML 2019, arXiv:1806.05236, equation (1).
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> from skmixup.vicinal import ManifoldMixup
+    >>> net = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.Linear(8, 2))
+    >>> ManifoldMixup(layers=[0, 2]).sites(net)
+    ('input', '2')
+    """
+
+    def __init__(
+        self,
+        alpha: Alpha = 2.0,
+        layers: str | int | Sequence[str | int] = "auto",
+        *,
+        block_gradient: str | None = None,
+        mix_per: str = "batch",
+        mix_prob: float = 1.0,
+    ):
+        super().__init__(alpha, mix_per=mix_per, mix_prob=mix_prob)
+        self.layers = layers
+        self.block_gradient = block_gradient
+
+    def validate(self) -> Self:
+        """Check the parameters of :class:`Mixup` and `block_gradient`."""
+        super().validate()
+        _check_choice("block_gradient", self.block_gradient, [None, "below", "above"])
+        return self
+
+    def sites(self, module: nn.Module) -> tuple[str, ...]:
+        """Names of the layers in S; ValueError for one that `module` does not have."""
+        return resolve_layers(module, self.layers)
+
+    def _pair(
+        self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
+    ) -> Draw:
+        site = sites[int(rng.integers(len(sites)))]
+        return _Interpolation(
+            site=site, lam=_like(lam, x), partner=partner, block_gradient=self.block_gradient
+        )
+
+
+class CutMix(Mixup):
+    r"""A box of x_j pasted into x_i; labels mixed by the area pasted. Images only.
+
+    The box has the centre of a uniformly drawn pixel and sides :math:`W\sqrt{1−λ}` and
+    :math:`H\sqrt{1−λ}` with λ ~ Beta(α, α); it is clipped at the border, and λ is then set to the
+    share of pixels that are left of x_i.
+
+    Parameters
+    ----------
+    alpha : float or pair of float, default=1.0
+    mix_per : {"batch", "sample"}, default="batch"
+        One box for the whole minibatch or one for each pair.
+    mix_prob : float in [0, 1], default=1.0
+
+    References
+    ----------
+    Yun, Han, Oh, Chun, Choe, Yoo: CutMix: Regularization Strategy to Train Strong Classifiers with
+    Localizable Features. ICCV 2019, arXiv:1905.04899, equations (1) and (2).
+
+    Examples
+    --------
+    >>> import numpy as np, torch
+    >>> from skmixup.vicinal import CutMix
+    >>> x = torch.arange(2.0).view(2, 1, 1, 1).expand(2, 1, 8, 8)
+    >>> draw = CutMix(alpha=1.0).draw(x, np.random.default_rng(3))
+    >>> pasted = (draw.apply(x) != x).float().mean(dim=(1, 2, 3))
+    >>> torch.allclose(pasted[draw.partner != torch.arange(2)], 1 - draw.lam)
+    True
+    """
+
+    def _pair(
+        self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
+    ) -> Draw:
+        if x.ndim != 4:
+            raise ValueError(
+                "CutMix needs images of shape (n, channels, height, width); "
+                f"got a minibatch of shape {tuple(x.shape)}"
+            )
+        size = tuple(x.shape[2:])
+        lam = np.atleast_1d(lam)
+        inside = np.ones((len(lam), *size), dtype=bool)
+        for axis, length in enumerate(size, start=1):
+            half = (length * np.sqrt(1 - lam)).astype(int) // 2
+            centre = rng.integers(length, size=len(lam))
+            pixel = np.arange(length)
+            within = (pixel >= (centre - half)[:, None]) & (pixel < (centre + half)[:, None])
+            inside &= np.expand_dims(within, 3 - axis)
+        share = 1 - inside.reshape(len(lam), -1).sum(axis=1) / prod(size)
+        return _Paste(
+            lam=_like(share if self.mix_per == "sample" else share[0], x),
+            partner=partner,
+            inside=torch.from_numpy(inside).unsqueeze(1).to(x.device),
+        )

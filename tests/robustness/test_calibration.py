@@ -1,0 +1,195 @@
+"""Facts about the expected calibration error and its diagram."""
+
+from itertools import pairwise
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from sklearn.calibration import CalibrationDisplay, calibration_curve
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import make_scorer
+from sklearn.model_selection import cross_val_score
+
+from skmixup.robustness import ReliabilityDisplay, expected_calibration_error
+
+mpl.use("Agg")
+
+
+def written_out_ece(y, prob, n_bins):
+    """Eq. 3 of Guo et al., row by row."""
+    total = 0.0
+    for m in range(n_bins):
+        rows = [
+            (y[i] == prob[i].argmax(), prob[i].max())
+            for i in range(len(y))
+            if m / n_bins < prob[i].max() <= (m + 1) / n_bins
+        ]
+        if rows:
+            right, confidence = np.mean(rows, axis=0)
+            total += len(rows) / len(y) * abs(right - confidence)
+    return total
+
+
+@pytest.fixture
+def predictions():
+    rng = np.random.default_rng(0)
+    prob = rng.dirichlet(np.ones(4), size=237)
+    return rng.integers(0, 4, size=237), prob
+
+
+@pytest.mark.parametrize("n_bins", [1, 2, 7, 10, 15])
+def test_equals_the_definition(predictions, n_bins):
+    y, prob = predictions
+    measured = expected_calibration_error(y, prob, n_bins=n_bins)
+    assert measured == pytest.approx(written_out_ece(y, prob, n_bins), abs=1e-12)
+
+
+def test_one_bin_is_accuracy_against_mean_confidence(predictions):
+    y, prob = predictions
+    gap = abs(np.mean(y == prob.argmax(1)) - prob.max(1).mean())
+    for strategy in ("uniform", "quantile"):
+        assert expected_calibration_error(y, prob, n_bins=1, strategy=strategy) == pytest.approx(
+            gap
+        )
+
+
+def test_calibrated_by_construction_goes_to_zero_and_overconfident_does_not():
+    rng = np.random.default_rng(1)
+    prob = rng.dirichlet(np.ones(3), size=200_000)
+    y = (prob.cumsum(1) < rng.random((200_000, 1))).sum(1)
+    sharper = prob**3 / (prob**3).sum(1, keepdims=True)
+    for strategy in ("uniform", "quantile"):
+        assert expected_calibration_error(y, prob, strategy=strategy) < 0.01
+        assert expected_calibration_error(y, sharper, strategy=strategy) > 0.1
+
+
+def test_equal_mass_bins_hold_equally_many_rows(predictions):
+    y, prob = predictions
+    order = np.argsort(prob.max(1))
+    correct, confidence = (y == prob.argmax(1))[order], prob.max(1)[order]
+    edges = [round(237 * k / 10) for k in range(11)]
+    by_hand = sum(abs(np.sum(correct[a:b] - confidence[a:b])) / 237 for a, b in pairwise(edges))
+    measured = expected_calibration_error(y, prob, n_bins=10, strategy="quantile")
+    assert measured == pytest.approx(by_hand)
+
+
+def test_rows_of_equal_confidence_share_a_bin_in_any_order():
+    y = np.array([0, 0, 1, 1, 0, 1])
+    prob = np.tile([0.7, 0.3], (6, 1))
+    for rows in (np.arange(6), np.array([2, 3, 5, 0, 1, 4])):
+        measured = expected_calibration_error(y[rows], prob[rows], n_bins=3, strategy="quantile")
+        assert measured == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("strategy", ["uniform", "quantile"])
+def test_integer_weights_are_repeated_rows(predictions, strategy):
+    y, prob = predictions
+    weight = np.random.default_rng(2).integers(0, 4, size=len(y))
+    repeated = expected_calibration_error(
+        np.repeat(y, weight), np.repeat(prob, weight, axis=0), strategy=strategy
+    )
+    for scale in (1, 0.1):
+        weighted = expected_calibration_error(
+            y, prob, strategy=strategy, sample_weight=weight * scale
+        )
+        assert weighted == pytest.approx(repeated)
+
+
+def test_labels_of_any_type_and_missing_classes():
+    prob = np.array([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0]])
+    names = np.array(["ant", "bee", "cat"])
+    measured = expected_calibration_error(["ant", "bee"], prob, labels=names)
+    assert measured == pytest.approx(0.15)
+    with pytest.raises(ValueError, match=r"3 columns but y_true has 2.*labels=clf\.classes_"):
+        expected_calibration_error(["ant", "bee"], prob)
+    with pytest.raises(ValueError, match=r"\['dog'\], not in labels"):
+        expected_calibration_error(["ant", "dog"], prob, labels=names)
+
+
+def test_one_dimension_is_the_second_class():
+    p = np.array([0.1, 0.7, 0.4, 0.9])
+    y = [0, 1, 1, 1]
+    assert expected_calibration_error(y, p) == expected_calibration_error(
+        y, np.column_stack([1 - p, p])
+    )
+
+
+def test_is_a_scorer_for_two_and_more_classes():
+    scoring = make_scorer(
+        expected_calibration_error, response_method="predict_proba", greater_is_better=False
+    )
+    for load in (load_iris, load_breast_cancer):
+        X, y = load(return_X_y=True)
+        scores = cross_val_score(
+            RandomForestClassifier(20, random_state=0), X, y, scoring=scoring, cv=3
+        )
+        assert ((scores > -0.3) & (scores < 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_bins": 0}, "n_bins must be an int >= 1, got 0"),
+        ({"n_bins": 2.0}, r"n_bins must be an int >= 1, got 2\.0"),
+        ({"strategy": "equal"}, r"strategy must be one of \('uniform', 'quantile'\), got 'equal'"),
+        ({"y_prob": [[0.5, 0.6], [0.5, 0.5]]}, r"add up to 1, one is off by 0\.1"),
+        ({"y_prob": [[-1.0, 2.0], [3.0, -2.0]]}, r"in \[0, 1\], got values from -2 to 3"),
+        ({"y_prob": [[np.nan, 0.5], [0.5, 0.5]]}, "y_prob contains NaN"),
+        ({"y_true": [0, 1, 1]}, "inconsistent numbers of samples"),
+        ({"sample_weight": [1.0]}, r"sample_weight must have shape \(2,\), got \(1,\)"),
+        ({"sample_weight": [1.0, -1.0]}, "sample_weight must be non-negative"),
+        ({"sample_weight": [0.0, 0.0]}, "not all zero"),
+    ],
+)
+def test_bad_input_is_named(change, message):
+    arguments = {"y_true": [0, 1], "y_prob": [[0.5, 0.5], [0.5, 0.5]]} | change
+    with pytest.raises(ValueError, match=message):
+        expected_calibration_error(**arguments)
+
+
+@pytest.fixture
+def iris_model():
+    X, y = load_iris(return_X_y=True, as_frame=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    return LogisticRegression(C=0.05).fit(X, names), X, names
+
+
+def test_display_draws_the_bins_of_the_error(iris_model):
+    model, X, y = iris_model
+    display = ReliabilityDisplay.from_estimator(model, X, y, n_bins=10)
+    correct = model.predict(X) == y
+    confidence = model.predict_proba(X).max(1)
+    prob_true, prob_pred = calibration_curve(correct, confidence, n_bins=10)
+    np.testing.assert_allclose(display.line_.get_ydata(), prob_true)
+    np.testing.assert_allclose(display.line_.get_xdata(), prob_pred)
+    error = expected_calibration_error(y, model.predict_proba(X), n_bins=10)
+    assert display.calibration_error == error
+    assert isinstance(display, CalibrationDisplay)
+    labels = display.ax_.get_legend_handles_labels()[1]
+    assert labels == ["Perfectly calibrated", f"LogisticRegression (ECE = {error:.3f})"]
+    assert display.ax_.get_xlabel().startswith("Confidence")
+
+
+def test_display_plots_again_on_given_axes_with_style(iris_model):
+    model, X, y = iris_model
+    first = ReliabilityDisplay.from_predictions(
+        y, model.predict_proba(X), strategy="quantile", name="LR", color="red"
+    )
+    assert first.line_.get_color() == "red"
+    second = first.plot(ax=first.ax_, name="again")
+    assert second.ax_ is first.ax_
+    assert len(second.ax_.lines) == 3  # two curves, one diagonal
+
+
+def test_display_needs_a_fitted_classifier():
+    with pytest.raises(TypeError, match="has no classes_"):
+        ReliabilityDisplay.from_estimator(LogisticRegression(), [[0.0]], [0])
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
