@@ -7,6 +7,7 @@ Tables longer than 800 rows give each seed its own 800.
 import csv
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,8 @@ SUPPORT_VECTORS = {"C": Interval(1e-2, 1e4, log=True), "gamma": Interval(1e-6, 1
 NETWORK = {
     "alpha": Interval(0.05, 4, log=True),
     "lr": Interval(1e-4, 3e-2, log=True),
-    "optimizer__weight_decay": Interval(1e-5, 1e-1, log=True),
-    "module__dropout": Interval(0.0, 0.6),
+    "weight_decay": Interval(1e-5, 1e-1, log=True),
+    "dropout": Interval(0.0, 0.6),
     "layers": Category(("input", "auto", "hidden")),
 }
 
@@ -52,13 +53,24 @@ def support_vectors(parameters: dict[str, Any], seed: int) -> Any:
 
 
 def network(parameters: dict[str, Any], seed: int) -> Any:
-    from skmixup import ManifoldMixupClassifier
+    import torch
 
-    layers = {"input": [0], "auto": "auto", "hidden": [1, 2]}[parameters["layers"]]
+    from skmixup import ManifoldMixupClassifier
+    from skmixup.networks import MLP
+
+    torch.manual_seed(seed)
+    optimizer = partial(torch.optim.AdamW, weight_decay=parameters["weight_decay"])
     return make_pipeline(
         StandardScaler(),
         ManifoldMixupClassifier(
-            **(parameters | {"layers": layers}), max_epochs=12, random_state=seed, device="cpu"
+            MLP(64, 10, hidden_sizes=(128, 128), dropout=parameters["dropout"]),
+            alpha=parameters["alpha"],
+            layers={"input": [0], "auto": "auto", "hidden": [1, 2]}[parameters["layers"]],
+            lr=parameters["lr"],
+            optimizer=optimizer,
+            max_epochs=12,
+            random_state=seed,
+            device="cpu",
         ),
     )
 
