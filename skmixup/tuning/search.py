@@ -73,7 +73,72 @@ class _DesignSearchCV(BaseSearchCV):
 
 
 class UniformDesignSearchCV(_DesignSearchCV):
-    """x"""
+    """Search over the points of a uniform design, in one round or zooming in.
+
+    Meant for budgets of about 9 to 50 candidates: they are spread over the space more evenly than
+    random draws, a Latin hypercube or a Sobol' sequence would be. With ``n_rounds > 1`` it is a
+    sequential uniform design: every round halves the box around the best candidates, keeps the
+    candidates that lie in it and completes them to a uniform design of the box. After a round
+    without improvement a second centre gets one round. Categories keep all their values.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        Implements scikit-learn's interface.
+    param_distributions : dict of str → list, scipy distribution or Optuna distribution
+        As in ``RandomizedSearchCV``; scipy distributions must be frozen and have ``ppf``. Lists
+        share the space out evenly; numbers that rise or fall count as ordered when zooming in. A
+        list of dicts is refused: a design spreads its runs over one space.
+    n_runs : int
+        Candidates evaluated, in **all rounds together**, exactly. More than there are parameters.
+    n_rounds : int, default 1
+        Rounds. The first one gets twice the candidates of each other one. Needs a splitter that
+        gives the same splits every time, and one metric (``refit``) to zoom in on.
+    criterion : {"CD", "WD", "MD"}, default "CD"
+        The discrepancy, see :func:`skmixup.design.discrepancy`.
+    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+        As in :class:`sklearn.model_selection.RandomizedSearchCV`; ``n_jobs`` works with every
+        joblib backend, Dask included.
+    random_state : int, RandomState instance or None, default None
+        Another design of the same size. None always gives the same one.
+    progress_bar : bool, default False
+        Show a tqdm bar of the candidates evaluated. Candidates then go to the workers a few at a
+        time.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_params_, best_score_, best_index_, scorer_, n_splits_, \
+            refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
+        As in :class:`sklearn.model_selection.RandomizedSearchCV`. Numbers in ``best_params_`` are
+        Python scalars.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad parameters, before the first fit; the message names the parameter and what is valid.
+
+    See Also
+    --------
+    OrthogonalDesignSearchCV : Few levels, every pair of them equally often.
+    skmixup.design.design_effects : Which parameter mattered, from the fitted search.
+
+    References
+    ----------
+    Z. Yang, A. Zhang (2021), "Hyperparameter optimization via sequential uniform designs", Journal
+    of Machine Learning Research 22(149).
+
+    Examples
+    --------
+    >>> from scipy.stats import loguniform
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skmixup.tuning import UniformDesignSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> space = {"C": loguniform(1e-2, 1e3), "gamma": loguniform(1e-4, 1e1)}
+    >>> search = UniformDesignSearchCV(SVC(), space, n_runs=12, n_rounds=2).fit(X, y)
+    >>> len(search.cv_results_["params"]), bool(search.best_score_ > 0.95)
+    (12, True)
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_DesignSearchCV._parameter_constraints,
@@ -176,7 +241,61 @@ class UniformDesignSearchCV(_DesignSearchCV):
 
 
 class OrthogonalDesignSearchCV(_DesignSearchCV):
-    """x"""
+    """Search over the rows of an orthogonal array instead of a whole grid.
+
+    With q values of every parameter, q² candidates try each pair of values of any two parameters
+    equally often, for up to q + 1 parameters (q^k candidates for more): 9 instead of 81, or 27
+    instead of 729 for six parameters of three values and 13 at most.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        Implements scikit-learn's interface.
+    param_grid : dict of str → list
+        The same number of values for every parameter: 2, 3, 4, 5, 7, 8, 9 or another prime power.
+    strength : int, default 2
+        3 also has every triple of values equally often, with many more candidates.
+    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
+        As in :class:`sklearn.model_selection.RandomizedSearchCV`; ``n_jobs`` works with every
+        joblib backend, Dask included.
+    random_state : int, RandomState instance or None, default None
+        Shuffles rows and values. None: the array as constructed.
+    progress_bar : bool, default False
+        Show a tqdm bar of the candidates evaluated. Candidates then go to the workers a few at a
+        time.
+
+    Attributes
+    ----------
+    cv_results_, best_estimator_, best_params_, best_score_, best_index_, scorer_, n_splits_, \
+            refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
+        As in :class:`sklearn.model_selection.RandomizedSearchCV`. Numbers in ``best_params_`` are
+        Python scalars.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad parameters, before the first fit; the message names the parameter and what is valid.
+
+    See Also
+    --------
+    UniformDesignSearchCV : Any number of candidates, any distributions.
+    skmixup.design.design_effects : The effect of every value, from the fitted search.
+
+    References
+    ----------
+    A. S. Hedayat, N. J. A. Sloane, J. Stufken (1999), "Orthogonal Arrays", Springer.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.svm import SVC
+    >>> from skmixup.tuning import OrthogonalDesignSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> grid = {"C": [0.1, 1, 10], "gamma": [0.01, 0.1, 1], "kernel": ["rbf", "linear", "poly"]}
+    >>> search = OrthogonalDesignSearchCV(SVC(), grid).fit(X, y)
+    >>> len(search.cv_results_["params"])
+    9
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_DesignSearchCV._parameter_constraints,
