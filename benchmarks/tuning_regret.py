@@ -57,6 +57,7 @@ def main() -> None:
     parser.add_argument("command", choices=["run", "report"])
     parser.add_argument("part", nargs="?", choices=["functions", "learners"], default="functions")
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, N_SEEDS), help="from, to")
+    parser.add_argument("--only", default="", help="part of the names of the learners' tasks")
     arguments = parser.parse_args()
     RESULTS.mkdir(exist_ok=True)
     if arguments.command == "report":
@@ -68,7 +69,7 @@ def main() -> None:
     else:
         import tuning_learners
 
-        tuning_learners.run()
+        tuning_learners.run(arguments.only)
 
 
 if __name__ == "__main__":
