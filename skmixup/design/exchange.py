@@ -14,7 +14,13 @@ from skmixup.design.levels import Ints
 
 
 def swap_differences(
-    others: Floats, pair: Floats, pair_block: Floats, rest: Floats, single: Floats, block: Ints
+    others: Floats,
+    pair: Floats,
+    rest: Floats,
+    single: Floats,
+    *,
+    block: Ints,
+    n_runs: int,
 ) -> Floats:
     """What every swap of two runs of the block adds to the criterion, (..., m, m).
 
@@ -25,12 +31,12 @@ def swap_differences(
 
     and the linear term by L + Lᵀ, L_ij = F_i f_j − F_i f_i.
 
-    Parameters: ``others`` R[block, :], ``pair`` K[block, :], both (..., m, n); ``pair_block``
-    K[block, block]; ``rest`` F[block], ``single`` f[block], both (..., m).
+    ``others`` is R[block, :] and ``pair`` K[block, :], both (..., m, n); ``rest`` is F[block] and
+    ``single`` f[block], both (..., m). R and K need only be symmetric: with R summed over the
+    runs of each level, the same formula gives the differences of exchanging whole levels.
     """
-    n = others.shape[-1]
     products = others @ np.swapaxes(pair, -1, -2)
-    within = others[..., block]
+    within, pair_block = others[..., block], pair[..., block]
     r = np.diagonal(within, axis1=-2, axis2=-1)[..., :, None]
     k = np.diagonal(pair_block, axis1=-2, axis2=-1)[..., None, :]
     own = np.diagonal(products, axis1=-2, axis2=-1)[..., :, None]
@@ -38,8 +44,8 @@ def swap_differences(
     half += products
     half -= own - r * np.swapaxes(k, -1, -2) / 2
     half -= r * k / 2
-    half *= 2 / n**2
-    half -= 2 / n * rest[..., :, None] * (single[..., None, :] - single[..., :, None])
+    half *= 2 / n_runs**2
+    half -= 2 / n_runs * rest[..., :, None] * (single[..., None, :] - single[..., :, None])
     return np.asarray(half + np.swapaxes(half, -1, -2))
 
 
@@ -80,32 +86,37 @@ class Chains:
         """The design with the smallest criterion."""
         return np.asarray(self.designs[int(np.argmin(self.values))])
 
-    def step(self, column: int, block: Ints, threshold: Floats | float) -> Ints:
-        """Make the best swap among the block's runs in every chain where it adds less than the
-        threshold; return the indices of these chains.
+    def differences(self, column: int, block: Ints) -> tuple[Floats, Floats]:
+        """What each swap in the block adds, (chains, m, m), infinite where it changes nothing;
+        and the products of the block's runs over the other factors, (chains, m, n).
         """
         factor = self.factors[column]
         u = self.designs[:, :, column]
         levels = u[:, block]
-        q = len(factor.single)
-        pair = factor.pair.ravel().take(levels[:, :, None] * q + u[:, None, :])
+        pair = factor.pair.ravel().take(levels[:, :, None] * len(factor.single) + u[:, None, :])
         others = self.pairs[:, block] / pair
         single = factor.single[levels]
         rest = self.singles[:, block] / single if single.any() else np.zeros_like(single)
-        delta = swap_differences(others, pair, pair[..., block], rest, single, block)
+        delta = swap_differences(others, pair, rest, single, block=block, n_runs=u.shape[1])
         delta[levels[:, :, None] == levels[:, None, :]] = np.inf
-        m = len(block)
+        return delta, others
+
+    def step(self, column: int, block: Ints, threshold: Floats | float) -> Ints:
+        """Make the best swap among the block's runs in every chain where it adds less than the
+        threshold; return the indices of these chains.
+        """
+        delta, others = self.differences(column, block)
         flat = delta.reshape(len(delta), -1)
         chosen = flat.argmin(axis=1)
-        gain = np.take_along_axis(flat, chosen[:, None], axis=1)[:, 0]
+        gain = flat[np.arange(len(flat)), chosen]
         moved = np.flatnonzero(gain < threshold)
         if len(moved):
-            rows = np.stack(np.divmod(chosen[moved], m), axis=1)
-            self._swap(moved, column, block[rows], others[moved[:, None], rows])
+            runs = np.stack(np.divmod(chosen[moved], len(block)), axis=1)
+            self.swap(moved, column, block[runs], others[moved[:, None], runs])
             self.values[moved] += gain[moved]
         return moved
 
-    def _swap(self, chains: Ints, column: int, runs: Ints, others: Floats) -> None:
+    def swap(self, chains: Ints, column: int, runs: Ints, others: Floats) -> None:
         """Exchange the levels of two runs per chain and update the products.
 
         ``runs`` is (chains, 2), ``others`` (chains, 2, n) their products over the other factors.
@@ -126,19 +137,19 @@ class Chains:
 
 
 def threshold_accepting(
-    chains: Chains, n_steps: int, block_size: int, rng: np.random.Generator, start: float = 0.01
+    chains: Chains, thresholds: Floats, n_steps: int, block_size: int, rng: np.random.Generator
 ) -> None:
     """Accept swaps that make the criterion worse by less and less, keeping the best of each chain.
 
-    The threshold falls as start · value · (1 − t)², t from 0 to 1.
+    Each step looks at all swaps of one random column within one random block of runs. The
+    threshold of a chain falls from its first one as (1 − t)², t from 0 to 1 (Winker & Fang 1997
+    use a falling staircase).
     """
-    columns = np.flatnonzero([len(f.single) > 1 for f in chains.factors])
-    scale = start * chains.values
     best_values, best_designs = chains.values.copy(), chains.designs.copy()
-    for step in range(n_steps):
-        column = int(columns[rng.integers(len(columns))])
+    columns = rng.integers(len(chains.factors), size=n_steps)
+    for t, column in enumerate(columns):
         block = rng.permutation(chains.free)[:block_size]
-        chains.step(column, block, scale * (1 - step / n_steps) ** 2)
+        chains.step(int(column), block, thresholds * (1 - t / n_steps) ** 2)
         better = np.flatnonzero(chains.values < best_values)
         best_values[better] = chains.values[better]
         best_designs[better] = chains.designs[better]
@@ -146,23 +157,20 @@ def threshold_accepting(
     chains.refresh()
 
 
-def descend(
-    chains: Chains, block_size: int, rng: np.random.Generator, max_steps: int = 10**9
-) -> None:
+def descend(chains: Chains, block_size: int, n_steps: int, rng: np.random.Generator) -> None:
     """Make improving swaps until no swap in any column improves any chain, or the steps are spent.
 
     Where the block is smaller than the design, only swaps within random blocks are looked at.
     """
     n_factors = len(chains.factors)
     tolerance = -1e-13 * np.abs(chains.values)
+    n_blocks = -(-len(chains.free) // block_size)
     still = column = steps = 0
-    while still < n_factors and steps < max_steps:
-        improved = False
-        runs = rng.permutation(chains.free)
-        blocks = max(1, -(-len(runs) // block_size))
-        for block in np.array_split(runs, blocks):
-            improved |= bool(len(chains.step(column, block, tolerance)))
+    while still < n_factors and steps < n_steps:
+        improved = 0
+        for block in np.array_split(rng.permutation(chains.free), n_blocks):
+            improved += len(chains.step(column, block, tolerance))
         still = 0 if improved else still + 1
         column = (column + 1) % n_factors
-        steps += blocks
+        steps += n_blocks
     chains.refresh()
