@@ -1,6 +1,6 @@
 """Names of a module's layers, and mixing at one of them during a forward pass."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
@@ -79,7 +79,8 @@ def resolve_layers(module: nn.Module, layers: str | int | Sequence[str | int]) -
     blocks = block_names(module)
     if isinstance(layers, str) and layers == "auto":
         return (INPUT, *blocks[:N_AUTO_BLOCKS])
-    wanted = [layers] if isinstance(layers, (str, int)) else list(layers)
+    several = isinstance(layers, Iterable) and not isinstance(layers, str)
+    wanted: list[Any] = list(layers) if several else [layers]  # type: ignore[arg-type]
     if not wanted:
         raise ValueError("layers is empty; give at least one, for instance [0] for the input")
     return tuple(dict.fromkeys(_resolve_one(module, layer, blocks) for layer in wanted))
