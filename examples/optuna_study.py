@@ -1,6 +1,6 @@
 """Tune a classifier in Optuna with 15 evenly spread trials, then let TPE take over for 10 more.
 
-    python examples/optuna_study.py
+python examples/optuna_study.py
 """
 
 import optuna

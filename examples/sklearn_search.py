@@ -1,6 +1,6 @@
 """Search in scikit-learn with 20 candidates, at once and in four rounds that zoom in.
 
-    python examples/sklearn_search.py
+python examples/sklearn_search.py
 """
 
 from scipy.stats import loguniform, randint

@@ -56,7 +56,7 @@ def complete_rows(
     if n_new > 1 and max(n_levels) > 1:
         constant = constant_term(n_factors, criterion)
         chains = Chains(designs, kernels(n_levels, criterion), constant, n_fixed=m)
-        threshold_accepting(chains, 60 * n_factors, block_size=min(n_new, 64), rng=rng)
+        threshold_accepting(chains, 0.01 * chains.values, 60 * n_factors, min(n_new, 64), rng)
         best = chains.best()
     else:
         best = designs[0]
