@@ -5,5 +5,11 @@ from skmixup.estimators.classifiers import (
     MixupClassifier,
     VicinalClassifier,
 )
+from skmixup.estimators.semi_supervised import InterpolationConsistencyClassifier
 
-__all__ = ["ManifoldMixupClassifier", "MixupClassifier", "VicinalClassifier"]
+__all__ = [
+    "InterpolationConsistencyClassifier",
+    "ManifoldMixupClassifier",
+    "MixupClassifier",
+    "VicinalClassifier",
+]

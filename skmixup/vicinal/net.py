@@ -100,7 +100,7 @@ class VicinalNet(NeuralNet):
         draw = fit_params.pop("draw")
         self._set_training(True)
         if len(X) == 1:
-            _freeze_batch_statistics(self.module_)
+            freeze_batch_statistics(self.module_)
         loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
         if draw.block_gradient == "above":
             backward_below(loss, mixed)
@@ -307,7 +307,7 @@ def backward_below(loss: Tensor, mixed: Tensor | None) -> None:
         mixed.backward(gradient)
 
 
-def _freeze_batch_statistics(module: nn.Module) -> None:
+def freeze_batch_statistics(module: nn.Module) -> None:
     """Let BatchNorm use its running statistics: a single row has no variance."""
     for child in unwrap(module).modules():
         if isinstance(child, nn.modules.batchnorm._BatchNorm):
