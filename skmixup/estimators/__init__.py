@@ -6,9 +6,11 @@ from skmixup.estimators.classifiers import (
     VicinalClassifier,
 )
 from skmixup.estimators.semi_supervised import InterpolationConsistencyClassifier
+from skmixup.estimators.unlabeled import LabeledStratifiedKFold
 
 __all__ = [
     "InterpolationConsistencyClassifier",
+    "LabeledStratifiedKFold",
     "ManifoldMixupClassifier",
     "MixupClassifier",
     "VicinalClassifier",

@@ -4,34 +4,30 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from itertools import islice
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 from skorch.utils import to_tensor
 from torch import Tensor, nn
-from torch.utils.data import Dataset, Subset
 
 from skmixup.estimators.classifiers import MixupClassifier
 from skmixup.estimators.inputs import (
     as_array,
     check_inputs,
-    check_labels,
     encode,
     is_dataset,
     row_weights,
 )
-from skmixup.vicinal.batches import ArrayDataset, in_memory, split_targets
+from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
+from skmixup.vicinal.batches import ArrayDataset
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import freeze_batch_statistics
 from skmixup.vicinal.vicinity import Alpha, Draw, ManifoldMixup, Mixup, Vicinity
-
-UNLABELED = -1
 
 
 class InterpolationConsistencyClassifier(MixupClassifier):
@@ -86,6 +82,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
     See Also
     --------
     MixupClassifier : what this is for a y without −1, up to the averaging.
+    LabeledStratifiedKFold : folds for a search, scored on labelled rows.
 
     Notes
     -----
@@ -134,7 +131,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
 
     >>> import numpy as np
     >>> from sklearn.datasets import make_moons
-    >>> from skmixup import InterpolationConsistencyClassifier
+    >>> from skmixup.estimators import InterpolationConsistencyClassifier
     >>> X, y = make_moons(300, noise=0.1, random_state=0)
     >>> y_partly = np.full(300, -1)
     >>> labeled = np.r_[np.flatnonzero(y == 0)[:3], np.flatnonzero(y == 1)[:3]]
@@ -205,14 +202,14 @@ class InterpolationConsistencyClassifier(MixupClassifier):
                 f"as arrays; got X of type {type(X).__name__}, dataset={self.dataset!r}"
             )
         X = check_inputs(self, X, reset=fresh)
-        y, labeled = split_labels(y)
+        y, labeled, labels = split_labels(y)
         check_consistent_length(X, y)
-        self._set_labeled_classes(y[labeled], classes, fresh, n_unlabeled=int(np.sum(~labeled)))
+        self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))
         codes = np.full(len(y), UNLABELED, dtype=np.int64)
-        codes[labeled] = encode(y[labeled], self.classes_)
+        codes[labeled] = encode(labels, self.classes_)
         weight = self._row_weights(sample_weight, codes, labeled, X)
         self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh)
-        self.transduction_ = self._transduce(X, y, labeled)
+        self.transduction_ = self._transduce(X, labels, labeled)
         return self
 
     def _set_labeled_classes(self, y: Any, classes: Any, fresh: bool, n_unlabeled: int) -> None:
@@ -248,12 +245,12 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         weight[labeled] = of_labeled
         return weight
 
-    def _transduce(self, X: Any, y: NDArray[Any], labeled: NDArray[np.bool_]) -> NDArray[Any]:
-        transduction = y.copy()
+    def _transduce(self, X: Any, labels: NDArray[Any], labeled: NDArray[np.bool_]) -> NDArray[Any]:
+        transduction = np.empty(len(X), dtype=self.classes_.dtype)
+        transduction[labeled] = labels
         if not labeled.all():
-            codes = self._probabilities(self._raw_outputs(X[~labeled])).argmax(axis=1)
-            transduction[~labeled] = self.classes_[codes]
-        return transduction.astype(self.classes_.dtype, copy=False)
+            transduction[~labeled] = self.predict(ArrayDataset(X[~labeled]))
+        return transduction
 
     # ---- the averaged network, and the one in training
 
@@ -376,18 +373,18 @@ class InterpolationConsistencyClassifier(MixupClassifier):
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """Split as `train_split` says; of the rows held out, keep those with a label."""
         train, valid = super().get_split_datasets(X, y, **fit_params)
-        return train, None if valid is None else _rows_of(valid, labeled=True)
+        return train, None if valid is None else rows_of(valid, labeled=True)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches of labelled and of unlabelled rows, side by side, for training."""
         if not training:
             return super().get_iterator(dataset)
-        labeled, unlabeled = (_rows_of(dataset, labeled=which) for which in (True, False))
+        labeled, unlabeled = (rows_of(dataset, labeled=which) for which in (True, False))
         if not len(labeled):
             raise ValueError("train_split left no labelled row to train on")
         batches = super().get_iterator(labeled, training=True)
         if len(unlabeled):
-            batches = _PairedBatches(batches, super().get_iterator(unlabeled, training=True))
+            batches = PairedBatches(batches, super().get_iterator(unlabeled, training=True))
         self._n_steps_ = len(batches)
         return batches
 
@@ -407,69 +404,6 @@ class _ConsistencyDraw(Draw):
     weight: float = 0.0
 
 
-class _PairedBatches:
-    """(X, y, u): the longer of two iterables once, the shorter again and again beside it."""
-
-    def __init__(self, labeled: Any, unlabeled: Any):
-        self.labeled = labeled
-        self.unlabeled = unlabeled
-
-    def __len__(self) -> int:
-        return max(len(self.labeled), len(self.unlabeled))
-
-    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
-        pairs = zip(_endless(self.labeled), _endless(self.unlabeled), strict=False)
-        for (X, y), (u, _) in islice(pairs, len(self)):
-            yield X, y, u
-
-
-def _endless(batches: Any) -> Iterator[Any]:
-    while True:
-        yield from batches
-
-
-def _rows_of(dataset: Dataset[Any], *, labeled: bool) -> Subset[Any]:
-    """Return the labelled or the unlabelled rows of a data set in memory."""
-    found = in_memory(dataset)
-    if found is None:
-        raise TypeError(f"cannot tell labelled rows of a {type(dataset).__name__}")
-    data, rows = found
-    codes, _ = split_targets(data.target)
-    codes = np.asarray(codes if rows is None else codes[rows])
-    return Subset(dataset, np.flatnonzero((codes != UNLABELED) == labeled))  # type: ignore[arg-type]
-
-
 def _tensors(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters()
     yield from module.buffers()
-
-
-def split_labels(y: ArrayLike | None) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return y as an array and which of its rows are labelled.
-
-    Raises
-    ------
-    ValueError
-        If no row is labelled, if the labelled rows do not hold class labels, or if −1 was turned
-        into a string by an array of strings.
-    """
-    if y is None:
-        check_labels(y)
-    array = column_or_1d(as_array(y), warn=True)
-    if array.dtype.kind == "U" and np.any(array == str(UNLABELED)):
-        raise ValueError(
-            f"y is an array of strings that holds {str(UNLABELED)!r}; strings beside the "
-            f"{UNLABELED} of unlabelled rows need an array of dtype=object"
-        )
-    labeled = np.array([label != UNLABELED for label in array.tolist()], dtype=bool)
-    if not labeled.any():
-        raise ValueError(
-            f"y has no labelled row: all {len(array)} are {UNLABELED}. Give at least one labelled "
-            "row of each class"
-        )
-    known = check_labels(array[labeled])
-    if labeled.all():
-        return known, labeled
-    if array.dtype.kind == "f":
-        array = array.astype(known.dtype)
-    return array, labeled
