@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import (
     validate_parameter_constraints,
 )
 from skorch import NeuralNet
+from skorch.history import History
 from torch import nn
 
 from skmixup.networks import MLP, PreActResNet
@@ -34,6 +35,8 @@ class VicinalEstimator(VicinalNet):
     virtual_params_: Any = MappingProxyType({})
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "criterion": [callable],
+        "optimizer": [callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [
@@ -124,7 +127,6 @@ class VicinalEstimator(VicinalNet):
         validate_parameter_constraints(self._parameter_constraints, known, type(self).__name__)
         resolve_device(self.device)
         self.get_vicinity().validate()
-        self._validate_params()
 
     # ---- the module
 
@@ -199,6 +201,7 @@ class VicinalEstimator(VicinalNet):
         if given == "auto":
             state = {**state, "device": resolve_device("auto")}
         super().__setstate__(state)
+        self.__dict__.pop("_training_device_", None)  # pickled by a callback, in training
         if given == "auto":
             object.__setattr__(self, "device", given)
 
@@ -213,10 +216,29 @@ class VicinalEstimator(VicinalNet):
                 self.initialize()
             self.get_vicinity().sites(self.module_)
             self.check_module()
+            self._training_began_ = True
             self.notify("on_train_begin", X=X, y=y)
             with suppress(KeyboardInterrupt):  # as skorch: keep what has been learnt so far
                 self.fit_loop(X, y)
             self.notify("on_train_end", X=X, y=y)
+        return self
+
+    @contextmanager
+    def _undone_on_error(self) -> Iterator[None]:
+        """Put a fitted estimator back as it was when a fit fails before it begins to train."""
+        before = dict(self.__dict__)
+        self._training_began_ = False
+        try:
+            yield
+        except Exception:
+            if not self._training_began_:
+                self.__dict__.clear()
+                self.__dict__.update(before)
+            raise
+
+    def initialize_history(self) -> Self:
+        """Start a new history; the old one, which somebody may hold, is not emptied."""
+        self.history_ = History()
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

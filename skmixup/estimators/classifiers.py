@@ -223,7 +223,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         self
         """
         fresh = not (self.warm_start and self.initialized_)
-        return self._fit(X, y, sample_weight, classes=None, fresh=fresh)
+        with self._undone_on_error():
+            return self._fit(X, y, sample_weight, classes=None, fresh=fresh)
 
     def partial_fit(
         self, X: Any, y: ArrayLike | None = None, classes: Any = None, sample_weight: Any = None
@@ -247,7 +248,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
                 "class_weight='balanced' is not possible with partial_fit, which does not see all "
                 "rows at once; pass a dict from sklearn.utils.class_weight.compute_class_weight"
             )
-        return self._fit(X, y, sample_weight, classes=classes, fresh=not self.initialized_)
+        with self._undone_on_error():
+            return self._fit(X, y, sample_weight, classes=classes, fresh=not self.initialized_)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool) -> Self:
         self.check_parameters()
@@ -301,14 +303,14 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
                 raise ValueError(
                     f"classes {list(classes)} differ from those of the first call: "
-                    f"{list(self.classes_)}"
+                    f"{self.classes_.tolist()}"
                 )
             return
         given = classes if classes is not None else self.classes
         found = np.unique(y if given is None else np.asarray(given))
         if len(found) < 2:
             raise ValueError(
-                f"y has {len(found)} class, {list(found)}; a classifier needs at least 2 classes"
+                f"y has {len(found)} class, {found.tolist()}; a classifier needs at least 2 classes"
             )
         self.classes_inferred_ = found
 
@@ -339,7 +341,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         if logits.shape[1] != len(self.classes_):
             raise ValueError(
                 f"the module returns {logits.shape[1]} logits, but y has {len(self.classes_)} "
-                f"classes: {list(self.classes_)[:20]}"
+                f"classes: {self.classes_[:20].tolist()}"
             )
         if isinstance(self.criterion_, nn.NLLLoss):
             return torch.log(logits + torch.finfo(logits.dtype).eps)

@@ -91,8 +91,8 @@ def encode(y: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
     unknown = classes[codes] != y
     if np.any(unknown):
         raise ValueError(
-            f"y has labels that are not among the classes {list(classes)}: "
-            f"{list(np.unique(y[unknown])[:10])}"
+            f"y has labels that are not among the classes {classes.tolist()}: "
+            f"{np.unique(y[unknown])[:10].tolist()}"
         )
     return codes.astype(np.int64, copy=False)
 

@@ -12,7 +12,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_consistent_length
-from skorch.utils import to_tensor
 from torch import Tensor, nn
 
 from skmixup.estimators.classifiers import MixupClassifier
@@ -26,7 +25,7 @@ from skmixup.estimators.inputs import (
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.vicinal.batches import ArrayDataset
 from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.net import freeze_batch_statistics
+from skmixup.vicinal.net import single_row_statistics
 from skmixup.vicinal.vicinity import Alpha, Draw, ManifoldMixup, Mixup, Vicinity
 
 
@@ -275,8 +274,8 @@ class InterpolationConsistencyClassifier(MixupClassifier):
     @contextmanager
     def _student_as_module(self) -> Iterator[None]:
         """Let everything that trains ``module_`` train the student."""
-        averaged, student = self.module_, self.student_
-        self.__dict__["module_"] = student
+        averaged = self.module_
+        self.__dict__["module_"] = self.student_
         try:
             yield
         finally:
@@ -311,7 +310,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """One optimizer step on labelled and unlabelled rows, then a new average."""
         X, y, *unlabeled = batch
-        self._unlabeled_ = to_tensor(unlabeled[0], device=self._device_) if unlabeled else None
+        self._unlabeled_ = self._on_device(unlabeled[0]) if unlabeled else None
         try:
             step = super().train_step((X, y), **fit_params)
         finally:
@@ -330,7 +329,8 @@ class InterpolationConsistencyClassifier(MixupClassifier):
             return labeled
         if self._mixing_:
             unlabeled = self._vicinity_.draw(u, self._rng_, self._sites_)
-        self._set_training(False)
+        if self.module_.training:
+            self.module_.eval()
         with torch.no_grad():
             q = self._class_probabilities(self.infer(u))
         return _ConsistencyDraw(
@@ -353,9 +353,8 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         if not isinstance(draw, _ConsistencyDraw):
             return super().step_loss(X, y, draw, **fit_params)
         loss, output, mixed = super().step_loss(X, y, draw.labeled, **fit_params)
-        if len(draw.rows) == 1:
-            freeze_batch_statistics(self.module_)
-        predicted, _ = self.forward_mixed(draw.rows, draw.unlabeled, **fit_params)
+        with single_row_statistics(self.module_, len(draw.rows)):
+            predicted, _ = self.forward_mixed(draw.rows, draw.unlabeled, **fit_params)
         gap = self._class_probabilities(predicted) - draw.target
         return loss + draw.weight * gap.square().sum(dim=1).mean(), output, mixed
 

@@ -1,5 +1,6 @@
 """The vicinal loss: the criterion on mixed labels, with weights inside the sum."""
 
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -42,6 +43,9 @@ def vicinal_loss(
     Tensor of shape ()
     """
     output = first_output(output)
+    criterion = getattr(criterion, "_orig_mod", criterion)
+    if type(criterion) is nn.CrossEntropyLoss and output.ndim == 2 and target.ndim == 1:
+        return _cross_entropy(criterion, output, target, draw, weight)
     loss = row_losses(criterion, output, target)
     if weight is not None:
         loss = weight * loss
@@ -51,10 +55,43 @@ def vicinal_loss(
             other = weight[draw.partner] * other
         # other + λ·(loss − other): the sum above, in one operation.
         loss = torch.lerp(other, loss, draw.lam.to(loss.dtype))
-    return loss.sum() if getattr(criterion, "reduction", "mean") == "sum" else loss.mean()
+    return loss.sum() if criterion.reduction == "sum" else loss.mean()
 
 
-def row_losses(criterion: nn.Module, output: Tensor, target: Tensor) -> Tensor:
+def _cross_entropy(
+    criterion: nn.CrossEntropyLoss,
+    logits: Tensor,
+    target: Tensor,
+    draw: Draw,
+    weight: Tensor | None,
+) -> Tensor:
+    """:func:`vicinal_loss` from one logarithm of the softmax, the weights within the targets."""
+    n_rows, n_classes = logits.shape
+    with torch.no_grad():
+        soft = _identity(n_classes, logits.dtype, logits.device).index_select(0, target)
+        if weight is not None:
+            soft = weight.to(soft.dtype).unsqueeze(1) * soft
+        if draw.lam is not None and draw.partner is not None:
+            lam = draw.lam.to(soft.dtype)
+            other = soft.index_select(0, draw.partner)
+            soft = torch.lerp(other, soft, lam.unsqueeze(1) if lam.ndim else lam)
+        smoothing = criterion.label_smoothing
+        if smoothing > 0:
+            # Linear in the weighted label, as the rest is: (1 − ε) y + ε/C for each label.
+            spread = smoothing / n_classes * soft.sum(dim=1, keepdim=True)
+            soft = (1 - smoothing) * soft + spread
+        if criterion.weight is not None:
+            soft = soft * criterion.weight
+    total = (soft * torch.log_softmax(logits, dim=1)).sum()
+    return -total if criterion.reduction == "sum" else total * (-1 / n_rows)
+
+
+@lru_cache(maxsize=8)
+def _identity(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.eye(n, dtype=dtype, device=device)
+
+
+def row_losses(criterion: Any, output: Tensor, target: Tensor) -> Tensor:
     """Loss of each row, shape (n,), whatever reduction `criterion` is set to.
 
     Raises
@@ -62,7 +99,6 @@ def row_losses(criterion: nn.Module, output: Tensor, target: Tensor) -> Tensor:
     TypeError
         If the criterion cannot return one loss per row.
     """
-    criterion = getattr(criterion, "_orig_mod", criterion)
     reduction = getattr(criterion, "reduction", None)
     if reduction is None:
         raise TypeError(

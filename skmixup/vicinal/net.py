@@ -1,11 +1,14 @@
 """The skorch training step that minimises the vicinal risk, shared by every estimator."""
 
 import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from skorch import NeuralNet
+from skorch.callbacks import Callback
 from skorch.utils import TeeGenerator, to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -70,8 +73,7 @@ class VicinalNet(NeuralNet):
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Draw once, then let the optimizer run the closure as often as it likes."""
         X, y = batch
-        X = to_tensor(X, device=self._device_)
-        y = to_tensor(y, device=self._device_)
+        X, y = self._on_device(X), self._on_device(y)
         draw = self.draw_step(X)
         accumulator = self.get_train_step_accumulator()
 
@@ -79,12 +81,13 @@ class VicinalNet(NeuralNet):
             self._zero_grad_optimizer()
             step = self.train_step_single((X, y), draw=draw, **fit_params)
             accumulator.store_step(step)
-            self.notify(
-                "on_grad_computed",
-                named_parameters=TeeGenerator(self.get_all_learnable_params()),
-                batch=batch,
-                training=True,
-            )
+            if self._heeds_gradients_:
+                self.notify(
+                    "on_grad_computed",
+                    named_parameters=TeeGenerator(self.get_all_learnable_params()),
+                    batch=batch,
+                    training=True,
+                )
             return step["loss"]
 
         self._step_optimizer(closure)
@@ -98,10 +101,10 @@ class VicinalNet(NeuralNet):
         """Loss and gradients of one run of the closure."""
         X, y = batch
         draw = fit_params.pop("draw")
-        self._set_training(True)
-        if len(X) == 1:
-            freeze_batch_statistics(self.module_)
-        loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
+        if not self.module_.training:
+            self._set_training(True)
+        with single_row_statistics(self.module_, len(X)):
+            loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
         if draw.block_gradient == "above":
             backward_below(loss, mixed)
         else:
@@ -151,10 +154,11 @@ class VicinalNet(NeuralNet):
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss on clean rows, with the module in evaluation mode."""
-        self._set_training(False)
+        if self.module_.training:
+            self._set_training(False)
         X, y = batch
+        X, y = self._on_device(X), self._on_device(y)
         with torch.no_grad():
-            y = to_tensor(y, device=self._device_)
             loss, output, _ = self.step_loss(X, y, Draw(), **fit_params)
         return {"loss": loss, "y_pred": output}
 
@@ -176,7 +180,7 @@ class VicinalNet(NeuralNet):
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Run the module on one batch, on the device the module is on."""
-        x = to_tensor(x, device=self._device_)
+        x = self._on_device(x)
         if isinstance(x, dict):
             return self.module_(**self._merge_x_and_fit_params(x, fit_params))
         return self.module_(x, **fit_params)
@@ -188,7 +192,15 @@ class VicinalNet(NeuralNet):
         self._vicinity_ = self.get_vicinity().validate()
         self._sites_ = self._vicinity_.sites(self.module_)
         self._first_epoch_ = len(self.history)
-        return super().fit_loop(X, y, epochs=epochs, **fit_params)
+        self._heeds_gradients_ = any(
+            type(callback).on_grad_computed is not Callback.on_grad_computed
+            for _, callback in self.callbacks_
+        )
+        self._training_device_ = self._device_  # looked up once instead of at every step
+        try:
+            return super().fit_loop(X, y, epochs=epochs, **fit_params)
+        finally:
+            del self._training_device_
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Decide whether this epoch is still mixed."""
@@ -281,11 +293,20 @@ class VicinalNet(NeuralNet):
             kwargs["fused"] = True
         return args, kwargs
 
+    def _on_device(self, x: Any) -> Any:
+        """Move a batch to the module; one made by :class:`TensorBatches` is there already."""
+        device = self.__dict__.get("_training_device_") or self._device_
+        if isinstance(x, Tensor) and x.device == device:
+            return x
+        return to_tensor(x, device=device)
+
     @property
     def _device_(self) -> torch.device:
         """Where the module is, or will be once it is made."""
         module = self.__dict__.get("module_")
-        parameter = next(module.parameters(), None) if isinstance(module, nn.Module) else None
+        if not isinstance(module, nn.Module):
+            return resolve_device(self.device)
+        parameter = next(module.parameters(), None)
         return resolve_device(self.device) if parameter is None else parameter.device
 
 
@@ -307,11 +328,21 @@ def backward_below(loss: Tensor, mixed: Tensor | None) -> None:
         mixed.backward(gradient)
 
 
-def freeze_batch_statistics(module: nn.Module) -> None:
-    """Let BatchNorm use its running statistics: a single row has no variance."""
-    for child in unwrap(module).modules():
-        if isinstance(child, nn.modules.batchnorm._BatchNorm):
-            child.eval()
+@contextmanager
+def single_row_statistics(module: nn.Module, n_rows: int) -> Iterator[None]:
+    """For a minibatch of one row, let BatchNorm use its running statistics: it has no variance."""
+    frozen = [
+        child
+        for child in (unwrap(module).modules() if n_rows == 1 else ())
+        if isinstance(child, nn.modules.batchnorm._BatchNorm) and child.training
+    ]
+    for child in frozen:
+        child.eval()
+    try:
+        yield
+    finally:
+        for child in frozen:
+            child.train()
 
 
 def _n_rows(X: Any) -> int:

@@ -7,7 +7,7 @@ repeatedly), to the input or to a hidden layer, and to the labels, always with t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import prod
+from math import inf, prod
 from numbers import Real
 from typing import Any, Self
 
@@ -72,7 +72,7 @@ class _Interpolation(_Pairs):
         if lam.ndim:
             lam = lam.view(-1, *[1] * (x.ndim - 1))
         # lerp(start, end, weight) = start + weight·(end − start): one pass over the batch.
-        return torch.lerp(x[self.partner], x, lam)
+        return torch.lerp(x.index_select(0, self.partner), x, lam)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class _Paste(_Pairs):
     inside: Tensor
 
     def apply(self, x: Tensor) -> Tensor:
-        return torch.where(self.inside, x[self.partner], x)
+        return torch.where(self.inside, x.index_select(0, self.partner), x)
 
 
 def beta_parameters(alpha: Any) -> tuple[float, float]:
@@ -112,6 +112,8 @@ def beta_parameters(alpha: Any) -> tuple[float, float]:
     ValueError or TypeError
         Unless every value is a finite number ≥ 0, and both or neither of a pair are 0.
     """
+    if type(alpha) is float and 0 <= alpha < inf:
+        return alpha, alpha
     pair = tuple(alpha) if isinstance(alpha, (tuple, list, np.ndarray)) else (alpha, alpha)
     valid = "a finite number ≥ 0 (0 turns mixing off) or a pair (a, b) of numbers > 0"
     if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, Real) for v in pair):

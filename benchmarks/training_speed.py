@@ -1,0 +1,312 @@
+"""Seconds per training epoch and per prediction, against what a user would write instead.
+
+All contenders of a size train the same network on the same data with the same batch size and
+AdamW, one after the other within each round, so that the ratios of a round share the machine's
+state. Reported: the median over rounds, and the median ratio.
+
+    python benchmarks/training_speed.py [--rounds 7] [--write]
+
+Every number of threads runs in a process of its own, because OpenMP reads its settings once.
+"""
+
+import argparse
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from statistics import median
+
+PAGE = Path(__file__).parent / "results" / "training_speed.md"
+SIZES = [(5_000, 20, (64, 64), 32), (10_000, 50, (256, 256), 128)]
+EPOCHS = 3
+
+
+def make_network(n_features, hidden, n_classes):
+    """Plain ReLU network, the same for every contender."""
+    from torch import nn
+
+    sizes = [n_features, *hidden]
+    layers = []
+    for fan_in, fan_out in pairwise(sizes):
+        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))
+
+
+def hand_written(X, y, hidden, batch_size, *, fused):
+    """The loop of a mixup tutorial: TensorDataset-free gathers, one λ a batch, AdamW."""
+    import numpy as np
+    import torch
+    import torch.nn.functional as F
+
+    X, y = torch.from_numpy(X), torch.from_numpy(y)
+    net = make_network(X.shape[1], hidden, int(y.max()) + 1)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=fused)
+
+    def epochs():
+        net.train()
+        for _ in range(EPOCHS):
+            order = torch.randperm(len(X))
+            for start in range(0, len(X), batch_size):
+                index = order[start : start + batch_size]
+                xb, yb = X[index], y[index]
+                lam = float(np.random.beta(1.0, 1.0))  # noqa: NPY002 - as tutorials have it
+                partner = torch.randperm(len(xb))
+                output = net(lam * xb + (1 - lam) * xb[partner])
+                loss = lam * F.cross_entropy(output, yb)
+                loss = loss + (1 - lam) * F.cross_entropy(output, yb[partner])
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+
+    return epochs
+
+
+def ours(X, y, hidden, batch_size, estimator):
+    """An estimator with its own defaults for all but the network and the batch size."""
+    net = estimator(
+        make_network(X.shape[1], hidden, int(y.max()) + 1),
+        batch_size=batch_size,
+        max_epochs=EPOCHS,
+        random_state=0,
+        device="cpu",
+    ).fit(X[:1000], y[:1000])
+    return lambda: net.partial_fit(X, y)
+
+
+def plain_skorch(X, y, hidden, batch_size):
+    """Skorch as it comes, without mixup: its DataLoader reads row by row."""
+    import torch
+    from skorch import NeuralNetClassifier
+
+    net = NeuralNetClassifier(
+        make_network(X.shape[1], hidden, int(y.max()) + 1),
+        criterion=torch.nn.CrossEntropyLoss,
+        optimizer=torch.optim.AdamW,
+        lr=1e-3,
+        batch_size=batch_size,
+        max_epochs=EPOCHS,
+        train_split=None,
+        iterator_train__shuffle=True,
+        verbose=0,
+    ).initialize()
+    return lambda: net.partial_fit(X, y)
+
+
+def sklearn_mlp(X, y, hidden, batch_size):
+    """scikit-learn's own network, without mixup."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.neural_network import MLPClassifier
+
+    def epochs():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            MLPClassifier(hidden, batch_size=batch_size, max_iter=EPOCHS).fit(X, y)
+
+    return epochs
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+def rounds_of(
+    contenders: dict[str, Callable[[], object]], n_rounds: int
+) -> dict[str, list[float]]:
+    """Time every contender once a round, after one round that does not count."""
+    for run in contenders.values():
+        run()
+    seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(n_rounds):
+        for name, run in contenders.items():
+            seconds[name].append(timed(run))
+    return seconds
+
+
+def training(n_rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds for `EPOCHS` epochs."""
+    import numpy as np
+    from sklearn.datasets import make_classification
+
+    from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+
+    result = {}
+    for n, p, hidden, batch in SIZES:
+        X, y = make_classification(n, p, n_informative=p // 2, n_classes=4, random_state=0)
+        X, y = X.astype(np.float32), y.astype(np.int64)
+        contenders = {
+            "MixupClassifier": ours(X, y, hidden, batch, MixupClassifier),
+            "ManifoldMixupClassifier": ours(X, y, hidden, batch, ManifoldMixupClassifier),
+            "VicinalClassifier (ERM)": ours(X, y, hidden, batch, VicinalClassifier),
+            "hand-written mixup loop": hand_written(X, y, hidden, batch, fused=False),
+            "the same, AdamW(fused=True)": hand_written(X, y, hidden, batch, fused=True),
+            "skorch default, no mixup": plain_skorch(X, y, hidden, batch),
+            "sklearn MLPClassifier, no mixup": sklearn_mlp(X, y, hidden, batch),
+        }
+        name = f"{n} × {p}, hidden {'-'.join(map(str, hidden))}, batch {batch}"
+        result[name] = rounds_of(contenders, n_rounds)
+    return result
+
+
+def prediction(n_rounds: int) -> dict[str, list[float]]:
+    """Seconds for predict_proba on 100 000 × 50 and for the bare module on the same batches."""
+    import numpy as np
+    import torch
+
+    from skmixup import MixupClassifier
+
+    X = np.random.default_rng(0).standard_normal((100_000, 50), dtype=np.float32)
+    y = (X[:, 0] > 0).astype(int)
+    clf = MixupClassifier(max_epochs=1, device="cpu", random_state=0).fit(X[:2000], y[:2000])
+    tensor = torch.from_numpy(X)
+
+    def bare():
+        clf.module_.eval()
+        with torch.no_grad():
+            return torch.cat([clf.module_(part) for part in tensor.split(4096)]).softmax(1)
+
+    return rounds_of(
+        {"predict_proba": lambda: clf.predict_proba(X), "bare module": bare}, n_rounds
+    )
+
+
+def memory() -> dict[str, float]:
+    """Peak memory of one epoch on 1 000 000 × 50 beyond X, in multiples of X."""
+    import numpy as np
+
+    from skmixup import MixupClassifier
+
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((1_000_000, 50), dtype=np.float32)
+    y = (X[:, 0] > 0).astype(np.int64)
+    MixupClassifier(max_epochs=1, random_state=0, device="cpu").fit(X[:5000], y[:5000])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    start = time.perf_counter()
+    MixupClassifier(max_epochs=1, random_state=0, device="cpu").fit(X, y)
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return {"beyond X, × X": (after - before) / X.nbytes, "seconds": time.perf_counter() - start}
+
+
+def import_seconds(code: str) -> float:
+    """Seconds a fresh interpreter needs for `code`."""
+    return timed(lambda: subprocess.run([sys.executable, "-c", code], check=True))
+
+
+def imports(n_rounds: int) -> dict[str, float]:
+    """What importing skmixup with its estimators adds to importing torch and scikit-learn."""
+    base = "import torch, sklearn.base, sklearn.model_selection"
+    # skorch is part of what is added: the estimators need it.
+    full = base + "; from skmixup import MixupClassifier"
+    pairs = [(import_seconds(base), import_seconds(full)) for _ in range(n_rounds)]
+    return {"added seconds": median(b - a for a, b in pairs)}
+
+
+def measure(n_rounds: int) -> dict:
+    """Everything but memory, in the threads of this process."""
+    import torch
+
+    return {
+        "threads": torch.get_num_threads(),
+        "training": training(n_rounds),
+        "prediction": prediction(n_rounds),
+    }
+
+
+def ratio(seconds: dict[str, list[float]], name: str, other: str) -> float:
+    """Median over rounds of the ratio within a round."""
+    return median(a / b for a, b in zip(seconds[name], seconds[other], strict=True))
+
+
+def page(results: list[dict], added: dict[str, float], n_rounds: int) -> str:
+    """The results as Markdown."""
+    import torch
+
+    lines = [
+        "# Training speed",
+        "",
+        "Made by `python benchmarks/training_speed.py --write`. Medians over "
+        f"{n_rounds} rounds; each round runs all contenders in turn, and a ratio is the median of "
+        "the ratios within rounds. All train the same ReLU network with the same batch size and "
+        "AdamW. Ours run with their defaults (fused AdamW, whole-tensor batches, skorch's history "
+        "and callbacks included).",
+        "",
+        f"Machine: {platform.machine()}, {os.cpu_count()} cores (virtual), "
+        f"Python {platform.python_version()}, torch {torch.__version__}.",
+        "",
+    ]
+    for result in results:
+        lines += [f"## {result['threads']} thread{'s' * (result['threads'] > 1)}", ""]
+        for size, seconds in result["training"].items():
+            lines += [f"### {size}", ""]
+            lines += ["| | s / epoch | min – max | ÷ hand-written loop | ÷ skorch |"]
+            lines += ["|---|---|---|---|---|"]
+            for name, values in seconds.items():
+                per = [v / EPOCHS for v in values]
+                lines.append(
+                    f"| {name} | {median(per):.3f} | {min(per):.3f} – {max(per):.3f} "
+                    f"| {ratio(seconds, name, 'hand-written mixup loop'):.2f} "
+                    f"| {ratio(seconds, name, 'skorch default, no mixup'):.2f} |"
+                )
+            lines.append("")
+        seconds = result["prediction"]
+        lines += [
+            "`predict_proba` on 100 000 × 50 with the default network: "
+            f"{median(seconds['predict_proba']):.3f} s, "
+            f"{ratio(seconds, 'predict_proba', 'bare module'):.2f} of the bare module in batches "
+            "of the same size.",
+            "",
+            "One epoch on 1 000 000 × 50 float32 with the defaults: peak memory "
+            f"{result['memory']['beyond X, × X']:.2f} × X beyond X itself, "
+            f"{result['memory']['seconds']:.1f} s.",
+            "",
+        ]
+    lines += [
+        "## Import",
+        "",
+        "Importing `skmixup.MixupClassifier` (and skorch with it) adds "
+        f"{added['added seconds']:.2f} s to importing torch and scikit-learn.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def run_worker(what: str, n_rounds: int, env: dict[str, str]) -> dict:
+    """Measure in a fresh process, whose threads and peak memory are its own."""
+    command = [sys.executable, __file__, "--worker", what, "--rounds", str(n_rounds)]
+    out = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+    return json.loads(out)
+
+
+def main() -> None:
+    """Measure with one thread and with two, each in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--write", action="store_true", help="write the page in results/")
+    parser.add_argument("--worker", choices=["speed", "memory"], help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        print(json.dumps(measure(args.rounds) if args.worker == "speed" else memory()))
+        return
+    results = []
+    for threads in args.threads:
+        env = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        result = run_worker("speed", args.rounds, env)
+        results.append({**result, "memory": run_worker("memory", args.rounds, env)})
+    text = page(results, imports(args.rounds), args.rounds)
+    print(text)
+    if args.write:
+        PAGE.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
