@@ -135,7 +135,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
     >>> y_partly = np.full(300, -1)
     >>> labeled = np.r_[np.flatnonzero(y == 0)[:3], np.flatnonzero(y == 1)[:3]]
     >>> y_partly[labeled] = y[labeled]
-    >>> clf = InterpolationConsistencyClassifier(random_state=0, lr=0.01).fit(X, y_partly)
+    >>> clf = InterpolationConsistencyClassifier(max_epochs=5, random_state=0).fit(X, y_partly)
     >>> clf.transduction_.shape
     (300,)
     """
