@@ -20,6 +20,7 @@ from skorch.history import History
 from torch import nn
 
 from skmixup.networks import MLP, PreActResNet
+from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import VicinalNet, resolve_device
 from skmixup.vicinal.randomness import generator_from, isolated_randomness
 
@@ -200,6 +201,11 @@ class VicinalEstimator(VicinalNet):
     def _initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
         with self._resolved_device():
             return super()._initialize_criterion(*args, **kwargs)
+
+    def get_loss(self, y_pred: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """Criterion of an output of the module and class codes, without any mixing."""
+        with self._resolved_device():
+            return super().get_loss(first_output(y_pred), *args, **kwargs)
 
     def load_params(self, *args: Any, **kwargs: Any) -> None:
         """Load what ``save_params`` saved; see skorch."""

@@ -104,7 +104,7 @@ class VicinalNet(NeuralNet):
         draw = fit_params.pop("draw")
         if not self.module_.training:
             self._set_training(True)
-        with _single_row_statistics(self.module_, len(X)):
+        with single_row_statistics(self.module_, len(X)):
             loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
         if draw.block_gradient == "above":
             backward_below(loss, mixed)
@@ -337,7 +337,7 @@ def backward_below(loss: Tensor, mixed: Tensor | None) -> None:
 
 
 @contextmanager
-def _single_row_statistics(module: nn.Module, n_rows: int) -> Iterator[None]:
+def single_row_statistics(module: nn.Module, n_rows: int) -> Iterator[None]:
     """For a minibatch of one row, let BatchNorm use its running statistics: it has no variance."""
     frozen = [
         child
