@@ -5,8 +5,8 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from skorch.exceptions import DeviceWarning
 from sklearn.base import clone
+from skorch.exceptions import DeviceWarning
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier
 from skmixup.vicinal.net import resolve_device

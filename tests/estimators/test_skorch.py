@@ -10,7 +10,6 @@ from skorch.callbacks import (
     EarlyStopping,
     EpochScoring,
     LRScheduler,
-    PassthroughScoring,
     ProgressBar,
 )
 from skorch.dataset import Dataset, ValidSplit
@@ -73,22 +72,15 @@ def test_lr_scheduler_by_batch():
     assert max(map(max, rates)) == pytest.approx(0.1, rel=0.1)
 
 
-def test_progress_bar_counts_every_batch(capsys):
-    MixupClassifier(callbacks=[ProgressBar(detect_notebook=False)], batch_size=15, **FAST).fit(
-        X, Y
-    )
-    assert "4/4" in capsys.readouterr().err
+@pytest.mark.parametrize(("batch_size", "n_batches"), [(15, 4), ("auto", 4), (-1, 1), (7, 9)])
+def test_progress_bar_counts_every_batch(batch_size, n_batches, capsys):
+    bar = ProgressBar(detect_notebook=False)
+    net = MixupClassifier(callbacks=[bar], batch_size=batch_size, **FAST).fit(X, Y)
+    assert f"0/{n_batches}" in capsys.readouterr().err
+    assert dict(net.callbacks_)["ProgressBar"].pbar_.n == n_batches
 
 
-def test_passthrough_scoring_averages_over_rows():
-    class Record(PassthroughScoring):
-        pass
-
-    net = MixupClassifier(
-        callbacks=[("copy", Record(name="copy", on_train=True))], batch_size=16, **FAST
-    )
-    with pytest.raises(KeyError):  # nothing was recorded under that name in the batches
-        net.fit(X, Y)
+def test_the_train_loss_is_the_average_over_rows():
     batches = MixupClassifier(batch_size=16, **FAST).fit(X, Y).history[0]
     losses = [b["train_loss"] for b in batches["batches"]]
     sizes = [b["train_batch_size"] for b in batches["batches"]]
@@ -240,7 +232,7 @@ def test_a_data_set_class_with_a_transform():
 
 def test_a_data_set_instance_with_a_transform():
     params = LINEAR | {"max_epochs": 6, "lr": 0.05, "random_state": 0}
-    net = MixupClassifier(train_split=SPLIT, **params).fit(Scaled(X, Y), None)
+    net = MixupClassifier(train_split=SPLIT, **params).fit(Scaled(X, Y), Y)
     assert net.classes_.tolist() == ["ant", "bee", "cow"]
     assert np.allclose(net.predict_proba(Scaled(X, Y)), net.predict_proba(X / 2), atol=1e-6)
     assert "valid_loss" in net.history[-1]
@@ -259,9 +251,24 @@ def test_a_tensor_data_set_with_its_labels():
     net = MixupClassifier(**FAST).fit(data, CODES + 5)
     assert net.classes_.tolist() == [5, 6, 7]
     assert (net.predict(data) == CODES + 5).mean() > 0.8
-    with pytest.raises(ValueError, match="classes cannot be read from a TensorDataset"):
-        MixupClassifier(**FAST).fit(data, None)
-    assert MixupClassifier(classes=[5, 6, 7], **FAST).fit(data, None).score(X, CODES + 5) > 0.8
+    assert (MixupClassifier(**FAST).fit(data, None).predict(data) == CODES + 5).mean() > 0.8
+
+
+class Bare(torch.utils.data.Dataset):
+    """Says nothing about its labels but row by row."""
+
+    def __len__(self):
+        return 60
+
+    def __getitem__(self, i):
+        return torch.from_numpy(X[i]), int(CODES[i]) + 5
+
+
+def test_a_data_set_that_does_not_list_its_labels_needs_the_classes():
+    with pytest.raises(ValueError, match="classes cannot be read from a Bare; pass the labels"):
+        MixupClassifier(**FAST).fit(Bare(), None)
+    net = MixupClassifier(classes=[5, 6, 7], **FAST).fit(Bare(), None)
+    assert net.score(X, CODES + 5) > 0.8
 
 
 # ---- saving, going on
