@@ -110,7 +110,8 @@ class VicinalEstimator(VicinalNet):
         own = {k: v for k, v in params.items() if k not in nested and k != "callbacks"}
         if "callbacks" in params:  # skorch would initialise them here, before they are checked
             self.callbacks = params["callbacks"]
-            if self.initialized_:
+            valid = self.callbacks is None or isinstance(self.callbacks, list)
+            if self.initialized_ and (valid or self.callbacks == "disable"):
                 self._initialize_callbacks()
         super().set_params(**own)
         if nested:
@@ -214,11 +215,12 @@ class VicinalEstimator(VicinalNet):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         given = state["device"]
-        if given == "auto":
-            state = {**state, "device": resolve_device("auto")}
+        as_written = given is None or given == "auto"
+        if as_written:
+            state = {**state, "device": resolve_device(given)}
         super().__setstate__(state)
         self.__dict__.pop("_training_device_", None)  # pickled by a callback, in training
-        if given == "auto":
+        if as_written:
             object.__setattr__(self, "device", given)
 
     # ---- training
