@@ -9,23 +9,17 @@ from scipy.stats import rankdata
 from tuning_methods import BUDGETS, METHODS, ONE_SHOT
 
 RESULTS = Path(__file__).parent / "results"
-COLOURS = dict(
-    zip(
-        METHODS,
-        [
-            "#9a9a9a",
-            "#c7a252",
-            "#5b8fd1",
-            "#7fb38a",
-            "#b07cc6",
-            "#d1495b",
-            "#e89aa5",
-            "#333333",
-            "#e58b1a",
-        ],
-        strict=True,
-    )
-)
+COLOURS = {
+    "grid": "#9a9a9a",
+    "random": "#c7a252",
+    "Sobol": "#5b8fd1",
+    "Latin hypercube": "#7fb38a",
+    "orthogonal": "#b07cc6",
+    "uniform": "#d1495b",
+    "uniform (WD)": "#e89aa5",
+    "TPE": "#333333",
+    "sequential uniform": "#e58b1a",
+}
 
 Cells = dict[tuple[str, str, int], dict[int, float]]
 
