@@ -2,6 +2,7 @@
 
     python benchmarks/tuning_regret.py run functions     # resumes where it stopped
     python benchmarks/tuning_regret.py run anywhere
+    python benchmarks/tuning_regret.py run anywhere-adaptive
     python benchmarks/tuning_regret.py run learners
     python benchmarks/tuning_regret.py report
 
@@ -13,11 +14,12 @@ import csv
 from pathlib import Path
 
 import numpy as np
-from tuning_methods import BUDGETS, METHODS, ONE_SHOT, search
+from tuning_methods import ADAPTIVE, BUDGETS, METHODS, ONE_SHOT, search
 from tuning_problems import FUNCTIONS, moved, optimum_anywhere
 
 RESULTS = Path(__file__).parent / "results"
 ANYWHERE_CSV = RESULTS / "tuning_regret_anywhere.csv"
+ANYWHERE_ADAPTIVE_CSV = RESULTS / "tuning_regret_anywhere_adaptive.csv"
 FUNCTIONS_CSV = RESULTS / "tuning_regret_functions.csv"
 N_SEEDS = 50
 
@@ -70,6 +72,20 @@ def run_anywhere(seeds: range) -> None:
             file.flush()
 
 
+def run_anywhere_adaptive(seeds: range) -> None:
+    """TPE and the sequential design at 50 runs, with the optimum at any place of the cube."""
+    before = done(ANYWHERE_ADAPTIVE_CSV)
+    with ANYWHERE_ADAPTIVE_CSV.open("a", newline="") as file:
+        writer = csv.writer(file)
+        for seed in seeds:
+            for name, (_, s) in FUNCTIONS.items():
+                for method in ADAPTIVE:
+                    if (name, method, "50", str(seed)) not in before:
+                        losses = search(method, optimum_anywhere(name, seed), 50, s, seed)
+                        writer.writerow([name, method, 50, seed, best_of(losses, 50)])
+            file.flush()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["run", "report"])
@@ -88,6 +104,8 @@ def main() -> None:
         run_functions(range(*arguments.seeds))
     elif arguments.part == "anywhere":
         run_anywhere(range(*arguments.seeds))
+    elif arguments.part == "anywhere-adaptive":
+        run_anywhere_adaptive(range(*arguments.seeds))
     else:
         import tuning_learners
 
