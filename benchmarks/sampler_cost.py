@@ -104,7 +104,8 @@ def write(rows: list[str]) -> None:
         "Milliseconds for `ask`, three `suggest_float` and `tell` in a study that holds this many "
         "finished trials,\nand in brackets the multiple of RandomSampler's cost on the same "
         "storage. Lower quartiles over twenty blocks of ten trials;\none thread of a shared "
-        "two-core virtual machine. Optuna itself looks through all trials for enqueued ones, which\nis what grows. "
+        "two-core virtual machine. Optuna itself looks through all trials for enqueued ones,\n"
+        "which is what grows. "
         f"From `benchmarks/sampler_cost.py`, Optuna {optuna.__version__}.\n\n"
         f"| storage | trials | {' | '.join(SAMPLERS)} |\n|---|---|{'---|' * len(SAMPLERS)}\n"
         + "\n".join(rows)

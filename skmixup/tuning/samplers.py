@@ -35,7 +35,9 @@ class UniformDesignSampler(DesignSampler):
     n_levels : int or dict of str → int, optional
         Different values per parameter. Default: as many as runs.
     criterion : {"CD", "WD", "MD"}, default "CD"
-        The discrepancy, see :func:`skmixup.design.discrepancy`.
+        The discrepancy, see :func:`skmixup.design.discrepancy`. The points of a CD-optimal design
+        in many dimensions keep away from the middle of the cube; "WD" does not, and finds more
+        where the best values may lie there.
     then : None, "augment", "zoom" or an Optuna sampler, default None
         What follows the design. None: ``study.optimize(f)`` ends by itself. "augment": points that
         complete the design, ever finer. "zoom": sequential uniform design (Yang & Zhang), rounds
