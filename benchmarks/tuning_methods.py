@@ -61,6 +61,17 @@ def uniform(n: int, s: int, rng: np.random.Generator) -> np.ndarray:
     return symmetric_image(base_design(n, s), rng)
 
 
+@lru_cache
+def base_wrap_around_design(n: int, s: int) -> np.ndarray:
+    return uniform_design(n, s, criterion="WD", effort=search_effort(n))
+
+
+def uniform_wd(n: int, s: int, rng: np.random.Generator) -> np.ndarray:
+    # The wrap-around discrepancy does not change when levels are shifted cyclically either.
+    levels = (base_wrap_around_design(n, s) + rng.integers(n, size=s)) % n
+    return symmetric_image(to_unit_cube(levels), rng)
+
+
 def orthogonal(n: int, s: int, rng: np.random.Generator) -> np.ndarray | None:
     found = base_array(n, s)
     if found is None:
@@ -76,9 +87,15 @@ ONE_SHOT = {
     "Latin hypercube": latin,
     "orthogonal": orthogonal,
     "uniform": uniform,
+    "uniform (WD)": uniform_wd,
 }
 ADAPTIVE = ("TPE", "sequential uniform")
 METHODS = (*ONE_SHOT, *ADAPTIVE)
+_STREAMS = {name: i for i, name in enumerate(METHODS)} | {
+    "TPE": 6,
+    "sequential uniform": 7,
+    "uniform (WD)": 8,
+}
 
 
 def sequential_uniform(f: Objective, n: int, s: int, rng: np.random.Generator) -> np.ndarray:
@@ -108,7 +125,7 @@ def tpe(f: Objective, n: int, s: int, rng: np.random.Generator) -> np.ndarray:
 
 def search(method: str, f: Objective, n: int, s: int, seed: int) -> np.ndarray | None:
     """The losses that a method meets in n runs, in order; None where it has no design."""
-    rng = np.random.default_rng([seed, n, METHODS.index(method)])
+    rng = np.random.default_rng([seed, n, _STREAMS[method]])
     if method in ONE_SHOT:
         points = ONE_SHOT[method](n, s, rng)
         return None if points is None else np.array([f(x) for x in points])

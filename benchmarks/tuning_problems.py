@@ -87,3 +87,24 @@ def moved(function: Function, s: int, seed: int) -> Function:
     rng = np.random.default_rng([seed, s])
     shift, mirrored = rng.uniform(-0.2, 0.2, s), rng.random(s) < 0.5
     return lambda x: function(np.where(mirrored, 1 - x, x) + shift)
+
+
+#: Where the optimum lies on the unit cube.
+OPTIMA = {
+    "Branin, 2": np.array([(np.pi + 5) / 15, 2.275 / 15]),
+    "Griewank, 3": np.full(3, 0.5),
+    "Levy, 4": np.full(4, 0.55),
+    "Rosenbrock (log), 4": np.full(4, 0.75),
+    "Ackley, 5": np.full(5, 0.5),
+    "Hartmann, 6": np.array([0.20169, 0.150011, 0.476874, 0.275332, 0.311652, 0.6573]),
+    "Ellipsoid, 8": np.full(8, 0.5),
+    "Levy, 8": np.full(8, 0.55),
+}
+
+
+def optimum_anywhere(name: str, seed: int) -> Function:
+    """The function moved so that its optimum is equally likely at every place of the cube."""
+    function, s = FUNCTIONS[name]
+    rng = np.random.default_rng([seed, s, 1])
+    optimum, mirrored = rng.random(s), rng.random(s) < 0.5
+    return lambda x: function(np.where(mirrored, 1 - x, x) - optimum + OPTIMA[name])

@@ -9,13 +9,17 @@ from scipy.stats import rankdata
 from tuning_methods import BUDGETS, METHODS, ONE_SHOT
 
 RESULTS = Path(__file__).parent / "results"
-COLOURS = dict(
-    zip(
-        METHODS,
-        ["#9a9a9a", "#c7a252", "#5b8fd1", "#7fb38a", "#b07cc6", "#d1495b", "#333333", "#e58b1a"],
-        strict=True,
-    )
-)
+COLOURS = {
+    "grid": "#9a9a9a",
+    "random": "#c7a252",
+    "Sobol": "#5b8fd1",
+    "Latin hypercube": "#7fb38a",
+    "orthogonal": "#b07cc6",
+    "uniform": "#d1495b",
+    "uniform (WD)": "#e89aa5",
+    "TPE": "#333333",
+    "sequential uniform": "#e58b1a",
+}
 
 Cells = dict[tuple[str, str, int], dict[int, float]]
 
@@ -80,6 +84,8 @@ def value_table(cells: Cells, budget: int) -> str:
             seeds = common_seeds(cells, name)
             if (name, method, budget) in cells:
                 medians[method] = np.array([cells[name, method, budget][s] for s in seeds])
+        if not medians:
+            continue
         best = min(np.median(v) for v in medians.values())
         for method in METHODS:
             if method not in medians:
@@ -152,19 +158,21 @@ def plot(cells: Cells, path: Path, budgets: tuple[int, ...], label: str) -> None
     plt.close(figure)
 
 
-def first_places(cells: Cells, budgets: tuple[int, ...]) -> str:
+def places(cells: Cells, budgets: tuple[int, ...], method: str) -> str:
+    """Where a method stands among those that do not adapt, budget by budget."""
     sentences = []
     for n in budgets:
         ranks = mean_ranks(cells, problems(cells), list(ONE_SHOT), n)
         order = sorted((m for m in ranks if np.isfinite(ranks[m])), key=ranks.__getitem__)
-        place = order.index("uniform") + 1
-        sentences.append(f"{place} of {len(order)} at n = {n}")
-    return ", ".join(sentences)
+        sentences.append(f"{order.index(method) + 1} of {len(order)} at n = {n}")
+    return f"*{method}*: {', '.join(sentences)}."
 
 
 def write() -> None:
     """Make the page and the plots from the CSV files."""
     page = [(RESULTS / "tuning_regret_method.md").read_text()]
+    anywhere = read(RESULTS / "tuning_regret_anywhere.csv", 4)
+    adaptive = read(RESULTS / "tuning_regret_anywhere_adaptive.csv", 4)
     for key, title, column, label in (
         ("functions", "Test functions", 4, "best value, median over seeds"),
         ("learners", "Learners on real data", 5, "held-out loss, median over seeds"),
@@ -181,7 +189,8 @@ def write() -> None:
             f"![best so far against runs](tuning_regret_{key}.png)\n\n"
             "Mean rank over problems and seeds among the methods that do not adapt (1 is best, "
             f"{len(ONE_SHOT)} worst):\n\n" + rank_table(cells, list(ONE_SHOT), budgets),
-            f"The uniform design's place among them: {first_places(cells, budgets)}.\n\n"
+            "Places among them:\n\n"
+            + "".join(f"* {places(cells, budgets, m)}\n" for m in ("uniform", "uniform (WD)")),
             "The same among all methods:\n\n" + rank_table(cells, list(METHODS), budgets),
         ]
         for n in budgets:
@@ -191,4 +200,13 @@ def write() -> None:
             f"Sequential uniform design against TPE at {versus} runs:\n\n"
             + against_tpe(cells, versus)
         )
+    page += [
+        "## Test functions with the optimum anywhere\n\nMean rank among the methods that do not "
+        "adapt when the optimum is equally likely at every place of the cube "
+        f"({len(common_seeds(anywhere, 'Levy, 4'))} seeds):\n\n"
+        + rank_table(anywhere, list(ONE_SHOT), BUDGETS[:4]),
+        "".join(f"* {places(anywhere, BUDGETS[:4], m)}\n" for m in ("uniform", "uniform (WD)")),
+        "Sequential uniform design against TPE at 50 runs, the optimum anywhere "
+        f"({len(common_seeds(adaptive, 'Levy, 4'))} seeds):\n\n" + against_tpe(adaptive, 50),
+    ]
     (RESULTS / "tuning_regret.md").write_text("\n".join(page))

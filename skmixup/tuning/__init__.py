@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmixup.tuning.samplers import (
-        DesignExhausted,
         OrthogonalDesignSampler,
         UniformDesignSampler,
     )
     from skmixup.tuning.search import OrthogonalDesignSearchCV, UniformDesignSearchCV
+    from skmixup.tuning.trials import DesignExhausted
 
 __all__ = [
     "DesignExhausted",
@@ -19,7 +19,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "DesignExhausted": "samplers",
+    "DesignExhausted": "trials",
     "OrthogonalDesignSampler": "samplers",
     "OrthogonalDesignSearchCV": "search",
     "UniformDesignSampler": "samplers",

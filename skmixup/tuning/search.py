@@ -95,7 +95,9 @@ class UniformDesignSearchCV(_DesignSearchCV):
         Rounds. The first one gets twice the candidates of each other one. Needs a splitter that
         gives the same splits every time, and one metric (``refit``) to zoom in on.
     criterion : {"CD", "WD", "MD"}, default "CD"
-        The discrepancy, see :func:`skmixup.design.discrepancy`.
+        The discrepancy, see :func:`skmixup.design.discrepancy`. The points of a CD-optimal design
+        in many dimensions keep away from the middle of the cube; "WD" does not, and finds more
+        where the best values may lie there.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
         As in :class:`sklearn.model_selection.RandomizedSearchCV`; ``n_jobs`` works with every
         joblib backend, Dask included.

@@ -299,6 +299,23 @@ def test_a_stale_trial_is_failed_and_its_late_result_refused():
         study.tell(lost, 0.0)
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("dies_first", [True, False])
+def test_optunas_own_retry_of_a_killed_trial_keeps_its_row(dies_first):
+    storages = optuna.storages
+    retry = getattr(storages, "RetryHeartbeatStaleTrialCallback", None)
+    retry = (retry or storages.RetryFailedTrialCallback)(max_retry=3)
+    study = study_with(UniformDesignSampler(n_runs=4, retry_failed=False))
+    lost = study.ask()
+    suggest(lost)
+    if not dies_first:
+        study.optimize(objective)  # runs all other points, then stops
+    study._storage.set_trial_state_values(lost._trial_id, TrialState.FAIL)
+    retry(study, study.trials[lost.number])
+    study.optimize(objective)
+    assert_every_row_once(study, 4)
+
+
 # Working together with the rest of Optuna.
 
 

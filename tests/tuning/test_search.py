@@ -1,5 +1,8 @@
 """Searches keep scikit-learn's contract and run the design."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import sklearn
@@ -232,13 +235,14 @@ def test_progress_bar_shows_every_candidate(capsys):
     assert search.cv_results_["params"] == uniform(n_rounds=2).fit(X, y).cv_results_["params"]
 
 
-def test_importing_the_searches_needs_neither_optuna_nor_torch():
-    import subprocess
-    import sys
-
+@pytest.mark.parametrize(
+    ("name", "unwanted"),
+    [("UniformDesignSearchCV", "optuna torch matplotlib"), ("UniformDesignSampler", "torch")],
+)
+def test_imports_only_what_is_used(name, unwanted):
     code = (
-        "import sys; from skmixup.tuning import UniformDesignSearchCV; "
-        "sys.exit(any(m in sys.modules for m in ('optuna', 'torch', 'matplotlib')))"
+        f"import sys; from skmixup.tuning import {name}; "
+        f"sys.exit(any(m in sys.modules for m in {unwanted.split()}))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
