@@ -4,11 +4,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skmixup.estimators import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+    from skmixup.estimators import (
+        InterpolationConsistencyClassifier,
+        ManifoldMixupClassifier,
+        MixupClassifier,
+        VicinalClassifier,
+    )
 
 __version__ = "0.1.0"
 
-__all__ = ["ManifoldMixupClassifier", "MixupClassifier", "VicinalClassifier"]
+__all__ = [
+    "InterpolationConsistencyClassifier",
+    "ManifoldMixupClassifier",
+    "MixupClassifier",
+    "VicinalClassifier",
+]
 
 
 def __getattr__(name: str) -> Any:

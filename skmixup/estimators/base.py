@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
+from functools import cache
 from numbers import Integral, Real
 from types import MappingProxyType
 from typing import Any, ClassVar, Self
@@ -81,6 +82,7 @@ class VicinalEstimator(VicinalNet):
         pass
 
     @classmethod
+    @cache
     def _own_names(cls) -> set[str]:
         """Names in the signature of any constructor from this class up to skorch's."""
         names: set[str] = set()
@@ -108,7 +110,8 @@ class VicinalEstimator(VicinalNet):
         own = {k: v for k, v in params.items() if k not in nested and k != "callbacks"}
         if "callbacks" in params:  # skorch would initialise them here, before they are checked
             self.callbacks = params["callbacks"]
-            if self.initialized_:
+            valid = self.callbacks is None or isinstance(self.callbacks, list)
+            if self.initialized_ and (valid or self.callbacks == "disable"):
                 self._initialize_callbacks()
         super().set_params(**own)
         if nested:
@@ -130,6 +133,13 @@ class VicinalEstimator(VicinalNet):
         self.get_vicinity().validate()
 
     # ---- the module
+
+    def initialize(self) -> Self:
+        """Make module, criterion, optimizer and callbacks anew, from `random_state`."""
+        self._rng_ = generator_from(self.random_state)
+        with isolated_randomness(self._rng_, resolve_device(self.device)):
+            super().initialize()
+        return self
 
     def initialize_module(self) -> Self:
         """Make the module; a given instance is copied, so that the parameter stays untrained."""
@@ -169,7 +179,8 @@ class VicinalEstimator(VicinalNet):
             return
         self._set_training(False)
         with torch.no_grad():
-            output = self.infer(torch.zeros((2, *shape)))
+            dtype = self.__dict__.get("_input_dtype_", torch.float32)
+            output = self.infer(torch.zeros((2, *shape), dtype=dtype))
         self.check_output(output, None)
 
     # ---- devices: `device` stays what the user wrote, "auto" included
@@ -204,22 +215,21 @@ class VicinalEstimator(VicinalNet):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         given = state["device"]
-        if given == "auto":
-            state = {**state, "device": resolve_device("auto")}
+        as_written = given is None or given == "auto"
+        if as_written:
+            state = {**state, "device": resolve_device(given)}
         super().__setstate__(state)
         self.__dict__.pop("_training_device_", None)  # pickled by a callback, in training
-        if given == "auto":
+        if as_written:
             object.__setattr__(self, "device", given)
 
     # ---- training
 
     def _train(self, X: Any, y: Any, *, fresh: bool) -> Self:
         """Initialise if `fresh`, then train; global random states are as before afterwards."""
-        if fresh or "_rng_" not in self.__dict__:
-            self._rng_ = generator_from(self.random_state)
+        if fresh:
+            self.initialize()
         with isolated_randomness(self._rng_, self._device_):
-            if fresh:
-                self.initialize()
             self.get_vicinity().sites(self.module_)
             self.check_module()
             self._training_began_ = True

@@ -10,7 +10,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import unique_labels
 from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
-from skorch.utils import to_numpy
+from skorch.utils import to_device, to_numpy
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
@@ -20,13 +20,15 @@ from skmixup.estimators.inputs import (
     check_inputs,
     check_labels,
     encode,
-    first_row_shape,
+    first_row,
     is_dataset,
     labels_of,
     row_weights,
 )
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
+from skmixup.vicinal.layers import unwrap
 from skmixup.vicinal.loss import first_output
+from skmixup.vicinal.randomness import preserved_randomness
 from skmixup.vicinal.vicinity import Alpha, Dirac, ManifoldMixup, Mixup, Vicinity
 
 
@@ -288,10 +290,11 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
                 "or the list of classes as the parameter `classes`"
             )
         if fresh:
-            shape = first_row_shape(X)
-            if shape is not None:
-                self.input_shape_ = shape
-                self.n_features_in_ = shape[0] if shape else 1
+            row = first_row(X)
+            if row is not None:
+                self.input_shape_ = tuple(row.shape)
+                self._input_dtype_ = row.dtype
+                self.n_features_in_ = row.shape[0] if row.ndim else 1
         if labels is not None:
             labels = check_labels(labels)
         self._set_classes(labels, classes, fresh)
@@ -310,7 +313,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         found = np.unique(y if given is None else np.asarray(given))
         if len(found) < 2:
             raise ValueError(
-                f"y has {len(found)} class, {found.tolist()}; a classifier needs at least 2 classes"
+                f"y has {len(found)} class, {found.tolist()}; a classifier needs at least "
+                "2 classes"
             )
         self.classes_inferred_ = found
 
@@ -343,7 +347,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
                 f"the module returns {logits.shape[1]} logits, but y has {len(self.classes_)} "
                 f"classes: {self.classes_[:20].tolist()}"
             )
-        if isinstance(self.criterion_, nn.NLLLoss):
+        if isinstance(unwrap(self.criterion_), nn.NLLLoss):
             return torch.log(logits + torch.finfo(logits.dtype).eps)
         return output
 
@@ -367,13 +371,20 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
 
     # ---- predict
 
+    def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Any:
+        """Outputs of the module, batch by batch, whatever labels a data set has, if any."""
+        iterator = self.get_iterator(self.get_dataset(X), training=training)
+        for batch in getattr(iterator, "loader", iterator):
+            yield to_device(self.evaluation_step(batch, training=training), device=device)
+
     def _raw_outputs(self, X: Any) -> Tensor:
         """First output of the module for every row, float64 on the CPU."""
         check_is_fitted(self)
         if not is_dataset(X):
             X = ArrayDataset(check_inputs(self, X, reset=False))
         # device= is passed because skorch's cached version would take the parameter, maybe "auto".
-        parts = [first_output(out) for out in self.forward_iter(X, device="cpu")]
+        with preserved_randomness(self._device_):  # a DataLoader draws a seed from torch's state
+            parts = [first_output(out) for out in self.forward_iter(X, device="cpu")]
         return torch.cat(parts).double()
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
@@ -424,8 +435,9 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         return to_numpy(self._get_predict_nonlinearity()(outputs))
 
     def _predicts_softmax(self) -> bool:
-        criterion = getattr(self.criterion_, "_orig_mod", self.criterion_)
-        return self.predict_nonlinearity == "auto" and isinstance(criterion, nn.CrossEntropyLoss)
+        return self.predict_nonlinearity == "auto" and isinstance(
+            unwrap(self.criterion_), nn.CrossEntropyLoss
+        )
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Most probable label of each row.

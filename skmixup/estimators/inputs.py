@@ -18,6 +18,8 @@ from skorch.utils import data_from_dataset, is_dataset, to_numpy
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
+from skmixup.vicinal.randomness import preserved_randomness
+
 
 def as_array(X: Any) -> Any:
     """Bring a torch tensor into numpy's reach; leave all else as it is."""
@@ -55,7 +57,8 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
     shape = tuple(X.shape[1:])
     if reset:
         net.input_shape_ = shape
-    elif shape != net.input_shape_:
+        net._input_dtype_ = torch.float32
+    elif shape != getattr(net, "input_shape_", shape):  # none is known after load_params
         raise ValueError(
             f"X has rows of shape {shape}, but {type(net).__name__} was fitted on rows of shape "
             f"{net.input_shape_}"
@@ -131,12 +134,13 @@ def _check_class_weight_keys(class_weight: dict[Any, Any], classes: NDArray[Any]
         )
 
 
-def first_row_shape(dataset: Dataset[Any]) -> tuple[int, ...] | None:
-    """Shape of one input of a user's data set, or None where it cannot be looked at."""
+def first_row(dataset: Dataset[Any]) -> Tensor | None:
+    """One input of a user's data set, or None where it cannot be looked at."""
     if isinstance(dataset, IterableDataset):
         return None
-    X = dataset[0][0]
-    return tuple(np.shape(X)) if not isinstance(X, (dict, tuple, list)) else None
+    with preserved_randomness(torch.device("cpu")):  # a transform may be random
+        X = dataset[0][0]
+    return None if isinstance(X, (dict, tuple, list)) else torch.as_tensor(X)
 
 
 def labels_of(dataset: Dataset[Any]) -> NDArray[Any] | None:
@@ -154,7 +158,7 @@ __all__ = [
     "check_inputs",
     "check_labels",
     "encode",
-    "first_row_shape",
+    "first_row",
     "is_dataset",
     "labels_of",
     "row_weights",

@@ -54,10 +54,13 @@ def split_targets(y: Any) -> tuple[Any, Any]:
 
 
 def in_memory(dataset: Any) -> tuple[ArrayDataset, NDArray[np.int64] | None] | None:
-    """Return the :class:`ArrayDataset` behind nested subsets and the rows taken, or None."""
-    if isinstance(dataset, ArrayDataset):
+    """Return the :class:`ArrayDataset` behind nested subsets and the rows taken, or None.
+
+    Subclasses do not count: they may give other rows than they hold, by a transform for instance.
+    """
+    if type(dataset) is ArrayDataset:
         return dataset, None
-    if isinstance(dataset, Subset) and (inner := in_memory(dataset.dataset)) is not None:
+    if type(dataset) is Subset and (inner := in_memory(dataset.dataset)) is not None:
         data, rows = inner
         chosen = np.asarray(dataset.indices)
         return data, chosen if rows is None else rows[chosen]

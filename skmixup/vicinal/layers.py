@@ -1,6 +1,6 @@
 """Names of a module's layers, and mixing at one of them during a forward pass."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
@@ -79,7 +79,8 @@ def resolve_layers(module: nn.Module, layers: str | int | Sequence[str | int]) -
     blocks = block_names(module)
     if isinstance(layers, str) and layers == "auto":
         return (INPUT, *blocks[:N_AUTO_BLOCKS])
-    wanted = [layers] if isinstance(layers, (str, int)) else list(layers)
+    several = isinstance(layers, Iterable) and not isinstance(layers, str)
+    wanted: list[Any] = list(layers) if several else [layers]  # type: ignore[arg-type]
     if not wanted:
         raise ValueError("layers is empty; give at least one, for instance [0] for the input")
     return tuple(dict.fromkeys(_resolve_one(module, layer, blocks) for layer in wanted))
@@ -116,8 +117,73 @@ def _children_with_parameters(module: nn.Module) -> list[tuple[str, nn.Module]]:
     ]
 
 
+class MixingHook:
+    """Forward hook that mixes the output of its layer once when it has been armed.
+
+    Attributes
+    ----------
+    mix : callable or None
+        What the next call of the layer applies to its output; None: nothing.
+    detach : bool
+        Whether the mixed tensor is cut off from what it was computed from.
+    mixed : Tensor or None
+        The mixed tensor, from the call on.
+    """
+
+    def __init__(self, site: str):
+        self.site = site
+        self.mix: Callable[[Tensor], Tensor] | None = None
+        self.detach = False
+        self.mixed: Tensor | None = None
+
+    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> Any:
+        mix = self.mix
+        if mix is None:
+            return None
+        self.mix = None  # the first call only
+        check_mixable(output, f"the output of layer {self.site!r}")
+        mixed = mix(output)
+        if self.detach:
+            mixed = mixed.detach()
+        self.mixed = mixed
+        return mixed
+
+
+def prepare_for_compilation(module: nn.Module, sites: Sequence[str]) -> None:
+    """Give the layers at `sites` hooks that stay, since compiled code runs no later ones.
+
+    ``torch.compile`` traces the hooks that a module has when it is first called. These read what
+    they are to do from their attributes, which are inputs of the compiled code.
+    """
+    for site in sites:
+        if site != INPUT:
+            module.get_submodule(site).register_forward_hook(MixingHook(site))
+
+
 @contextmanager
-def mixing_at(module: nn.Module, site: str, mix: Callable[[Tensor], Tensor]) -> Iterator[None]:
+def _hook_at(module: nn.Module, site: str) -> Iterator[MixingHook]:
+    layer = unwrap(module).get_submodule(site)
+    if unwrap(module) is not module:
+        for hook in layer._forward_hooks.values():
+            if isinstance(hook, MixingHook):
+                yield hook
+                return
+        raise RuntimeError(
+            f"layer {site!r} was not among `layers` when the module was compiled, so it cannot be "
+            "mixed at; fit again from the start, or use compile=False"
+        )
+    hook = MixingHook(site)
+    handle = layer.register_forward_hook(hook)
+    try:
+        yield hook
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def mixing_at(
+    module: nn.Module, site: str, mix: Callable[[Tensor], Tensor], *, detach: bool = False
+) -> Iterator[MixingHook]:
     """Apply `mix` to the output of one submodule, at its first call inside the context.
 
     Parameters
@@ -127,6 +193,13 @@ def mixing_at(module: nn.Module, site: str, mix: Callable[[Tensor], Tensor]) -> 
         Name of a submodule, as in ``named_modules()``.
     mix : callable
         Takes and returns a tensor of the same shape.
+    detach : bool, default=False
+        Let no gradient flow through the mixed tensor.
+
+    Yields
+    ------
+    MixingHook
+        Its ``mixed`` is the mixed tensor, once the submodule has been called.
 
     Raises
     ------
@@ -136,22 +209,14 @@ def mixing_at(module: nn.Module, site: str, mix: Callable[[Tensor], Tensor]) -> 
         If the forward pass went by without calling the submodule: its labels would be mixed
         and its inputs would not.
     """
-    mixed = False
-
-    def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
-        nonlocal mixed
-        if mixed:
-            return None
-        mixed = True
-        check_mixable(output, f"the output of layer {site!r}")
-        return mix(output)
-
-    handle = unwrap(module).get_submodule(site).register_forward_hook(hook)
-    try:
-        yield
-    finally:
-        handle.remove()
-    if not mixed:
+    with _hook_at(module, site) as hook:
+        hook.mix, hook.detach, hook.mixed = mix, detach, None
+        try:
+            yield hook
+            called = hook.mix is None
+        finally:
+            hook.mix = None
+    if not called:
         raise RuntimeError(
             f"layer {site!r} was drawn for mixing but the module's forward did not call it; "
             "leave it out of `layers`"

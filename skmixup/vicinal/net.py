@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from skmixup.vicinal.batches import TensorBatches, in_memory, split_targets
-from skmixup.vicinal.layers import INPUT, check_mixable, mixing_at, unwrap
+from skmixup.vicinal.layers import INPUT, check_mixable, mixing_at, prepare_for_compilation, unwrap
 from skmixup.vicinal.loss import first_output, vicinal_loss
 from skmixup.vicinal.vicinity import Dirac, Draw, Vicinity
 
@@ -132,21 +133,15 @@ class VicinalNet(NeuralNet):
         """Run the module on the virtual inputs; also return the mixed tensor (None: not mixed)."""
         if draw.is_identity:
             return self.infer(X, **fit_params), None
-        made: list[Tensor] = []
-
-        def mix(h: Tensor) -> Tensor:
-            mixed = draw.apply(h)
-            if draw.block_gradient == "below":
-                mixed = mixed.detach()
-            made.append(mixed)
-            return mixed
-
+        detach = draw.block_gradient == "below"
         if draw.site == INPUT:
             check_mixable(X, "the input of the module")
-            return self.infer(mix(X), **fit_params), made[0]
-        with mixing_at(self.module_, draw.site, mix):
+            virtual = draw.apply(X)
+            return self.infer(virtual, **fit_params), virtual
+        with mixing_at(self.module_, draw.site, draw.apply, detach=detach) as hook:
             output = self.infer(X, **fit_params)
-        return output, made[0]
+        mixed, hook.mixed = hook.mixed, None  # a hook that stays must not hold on to the graph
+        return output, mixed
 
     def check_output(self, output: Any, target: Tensor | None) -> Any:
         """Check, and where a criterion needs it convert, the module's output before the loss."""
@@ -213,9 +208,9 @@ class VicinalNet(NeuralNet):
         mix_epochs = getattr(self, "mix_epochs", None)
         if mix_epochs is None:
             return float("inf")
-        if isinstance(mix_epochs, float):
-            return round(mix_epochs * self.max_epochs)
-        return mix_epochs
+        if isinstance(mix_epochs, Integral):
+            return int(mix_epochs)
+        return round(mix_epochs * self.max_epochs)
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
@@ -240,6 +235,19 @@ class VicinalNet(NeuralNet):
         return X, split_targets(y)[0]
 
     # ---- what skorch asks for
+
+    def torch_compile(self, module: nn.Module, name: str) -> Any:
+        """Compile where ``compile=True``, with the hooks that mix at hidden layers in place."""
+        if self.compile and name == "module":
+            vicinity = self.get_vicinity()
+            if getattr(vicinity, "block_gradient", None) == "above":
+                raise ValueError(
+                    "block_gradient='above' needs the gradient at the mixed layer, which compiled "
+                    "code does not give; got compile=True; use compile=False, or block_gradient "
+                    "None or 'below'"
+                )
+            prepare_for_compilation(module, vicinity.sites(module))
+        return super().torch_compile(module, name)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Whole-tensor batches for arrays in memory, a DataLoader for all else.

@@ -17,7 +17,7 @@ from numpy.random import Generator
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-from skmixup.vicinal.layers import INPUT, resolve_layers
+from skmixup.vicinal.layers import INPUT, check_mixable, resolve_layers
 
 Alpha = float | tuple[float, float]
 
@@ -215,6 +215,7 @@ class Gaussian(Vicinity):
         """Draw one noise vector per row of `x`."""
         if self.sigma == 0:
             return Draw()
+        check_mixable(x, "the input of the module")
         # Drawn on the device of x: noise has as many numbers as the minibatch.
         generator = torch.Generator(x.device).manual_seed(int(rng.integers(2**63)))
         noise = torch.empty_like(x).normal_(std=float(self.sigma), generator=generator)

@@ -1,0 +1,117 @@
+"""What asking for a trial costs, early and at trial 10 000, next to RandomSampler.
+
+    python benchmarks/sampler_cost.py
+
+Writes benchmarks/results/tuning_sampler_cost.md. A study is filled with finished trials, then 200
+more are asked for, three parameters suggested, and told; the samplers take turns in blocks of ten.
+"""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.storages import BaseStorage, InMemoryStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState, create_trial
+
+from skmixup.tuning import UniformDesignSampler
+
+PAGE = Path(__file__).parent / "results" / "tuning_sampler_cost.md"
+SIZES = (100, 10_000)
+SPACE = {name: optuna.distributions.FloatDistribution(0, 1) for name in "xyz"}
+SAMPLERS: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+    "RandomSampler": lambda: optuna.samplers.RandomSampler(seed=0),
+    "uniform, first pass": lambda: UniformDesignSampler(n_runs=11_000),
+    "uniform, then=RandomSampler": lambda: UniformDesignSampler(
+        n_runs=25, then=optuna.samplers.RandomSampler(seed=0)
+    ),
+    "uniform, then='augment'": lambda: UniformDesignSampler(n_runs=25, then="augment"),
+}
+
+
+def filled(storage: BaseStorage, n_trials: int) -> optuna.Study:
+    """A study with finished trials that hold the rows of their numbers."""
+    study = optuna.create_study(storage=storage)
+    values = dict.fromkeys("xyz", 0.5)
+    for k in range(n_trials):
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE,
+                value=0.0,
+                params=values,
+                distributions=SPACE,
+                system_attrs={"skmixup:row": k},
+            )
+        )
+    return study
+
+
+def cost(study: optuna.Study, n: int) -> float:
+    """Milliseconds for one trial, objective excluded."""
+    start = time.perf_counter()
+    for _ in range(n):
+        trial = study.ask()
+        study.tell(trial, sum(trial.suggest_float(name, 0, 1) for name in "xyz"))
+    return 1000 * (time.perf_counter() - start) / n
+
+
+def measure(storage: Callable[[str], BaseStorage], n_trials: int) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        first = Path(folder) / "0"
+        study = filled(storage(str(first)), n_trials)
+        studies = {}
+        for i, (name, sampler) in enumerate(SAMPLERS.items(), start=1):
+            copied = Path(folder) / str(i)
+            if first.exists():
+                shutil.copy(first, copied)
+                studies[name] = optuna.load_study(
+                    study_name=study.study_name, storage=storage(str(copied)), sampler=sampler()
+                )
+            else:
+                studies[name] = filled(storage(""), n_trials)
+                studies[name].sampler = sampler()
+            cost(studies[name], 2)  # makes the design, fills the caches
+        blocks = [{name: cost(study, 10) for name, study in studies.items()} for _ in range(20)]
+        return {
+            name: float(np.percentile([block[name] for block in blocks], 25)) for name in studies
+        }
+
+
+def main() -> None:
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    storages: dict[str, Callable[[str], BaseStorage]] = {
+        "in memory": lambda path: InMemoryStorage(),
+        "journal file": lambda path: JournalStorage(JournalFileBackend(path)),
+        "SQLite": lambda path: RDBStorage(f"sqlite:///{path}"),
+    }
+    rows = []
+    for name, storage in storages.items():
+        for size in SIZES:
+            costs = measure(storage, size)
+            cells = [f"{ms:.2f} ({ms / costs['RandomSampler']:.2f})" for ms in costs.values()]
+            rows.append(f"| {name} | {size} | {' | '.join(cells)} |")
+            print(rows[-1], flush=True)
+            write(rows)
+
+
+def write(rows: list[str]) -> None:
+    PAGE.write_text(
+        "# What asking for a trial costs\n\n"
+        "Milliseconds for `ask`, three `suggest_float` and `tell` in a study that holds this many "
+        "finished trials,\nand in brackets the multiple of RandomSampler's cost on the same "
+        "storage. Lower quartiles over twenty blocks of ten trials;\none thread of a shared "
+        "two-core virtual machine. Optuna itself looks through all trials for enqueued ones,\n"
+        "which is what grows. "
+        f"From `benchmarks/sampler_cost.py`, Optuna {optuna.__version__}.\n\n"
+        f"| storage | trials | {' | '.join(SAMPLERS)} |\n|---|---|{'---|' * len(SAMPLERS)}\n"
+        + "\n".join(rows)
+        + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Two processes share one study through a file; neither knows of the other.
+
+    python examples/two_processes.py
+
+The same on two machines: a database or Optuna's gRPC proxy as storage, one worker on each.
+"""
+
+import multiprocessing
+import tempfile
+import time
+from pathlib import Path
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from skmixup.tuning import UniformDesignSampler
+
+
+def objective(trial: optuna.Trial) -> float:
+    x = trial.suggest_float("x", -5, 5)
+    y = trial.suggest_float("y", -5, 5)
+    trial.set_user_attr("worker", multiprocessing.current_process().name)
+    time.sleep(0.05)
+    return (x - 1) ** 2 + (y + 2) ** 2
+
+
+def work(path: str) -> None:
+    """What each process does: the same lines as for one process, and a name for the study."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(
+        study_name="shared",
+        storage=JournalStorage(JournalFileBackend(path)),
+        sampler=UniformDesignSampler(n_runs=24),
+        load_if_exists=True,
+    )
+    study.optimize(objective)  # ends by itself when all 24 points are run
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(Path(folder) / "study.log")
+        context = multiprocessing.get_context("spawn")
+        workers = [context.Process(target=work, args=(path,), name=f"worker {i}") for i in (1, 2)]
+        for worker in workers:
+            worker.start()
+        for worker in workers:
+            worker.join()
+        storage = JournalStorage(JournalFileBackend(path))
+        study = optuna.load_study(study_name="shared", storage=storage)
+        trials = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
+        shares = [t.user_attrs["worker"] for t in trials]
+        print({name: shares.count(name) for name in sorted(set(shares))})
+        print(f"{len({(t.params['x'], t.params['y']) for t in trials})} different points")
+        print(f"best {study.best_value:.3f} at {study.best_params}")
+
+
+if __name__ == "__main__":
+    main()

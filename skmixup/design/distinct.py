@@ -1,0 +1,59 @@
+"""No run twice: a repeated run would tell a tuner nothing new."""
+
+import numpy as np
+
+from skmixup.design.exchange import Chains
+from skmixup.design.levels import Ints
+
+
+def repeated_runs(design: Ints) -> Ints:
+    """Indices of the runs that repeat an earlier one."""
+    _, first = np.unique(design, axis=0, return_index=True)
+    return np.setdiff1d(np.arange(len(design)), first)
+
+
+def _swap_repeated(chains: Chains, run: int, rng: np.random.Generator) -> None:
+    """Make the swap of this run with another one that leaves fewest repeats, at the least cost.
+
+    Among equals the smallest addition to the criterion wins; where no swap removes a repeat, a
+    random one is made, so that the next attempt starts elsewhere.
+    """
+    design = chains.designs[0]
+    before = len(repeated_runs(design))
+    own = int(np.flatnonzero(chains.free == run)[0])
+    options = []
+    for column in range(design.shape[1]):
+        delta, _ = chains.differences(column, chains.free)
+        options += [
+            (float(cost), column, int(other))
+            for cost, other in zip(delta[0, own], chains.free, strict=True)
+            if np.isfinite(cost)
+        ]
+    options.sort()
+    for _, column, other in options:
+        design[[run, other], column] = design[[other, run], column]
+        if len(repeated_runs(design)) < before:
+            return
+        design[[run, other], column] = design[[other, run], column]
+    if options:
+        _, column, other = options[rng.integers(len(options))]
+        design[[run, other], column] = design[[other, run], column]
+
+
+def without_repeats(chains: Chains, rng: np.random.Generator) -> Ints:
+    """The design of a single chain with its repeated runs swapped apart.
+
+    Tries so often that a design with fewer runs than level combinations is practically always
+    freed of repeats; the initial runs stay as they are.
+    """
+    best = chains.designs[0].copy()
+    for _ in range(20 * len(best)):
+        repeats = repeated_runs(chains.designs[0])
+        if len(repeats) < len(repeated_runs(best)):
+            best = chains.designs[0].copy()
+        movable = repeats[repeats >= chains.free[0]]
+        if not len(movable):
+            break
+        _swap_repeated(chains, int(rng.choice(movable)), rng)
+        chains.refresh()
+    return best

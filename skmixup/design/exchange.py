@@ -1,0 +1,176 @@
+"""The search for uniform designs: threshold accepting over swaps within a column.
+
+A swap exchanges the levels of two runs in one factor, so balance is never lost. The differences
+that *all* swaps among m runs make to the criterion come from one (m, n) by (n, m) matrix product:
+the search looks at thousands of swaps for the price of a few array operations.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from skmixup.design.discrepancy import Floats, LevelKernel, run_products, squared_discrepancy
+from skmixup.design.levels import Ints
+
+
+def swap_differences(
+    others: Floats,
+    pair: Floats,
+    rest: Floats,
+    single: Floats,
+    *,
+    block: Ints,
+    n_runs: int,
+) -> Floats:
+    """What every swap of two runs of the block adds to the criterion, (..., m, m).
+
+    With R the product of the pair kernel over the other factors and K the kernel of this one,
+    A = R K; swapping the levels of runs i and j changes Σ R∘K by S + Sᵀ, where
+
+        S_ij = 2 [A_ij − A_ii + (R_ij − R_ii)(K_ij − K_jj) + (R_ii K_ii − R_ii K_jj)/2]
+
+    and the linear term by L + Lᵀ, L_ij = F_i f_j − F_i f_i.
+
+    ``others`` is R[block, :] and ``pair`` K[block, :], both (..., m, n); ``rest`` is F[block] and
+    ``single`` f[block], both (..., m). R and K need only be symmetric: with R summed over the
+    runs of each level, the same formula gives the differences of exchanging whole levels.
+    """
+    products = others @ np.swapaxes(pair, -1, -2)
+    within, pair_block = others[..., block], pair[..., block]
+    r = np.diagonal(within, axis1=-2, axis2=-1)[..., :, None]
+    k = np.diagonal(pair_block, axis1=-2, axis2=-1)[..., None, :]
+    own = np.diagonal(products, axis1=-2, axis2=-1)[..., :, None]
+    half = (within - r) * (pair_block - k)
+    half += products
+    half -= own - r * np.swapaxes(k, -1, -2) / 2
+    half -= r * k / 2
+    half *= 2 / n_runs**2
+    half -= 2 / n_runs * rest[..., :, None] * (single[..., None, :] - single[..., :, None])
+    return np.asarray(half + np.swapaxes(half, -1, -2))
+
+
+class Chains:
+    """Several designs of one size that are searched side by side, one array operation for all.
+
+    Parameters
+    ----------
+    designs : int array (chains, n_runs, n_factors)
+        Starts; changed in place.
+    factors : list of LevelKernel, one per factor
+    constant : float
+        The criterion's constant term.
+    n_fixed : int
+        The first runs stay as they are.
+
+    Attributes
+    ----------
+    values : float array (chains,)
+        The criterion of each design now.
+    """
+
+    def __init__(
+        self, designs: Ints, factors: Sequence[LevelKernel], constant: float, n_fixed: int = 0
+    ):
+        self.designs = designs
+        self.factors = factors
+        self.constant = constant
+        self.free = np.arange(n_fixed, designs.shape[1])
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Compute the products anew, which removes the rounding of many updates."""
+        self.pairs, self.singles = run_products(self.designs, self.factors)
+        self.values = squared_discrepancy(self.pairs, self.singles, self.constant)
+
+    def best(self) -> Ints:
+        """The design with the smallest criterion."""
+        return np.asarray(self.designs[int(np.argmin(self.values))])
+
+    def differences(self, column: int, block: Ints) -> tuple[Floats, Floats]:
+        """What each swap in the block adds, (chains, m, m), infinite where it changes nothing;
+        and the products of the block's runs over the other factors, (chains, m, n).
+        """
+        factor = self.factors[column]
+        u = self.designs[:, :, column]
+        levels = u[:, block]
+        pair = factor.pair.ravel().take(levels[:, :, None] * len(factor.single) + u[:, None, :])
+        others = self.pairs[:, block] / pair
+        single = factor.single[levels]
+        rest = self.singles[:, block] / single if single.any() else np.zeros_like(single)
+        delta = swap_differences(others, pair, rest, single, block=block, n_runs=u.shape[1])
+        delta[levels[:, :, None] == levels[:, None, :]] = np.inf
+        return delta, others
+
+    def step(self, column: int, block: Ints, threshold: Floats | float) -> Ints:
+        """Make the best swap among the block's runs in every chain where it adds less than the
+        threshold; return the indices of these chains.
+        """
+        delta, others = self.differences(column, block)
+        flat = delta.reshape(len(delta), -1)
+        chosen = flat.argmin(axis=1)
+        gain = flat[np.arange(len(flat)), chosen]
+        moved = np.flatnonzero(gain < threshold)
+        if len(moved):
+            runs = np.stack(np.divmod(chosen[moved], len(block)), axis=1)
+            self.swap(moved, column, block[runs], others[moved[:, None], runs])
+            self.values[moved] += gain[moved]
+        return moved
+
+    def swap(self, chains: Ints, column: int, runs: Ints, others: Floats) -> None:
+        """Exchange the levels of two runs per chain and update the products.
+
+        ``runs`` is (chains, 2), ``others`` (chains, 2, n) their products over the other factors.
+        """
+        factor = self.factors[column]
+        here = chains[:, None]
+        swapped = self.designs[here, runs[:, ::-1], column]
+        before = self.designs[here, runs, column]
+        self.designs[here, runs, column] = swapped
+        u = self.designs[chains, :, column]
+        rows = others * factor.pair[swapped[:, :, None], u[:, None, :]]
+        self.pairs[here, runs] = rows
+        self.pairs[chains[:, None, None], np.arange(u.shape[1])[:, None], runs[:, None, :]] = (
+            np.swapaxes(rows, 1, 2)
+        )
+        if factor.single.any():
+            self.singles[here, runs] *= factor.single[swapped] / factor.single[before]
+
+
+def threshold_accepting(
+    chains: Chains, thresholds: Floats, n_steps: int, block_size: int, rng: np.random.Generator
+) -> None:
+    """Accept swaps that make the criterion worse by less and less, keeping the best of each chain.
+
+    Each step looks at all swaps of one random column within one random block of runs. The
+    threshold of a chain falls from its first one as (1 − t)², t from 0 to 1 (Winker & Fang 1997
+    use a falling staircase).
+    """
+    best_values, best_designs = chains.values.copy(), chains.designs.copy()
+    columns = rng.integers(len(chains.factors), size=n_steps)
+    for t, column in enumerate(columns):
+        block = rng.permutation(chains.free)[:block_size]
+        chains.step(int(column), block, thresholds * (1 - t / n_steps) ** 2)
+        better = np.flatnonzero(chains.values < best_values)
+        best_values[better] = chains.values[better]
+        best_designs[better] = chains.designs[better]
+    chains.designs[...] = best_designs
+    chains.refresh()
+
+
+def descend(chains: Chains, block_size: int, n_steps: int, rng: np.random.Generator) -> None:
+    """Make improving swaps until no swap in any column improves any chain, or the steps are spent.
+
+    Where the block is smaller than the design, only swaps within random blocks are looked at.
+    """
+    n_factors = len(chains.factors)
+    tolerance = -1e-13 * np.abs(chains.values)
+    n_blocks = -(-len(chains.free) // block_size)
+    still = column = steps = 0
+    while still < n_factors and steps < n_steps:
+        improved = 0
+        for block in np.array_split(rng.permutation(chains.free), n_blocks):
+            improved += len(chains.step(column, block, tolerance))
+        still = 0 if improved else still + 1
+        column = (column + 1) % n_factors
+        steps += n_blocks
+    chains.refresh()

@@ -1,0 +1,189 @@
+"""Good lattice points: the number-theoretic construction of uniform designs."""
+
+from itertools import combinations
+from math import comb, gcd
+
+import numpy as np
+
+from skmixup.design.discrepancy import (
+    Floats,
+    check_criterion,
+    constant_term,
+    kernels,
+    run_products,
+    squared_discrepancy,
+)
+from skmixup.design.levels import Ints, check_count
+
+#: Up to this many generator vectors are all tried; beyond, power generators.
+_ALL_VECTORS = 2000
+#: The criterion itself is computed for as many vectors as fit in this many products; for more,
+#: the wrap-around discrepancy (which is linear in n for a lattice) makes a short list.
+_FULL_CRITERION_COST = 300_000
+_SHORT_LIST = 8
+
+
+def generators(modulus: int) -> Ints:
+    """The φ(modulus) numbers below the modulus that share no factor with it."""
+    return np.array([h for h in range(1, modulus) if gcd(h, modulus) == 1], dtype=np.intp)
+
+
+def _vectors(modulus: int, n_factors: int) -> Ints:
+    """Generator vectors (h_1 = 1, …, h_s), all different mod the modulus, one per row.
+
+    h_1 = 1 loses nothing: multiplying all by the inverse of h_1 only reorders the runs.
+    """
+    units = generators(modulus)
+    if comb(len(units) - 1, n_factors - 1) <= _ALL_VECTORS:
+        rest = list(combinations(units[1:], n_factors - 1))
+        return np.array([(1, *tail) for tail in rest], dtype=np.intp)
+    powers = np.ones((len(units), n_factors), dtype=np.intp)  # Korobov: 1, a, a², …
+    for j in range(1, n_factors):
+        powers[:, j] = powers[:, j - 1] * units % modulus
+    ordered = np.sort(powers, axis=1)
+    distinct = (np.diff(ordered, axis=1) > 0).all(axis=1)
+    if distinct.any():
+        return np.asarray(powers[distinct])
+    return np.asarray(units[None, :n_factors])
+
+
+def _lattice(vectors: Ints, n_runs: int, modulus: int) -> Ints:
+    """Levels (vectors, n_runs, s) of i·h mod modulus; the leave-one-out variant for modulus n + 1.
+
+    Row n of the modulus-n lattice is all zeros and stays; row n + 1 of the modulus-(n + 1) lattice
+    is left out, and with it level 0 of every factor.
+    """
+    i = np.arange(1, n_runs + 1)
+    return np.asarray(i[None, :, None] * vectors[:, None, :] % modulus - (modulus > n_runs))
+
+
+def _short_list(vectors: Ints, modulus: int) -> Ints:
+    """The vectors whose full lattice has the smallest wrap-around discrepancy.
+
+    For a lattice every run sees the others alike, so that Σ_ij collapses to n Σ_i.
+    """
+    i = np.arange(modulus)
+    x = i / modulus
+    kernel = 1.5 - x * (1 - x)
+    products = np.ones((len(vectors), modulus))
+    for h in vectors.T:
+        products *= kernel[i * h[:, None] % modulus]
+    order = np.argsort(products.sum(axis=1), kind="stable")
+    return np.asarray(vectors[order[:_SHORT_LIST]])
+
+
+def shift_levels(design: Ints, criterion: str, sweeps: int = 2) -> Ints:
+    """Shift each factor's levels cyclically, (u + b) mod n, to the best b, factor by factor.
+
+    With R the product over the other factors, ordered by this factor's levels, the criterion of
+    shift b is Σ_ac R_ac K_(a+b)(c+b): along each wrapped diagonal a circular correlation, so one
+    Fourier transform gives all n shifts at once. b = 0 stays among the candidates.
+    """
+    n, s = design.shape
+    factors = kernels((n,) * s, criterion)
+    design = design.copy()
+    levels = np.arange(n)
+    diagonal = (levels[:, None], (levels[:, None] + levels) % n)  # [a, d] is (a, a + d)
+    for _ in range(sweeps):
+        moved = False
+        for c, factor in enumerate(factors):
+            runs = np.argsort(design[:, c])
+            u = design[:, c]
+            pairs, singles = run_products(design, factors)
+            others = (pairs / factor.pair[u[:, None], u])[runs[:, None], runs]
+            value = _correlate(others[diagonal], factor.pair[diagonal]).sum(axis=1) / n**2
+            if factor.single.any():
+                rest = (singles / factor.single[u])[runs]
+                value -= 2 / n * _correlate(rest[:, None], factor.single[:, None])[:, 0]
+            b = int(np.argmin(value))
+            if value[b] < value[0] - 1e-13 * abs(value[0]):
+                design[:, c] = (u + b) % n
+                moved = True
+        if not moved:
+            break
+    return design
+
+
+def _correlate(fixed: Floats, shifted: Floats) -> Floats:
+    """Σ_a fixed[a, d] · shifted[a + b, d] for every b, (b, d)."""
+    spectrum = np.conj(np.fft.rfft(fixed, axis=0)) * np.fft.rfft(shifted, axis=0)
+    return np.asarray(np.fft.irfft(spectrum, n=len(fixed), axis=0))
+
+
+def max_factors(n_runs: int) -> int:
+    """The most factors that good lattice points have: φ(n), or φ(n + 1) leaving one out."""
+    return max(len(generators(n_runs)), len(generators(n_runs + 1)))
+
+
+def good_lattice_points(n_runs: int, n_factors: int, *, criterion: str = "CD") -> Ints:
+    """Good lattice points: u_ij = i·h_j mod n with every h_j coprime to n.
+
+    The prime-number construction of Korobov, Hlawka, Fang & Wang: each factor runs through its n
+    levels in steps of h_j, and the generator vector (h_1, …, h_s) is chosen so that the criterion
+    is smallest. All vectors are tried while they are few; beyond, the power generators (1, a, a²,
+    …) of Korobov. Where φ(n) numbers coprime to n are too few, or the result is better, the
+    lattice is built on n + 1 and its last row left out. Finally each factor's levels are shifted
+    cyclically to the best place.
+
+    Deterministic and done in milliseconds; :func:`uniform_design` searches longer and finds
+    designs whose discrepancy is a fifth to a third smaller.
+
+    Parameters
+    ----------
+    n_runs : int, at least 2
+        Runs, and levels of each factor.
+    n_factors : int, at least 1
+        Factors, at most max(φ(n), φ(n + 1)), where φ(n) counts the numbers below n coprime to n.
+    criterion : {"CD", "WD", "MD"}, default "CD"
+        The discrepancy that chooses the generators, see :func:`discrepancy`.
+
+    Returns
+    -------
+    int array of shape (n_runs, n_factors)
+        Levels 0 … n − 1, each exactly once in every column; row i is i = 1, …, n of the lattice.
+
+    Raises
+    ------
+    ValueError
+        Unknown criterion, too few runs, more factors than the lattice has generators.
+
+    References
+    ----------
+    K.-T. Fang, Y. Wang (1994), *Number-theoretic Methods in Statistics*, sections 1.3 and 5.4;
+    N. M. Korobov (1959), "The approximate computation of multiple integrals".
+
+    Examples
+    --------
+    >>> from skmixup.design import good_lattice_points
+    >>> good_lattice_points(5, 2)
+    array([[2, 2],
+           [3, 4],
+           [4, 1],
+           [0, 3],
+           [1, 0]])
+    """
+    n_runs = check_count("n_runs", n_runs, 2)
+    n_factors = check_count("n_factors", n_factors, 1)
+    check_criterion(criterion)
+    if n_factors > max_factors(n_runs):
+        raise ValueError(
+            f"n_factors={n_factors} is more than good lattice points of {n_runs} runs have: at "
+            f"most {max_factors(n_runs)}. Use more runs, or uniform_design(..., method='optimize')"
+        )
+    best, best_value = None, np.inf
+    constant = constant_term(n_factors, criterion)
+    factors = kernels((n_runs,) * n_factors, criterion)
+    for modulus in (n_runs, n_runs + 1):
+        if n_factors > len(generators(modulus)):
+            continue
+        vectors = _vectors(modulus, n_factors)
+        if len(vectors) * n_runs**2 * n_factors > _FULL_CRITERION_COST:
+            vectors = _short_list(vectors, modulus)
+        designs = _lattice(vectors, n_runs, modulus)
+        values = squared_discrepancy(*run_products(designs, factors), constant)
+        candidate = shift_levels(designs[int(np.argmin(values))], criterion)
+        value = float(squared_discrepancy(*run_products(candidate, factors), constant))
+        if value < best_value:
+            best, best_value = candidate, value
+    assert best is not None
+    return best

@@ -1,0 +1,175 @@
+"""Orthogonal arrays from linear algebra over finite fields."""
+
+from itertools import product
+
+import numpy as np
+
+from skmixup.design.galois import combinations_over_field, field_tables, prime_power
+from skmixup.design.levels import Ints, check_count
+
+#: An array of more entries than this is refused rather than left to exhaust the memory.
+_MOST_ENTRIES = 2**27
+
+
+def _projective_points(q: int, k: int) -> Ints:
+    """The (q^k − 1)/(q − 1) points of the projective space, (k, points), unit vectors first.
+
+    Any two are linearly independent, so their columns have strength 2 (Rao 1947).
+    """
+    vectors = np.array(list(product(range(q), repeat=k)), dtype=np.intp)[1:]
+    leading = vectors[np.arange(len(vectors)), (vectors != 0).argmax(axis=1)]
+    points = vectors[leading == 1]
+    unit = (points != 0).sum(axis=1) == 1
+    return np.asarray(np.concatenate([points[unit][::-1], points[~unit]]).T)
+
+
+def _moment_curve(q: int, k: int) -> Ints:
+    """Points of which any k are independent: (1, x, …, x^(k−1)), and (0, …, 0, 1) (Bush 1952)."""
+    _, multiply = field_tables(q)
+    points = np.zeros((k, q + 1), dtype=np.intp)
+    points[0, :q] = 1
+    for i in range(1, k):
+        points[i, :q] = multiply[points[i - 1, :q], np.arange(q)]
+    points[-1, q] = 1
+    if k == 3 and q % 2 == 0:  # a conic's nucleus
+        points = np.concatenate([points, [[0], [1], [0]]], axis=1)
+    return points
+
+
+def _identity_and_sum(k: int) -> Ints:
+    """The k unit vectors and their sum: any k of these k + 1 are independent."""
+    return np.concatenate([np.eye(k, dtype=np.intp), np.ones((k, 1), dtype=np.intp)], axis=1)
+
+
+def _odd_vectors(k: int) -> Ints:
+    """The 2^(k−1) binary vectors that start with 1: any three are independent."""
+    tails = np.array(list(product(range(2), repeat=k - 1)), dtype=np.intp)
+    return np.concatenate([np.ones((1, len(tails)), dtype=np.intp), tails.T])
+
+
+def _ovoid(q: int) -> Ints:
+    """The q² + 1 points of an elliptic quadric in 4-space, no three on a line."""
+    add, multiply = field_tables(q)
+    x = np.arange(q)
+    square = multiply[x, x]
+    u, v = next(  # t² + u t + v without roots, so that the form vanishes at (0, 0) alone
+        (u, v)
+        for u, v in product(range(q), repeat=2)
+        if (add[add[square, multiply[u, x]], v] != 0).all()
+    )
+    a, b = (axis.ravel() for axis in np.meshgrid(x, x, indexing="ij"))
+    form = add[add[square[a], multiply[u, multiply[a, b]]], multiply[v, square[b]]]
+    points = np.stack([np.ones_like(a), a, b, form])
+    return np.concatenate([points, [[0], [0], [0], [1]]], axis=1)
+
+
+def _most_factors(q: int, k: int, strength: int) -> int:
+    """How many factors the constructions have in q^k runs; 0 where there is none."""
+    if strength == 1:
+        return 1 if k == 1 else 0
+    if strength == 2:
+        return (q**k - 1) // (q - 1)
+    if k == strength:
+        return max(k + 1, q + 1 + (k == 3 and q % 2 == 0))
+    if strength == 3 and q == 2:
+        return 2 ** (k - 1)
+    return q**2 + 1 if strength == 3 and k == 4 else 0
+
+
+def _columns(q: int, k: int, strength: int, n_factors: int) -> Ints:
+    """Generating columns (k, at least n_factors), any ``strength`` of them independent."""
+    if strength == 2:
+        return _projective_points(q, k)
+    if k == strength:
+        return _identity_and_sum(k) if n_factors <= k + 1 else _moment_curve(q, k)
+    return _odd_vectors(k) if q == 2 else _ovoid(q)
+
+
+def orthogonal_array(n_levels: int, n_factors: int, *, strength: int = 2) -> Ints:
+    """Orthogonal array over GF(q): any two factors see every pair of levels equally often.
+
+    Strength 2 has q^k runs, k the smallest number with (q^k − 1)/(q − 1) ≥ n_factors: L4(2³),
+    L8(2⁷), L9(3⁴), L16(4⁵), L25(5⁶), L27(3¹³), L49(7⁸), L64(8⁹), L81(9¹⁰), … come from this one
+    construction. The runs are all combinations of k basic factors in lexicographic order, and the
+    first k columns are these basic factors.
+
+    Parameters
+    ----------
+    n_levels : int
+        Levels q of every factor: a prime power (2, 3, 4, 5, 7, 8, 9, 11, 13, 16, …).
+    n_factors : int, at least 1
+        Columns.
+    strength : int, default 2
+        Any ``strength`` factors see every combination of their levels equally often. Strength t
+        above 2 needs at least q^t runs: available are max(q, t) + 1 factors in q^t runs (q + 2
+        for strength 3 and even q), for strength 3 also q² + 1 factors in q⁴ runs, and for
+        strength 3 and two levels any number n in about 2n runs.
+
+    Returns
+    -------
+    int array of shape (q^k, n_factors)
+        Levels 0 … q − 1.
+
+    Raises
+    ------
+    ValueError
+        q is no prime power, the strength is above the number of factors, no construction has so
+        many factors; the message names what is possible.
+
+    See Also
+    --------
+    uniform_design : chooses an array's columns and permutes its levels to make it uniform too.
+
+    References
+    ----------
+    A. S. Hedayat, N. J. A. Sloane, J. Stufken (1999), *Orthogonal Arrays*, chapter 3 (Rao 1947,
+    Bush 1952) and section 5.9 (caps).
+
+    Examples
+    --------
+    Nine runs try every pair of levels of four factors; a full grid would need 81.
+
+    >>> from skmixup.design import orthogonal_array
+    >>> orthogonal_array(3, 4)
+    array([[0, 0, 0, 0],
+           [0, 1, 1, 2],
+           [0, 2, 2, 1],
+           [1, 0, 1, 1],
+           [1, 1, 2, 0],
+           [1, 2, 0, 2],
+           [2, 0, 2, 2],
+           [2, 1, 0, 1],
+           [2, 2, 1, 0]])
+    """
+    q = check_count("n_levels", n_levels, 2)
+    n_factors = check_count("n_factors", n_factors, 1)
+    strength = check_count("strength", strength, 1)
+    if prime_power(q) is None:
+        below = next(p for p in range(q - 1, 1, -1) if prime_power(p))
+        above = next(p for p in range(q + 1, 2 * q) if prime_power(p))
+        raise ValueError(
+            f"n_levels={q} is no prime power, and the construction needs one: the nearest are "
+            f"{below} and {above}. uniform_design takes any number of levels"
+        )
+    if strength > max(n_factors, 2):
+        raise ValueError(
+            f"strength={strength} is more than the {n_factors} factors: at most {n_factors}"
+        )
+    if strength == 1:
+        return np.repeat(np.arange(q)[:, None], n_factors, axis=1)
+    sizes = (
+        range(strength, max(strength, 4) + 1) if strength > 2 and q > 2 else range(strength, 28)
+    )
+    k = next((k for k in sizes if _most_factors(q, k, strength) >= n_factors), None)
+    if k is None:
+        most = max(_most_factors(q, k, strength) for k in sizes)
+        raise ValueError(
+            f"n_factors={n_factors} is too many for strength {strength} and {q} levels: at most "
+            f"{most} are available. Strength 2 has any number"
+        )
+    if q**k * n_factors > _MOST_ENTRIES:
+        raise ValueError(
+            f"n_factors={n_factors} of {q} levels need {q}^{k} = {q**k} runs: too large an array"
+        )
+    columns = _columns(q, k, strength, n_factors)[:, :n_factors]
+    return combinations_over_field(q, columns)

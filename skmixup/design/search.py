@@ -1,0 +1,135 @@
+"""The search's plan: which starts, how many chains, how many steps; and what comes out."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from skmixup.design.discrepancy import constant_term, kernels
+from skmixup.design.distinct import repeated_runs, without_repeats
+from skmixup.design.exchange import Chains, descend, threshold_accepting
+from skmixup.design.good_lattice import good_lattice_points, max_factors
+from skmixup.design.level_permutation import uniform_arrays
+from skmixup.design.levels import Ints, balanced_counts
+
+#: Beyond this many runs a descent looks at random blocks instead of all pairs of runs, and the
+#: search starts from good lattice points, which a random start would take too long to reach.
+_MANY_RUNS = 200
+#: The most chains in one array: more would leave the processor's cache.
+_SIDE_BY_SIDE = 32
+#: First thresholds, as shares of the start's discrepancy: the low one leaves a good start whole.
+_THRESHOLD, _LOW_THRESHOLD = 0.015, 0.003
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is asked for: the sizes, the criterion, and the runs that are there already."""
+
+    n_runs: int
+    n_levels: tuple[int, ...]
+    criterion: str
+    initial: Ints
+
+    @property
+    def n_factors(self) -> int:
+        """Columns of the design."""
+        return len(self.n_levels)
+
+    @property
+    def n_free(self) -> int:
+        """Runs still to be chosen."""
+        return self.n_runs - len(self.initial)
+
+    def random_design(self, rng: np.random.Generator, *, random_extras: bool = True) -> Ints:
+        """The initial runs, completed by balanced columns in random order."""
+        columns = []
+        for c, q in enumerate(self.n_levels):
+            used = np.bincount(self.initial[:, c], minlength=q)
+            counts = balanced_counts(self.n_runs, q, used, rng if random_extras else None)
+            if counts is None:
+                raise ValueError(
+                    f"initial is unbalanced in factor {c}: its {q} levels occur {used.tolist()} "
+                    f"times, but in {self.n_runs} runs {self.n_runs % q or q} of them may occur "
+                    f"{-(-self.n_runs // q)} times and the others {self.n_runs // q} times"
+                )
+            columns.append(rng.permutation(np.repeat(np.arange(q), counts)))
+        return np.concatenate([self.initial, np.stack(columns, axis=1)])
+
+    def chains(self, designs: Ints) -> Chains:
+        """Chains that search for this task from the given designs (chains, n_runs, s)."""
+        return Chains(
+            designs.copy(),
+            kernels(self.n_levels, self.criterion),
+            constant_term(self.n_factors, self.criterion),
+            n_fixed=len(self.initial),
+        )
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How far to search: counted in steps, so that the result does not depend on the machine."""
+
+    n_chains: int
+    n_steps: int
+    block_size: int
+
+    @classmethod
+    def for_task(cls, task: Task, effort: float) -> "Plan":
+        """The plan of an effort: steps grow with effort^(2/3), chains with effort^(1/3).
+
+        Few runs are searched in many chains at once, since an array operation on small arrays
+        costs nearly the same for one as for eight. Long chains beat many chains, and blocks of 8
+        to 12 runs beat larger ones, except where factors are few: both tuned for the smallest
+        discrepancy in a given time. With many hundred runs a step costs more, and the search from
+        good lattice points needs fewer.
+        """
+        free, s = max(task.n_free, 2), task.n_factors
+        steps_per_column = min(3 * free + 0.4 * free**2, 15 * free, 1500, 600_000 / free)
+        return cls(
+            n_chains=round(np.clip(120 / free, 1, 16) * effort ** (1 / 3)),
+            n_steps=round(effort ** (2 / 3) * s * steps_per_column),
+            block_size=min(free, 64, round(8 + 0.6 * free / s)),
+        )
+
+
+def lattice_design(task: Task) -> Ints:
+    """Good lattice points, their n levels merged into q neighbouring ones where q < n."""
+    points = good_lattice_points(task.n_runs, task.n_factors, criterion=task.criterion)
+    return np.asarray(points * np.asarray(task.n_levels) // task.n_runs)
+
+
+def _structured_starts(task: Task, effort: float, rng: np.random.Generator) -> list[Ints]:
+    """Designs that theory gives: lattices, and orthogonal arrays where they exist."""
+    if len(task.initial):
+        return []
+    starts = uniform_arrays(task.n_runs, task.n_levels, task.criterion, effort, rng)[:4]
+    if task.n_factors <= max_factors(task.n_runs):
+        starts.append(lattice_design(task))
+    return starts
+
+
+def search(task: Task, effort: float, rng: np.random.Generator, start: Ints | None = None) -> Ints:
+    """The best design that threshold accepting finds from random and from structured starts.
+
+    Structured starts (and ``start``, a good design to go on from) are searched with a low
+    threshold, which does not tear them down.
+    """
+    plan = Plan.for_task(task, effort)
+    starts = [(design, _LOW_THRESHOLD) for design in _structured_starts(task, effort, rng)]
+    if start is not None:
+        starts.append((start, _LOW_THRESHOLD))
+    if not starts or task.n_free <= _MANY_RUNS:
+        designs = (task.random_design(rng, random_extras=i > 0) for i in range(plan.n_chains))
+        starts += [(design, _THRESHOLD) for design in designs]
+    block = plan.block_size if task.n_free > _MANY_RUNS else task.n_free
+    best, best_value = starts[0][0], np.inf
+    for first in range(0, len(starts), _SIDE_BY_SIDE):
+        batch = starts[first : first + _SIDE_BY_SIDE]
+        chains = task.chains(np.stack([design for design, _ in batch]))
+        thresholds = chains.values * [share for _, share in batch]
+        threshold_accepting(chains, thresholds, plan.n_steps, plan.block_size, rng)
+        descend(chains, block, plan.n_steps, rng)
+        if chains.values.min() < best_value:
+            best, best_value = chains.best(), float(chains.values.min())
+    if task.n_runs <= np.prod(task.n_levels, dtype=float) and len(repeated_runs(best)):
+        best = without_repeats(task.chains(best[None]), rng)
+    return best

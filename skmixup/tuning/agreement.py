@@ -1,0 +1,288 @@
+"""What the workers of one study agree on, with nothing but the study's storage between them.
+
+No storage of Optuna offers a lock or a compare-and-swap on an attribute, and workers may stall or
+die at any time. Three facts are enough:
+
+* trial numbers are handed out atomically, so number k of the first n_runs may take row k at once;
+* a trial that has failed stays failed: the storage refuses its result;
+* *write, read back, give way*: a worker writes its claim to its own trial, then reads everybody
+  else's; who sees a rival withdraws. Of two rivals the one that wrote last reads the other's
+  claim, so never do both go ahead. Both may withdraw, and try again after a pause that grows with
+  their rank.
+"""
+
+import base64
+import hashlib
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from skmixup.tuning.plans import Plan
+from skmixup.tuning.points import Ints, PointTable
+
+#: Study attributes: the design's settings, one column's levels, a parameter's column.
+DESIGN, LEVELS, COLUMN = "skmixup:design", "skmixup:levels:", "skmixup:column:"
+#: Trial attributes: the row that the trial runs, what it proposes to the other workers.
+ROW, PROPOSALS = "skmixup:row", "skmixup:proposals"
+#: Longer columns are not stored (attributes stay short); every worker computes them.
+MAX_STORED_CHARACTERS = 2000
+_PAUSE, _PATIENCE = 0.01, 10.0  # seconds
+
+
+def pack(levels: Ints, q: int) -> str:
+    """Levels 0 … q − 1 as a short text."""
+    width = max(1, int(q - 1).bit_length())
+    bits = (np.asarray(levels)[:, None] >> np.arange(width)) & 1
+    return base64.b85encode(np.packbits(bits.astype(np.uint8)).tobytes()).decode()
+
+
+def unpack(text: str, n: int, q: int) -> Ints:
+    """The n levels that :func:`pack` wrote."""
+    width = max(1, int(q - 1).bit_length())
+    bits = np.unpackbits(np.frombuffer(base64.b85decode(text), dtype=np.uint8))[: n * width]
+    return np.asarray(bits.reshape(n, width) @ (1 << np.arange(width)), dtype=np.intp)
+
+
+def digest(text: str) -> str:
+    """Eight characters that stand for a text."""
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def check_settings(study: Study, settings: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
+    """Refuse to go on with a design that is not the one the study was started with."""
+    changes = []
+    for key in {**stored, **settings}:
+        before, now = stored.get(key), settings.get(key)
+        if before == now:
+            continue
+        if isinstance(before, dict) and isinstance(now, dict):
+            names = [repr(n) for n in {**before, **now} if before.get(n) != now.get(n)]
+            changes.append(f"{key} differs in {', '.join(names)}")
+        elif isinstance(before, dict) or isinstance(now, dict):
+            changes.append(f"{key} is now {'given' if now else 'missing'}")
+        else:
+            changes.append(f"{key} was {before!r} and is now {now!r}")
+    if changes:
+        raise ValueError(
+            f"study {study.study_name!r} was started with another design: {'; '.join(changes)}. "
+            "Go on with the settings it was started with, or start a new study"
+        )
+
+
+def share_columns(study: Study, points: PointTable, columns: Iterable[int]) -> None:
+    """Publish columns of the design, or take over those that the study holds.
+
+    Every worker could compute them, but the last bit of a matrix product differs between types of
+    processors, and with it, now and then, the outcome of a search.
+    """
+    attrs = study._storage.get_study_system_attrs(study._study_id)
+    for column in columns:
+        key, q = f"{LEVELS}{column}", points.n_levels(column)
+        if key in attrs:
+            points.set_levels(column, unpack(attrs[key], points.n_runs, q))
+            continue
+        text = pack(points.levels(column), q)
+        if len(text) <= MAX_STORED_CHARACTERS:
+            study._storage.set_study_system_attr(study._study_id, key, text)
+
+
+def join(study: Study, plan: Plan, points: PointTable) -> bool:
+    """Make the study's design, or take over the one it was started with.
+
+    Returns whether the study held it already: of two workers that start it at the same time with
+    different designs, the one that is overwritten notices when it joins once more.
+    """
+    stored = study._storage.get_study_system_attrs(study._study_id).get(DESIGN)
+    columns = range(len(plan.names or ()))
+    if stored is not None:
+        check_settings(study, plan.settings, stored)
+        share_columns(study, points, columns)
+        return True
+    design = plan.design()
+    if design is not None:
+        for column in columns:
+            points.set_levels(column, design[:, column])
+    share_columns(study, points, columns)
+    # Last, so that whoever sees the settings finds the columns.
+    study._storage.set_study_system_attr(study._study_id, DESIGN, dict(plan.settings))
+    return False
+
+
+def all_trials(study: Study) -> list[FrozenTrial]:
+    """Every trial as the storage has it now; not to be modified."""
+    return study._storage.get_all_trials(study._study_id, deepcopy=False)
+
+
+def is_enqueued(trial: FrozenTrial) -> bool:
+    """Whether the user fixed the trial's parameters."""
+    return "fixed_params" in trial.system_attrs
+
+
+def open_rows(trials: Iterable[FrozenTrial], n_rows: int, n_runs: int, retries: int) -> list[int]:
+    """The rows that a new trial may run now.
+
+    Closed is a row that a trial runs or has finished (completed or pruned), one whose number's
+    trial is just starting, and one that failed more than ``retries`` times.
+    """
+    closed = set()
+    failures: dict[int, int] = {}
+    for trial in trials:
+        row = trial.system_attrs.get(ROW)
+        if row is None:
+            starting = not trial.state.is_finished() and not is_enqueued(trial)
+            if starting and trial.number < n_runs:
+                closed.add(trial.number)
+        elif trial.state == TrialState.FAIL:
+            failures[row] = failures.get(row, 0) + 1
+        else:
+            closed.add(row)
+    return [r for r in range(n_rows) if r not in closed and failures.get(r, 0) <= retries]
+
+
+def unfinished_rows(trials: Iterable[FrozenTrial], n_runs: int) -> list[int]:
+    """The rows whose trials are still running."""
+    rows = []
+    for trial in trials:
+        if not trial.state.is_finished() and not is_enqueued(trial):
+            row = trial.system_attrs.get(ROW, trial.number if trial.number < n_runs else None)
+            rows += [row] if row is not None else []
+    return rows
+
+
+def claim_row(
+    study: Study, trial: FrozenTrial, choose: Callable[[list[FrozenTrial]], list[int]]
+) -> int | None:
+    """Take one of the open rows for this trial alone; None where there is none.
+
+    ``choose`` lists the open rows, given all other trials.
+    """
+    storage, attempt = study._storage, 0
+    while True:
+        rows = choose(_others(study, trial))
+        if not rows:
+            return None
+        # Neighbouring trials start from different rows, so that they seldom meet.
+        row = rows[(trial.number + attempt) % len(rows)]
+        storage.set_trial_system_attr(trial._trial_id, ROW, row)
+        rivals = holders(_others(study, trial), row)
+        if not rivals:
+            return row
+        storage.set_trial_system_attr(trial._trial_id, ROW, None)
+        _pause(trial, rivals, attempt)
+        attempt += 1
+
+
+def holders(trials: Iterable[FrozenTrial], row: int) -> list[FrozenTrial]:
+    """The trials that run or have finished a row."""
+    return [t for t in trials if t.system_attrs.get(ROW) == row and t.state != TrialState.FAIL]
+
+
+def agree(
+    study: Study,
+    trial: FrozenTrial,
+    prefix: str,
+    name: str,
+    propose: Callable[[Collection[Any]], Any],
+    distinct: bool,
+) -> Any:
+    """One value for ``name`` that all workers of the study use, kept in a study attribute.
+
+    ``propose`` suggests a value, given all values of other names; with ``distinct`` no two names
+    get the same. A standing proposal is respected, also when its worker is dead: whoever comes
+    next for this name adopts it, everybody else leaves its value alone. Only where two workers
+    died over a clash do their proposals lapse, after ten seconds.
+    """
+    storage, attempt, start = study._storage, 0, time.monotonic()
+    abandoned: set[str] = set()
+    own = dict(storage.get_trial_system_attrs(trial._trial_id).get(PROPOSALS) or {})
+    key = prefix + name
+    while True:
+        decided = decisions(study, prefix)
+        if name in decided:
+            return decided[name]
+        proposed = _proposals(study, trial, prefix, abandoned)
+        if attempt == 0:
+            suspects = {_identity(*p) for p in proposed}
+        elif time.monotonic() - start > _PATIENCE:
+            abandoned = suspects
+        standing = [value for k, value, _ in proposed if k == name]
+        taken = [*decided.values(), *(value for _, value, _ in proposed)]
+        value = standing[0] if standing else propose(taken)
+        storage.set_trial_system_attr(trial._trial_id, PROPOSALS, own | {key: value})
+        rivals = [
+            t
+            for k, v, t in _proposals(study, trial, prefix, abandoned)
+            if (v != value if k == name else distinct and v == value)
+        ]
+        decided = decisions(study, prefix)
+        clash = decided.get(name, value) != value or (
+            distinct and any(v == value for k, v in decided.items() if k != name)
+        )
+        if not rivals and not clash:
+            storage.set_study_system_attr(study._study_id, key, value)
+            return value
+        storage.set_trial_system_attr(trial._trial_id, PROPOSALS, own)
+        _pause(trial, rivals, attempt)
+        attempt += 1
+
+
+def decisions(study: Study, prefix: str) -> dict[str, Any]:
+    """All values agreed on under a prefix."""
+    attrs = study._storage.get_study_system_attrs(study._study_id)
+    return {k.removeprefix(prefix): v for k, v in attrs.items() if k.startswith(prefix)}
+
+
+def fail_stale(study: Study, now: Any, stale_after: float) -> None:
+    """Fail the trials of this design that have been running for more than ``stale_after`` s.
+
+    The storage lets a trial finish once: a worker that was slow, not dead, finds its result
+    refused, and the row it ran is still completed only once.
+    """
+    running = study._storage.get_all_trials(
+        study._study_id, deepcopy=False, states=(TrialState.RUNNING,)
+    )
+    for trial in running:
+        started = trial.datetime_start
+        if started is not None and (now - started).total_seconds() > stale_after:
+            finish(study._storage, trial._trial_id, TrialState.FAIL)
+
+
+def finish(storage: BaseStorage, trial_id: int, state: TrialState) -> None:
+    """Set a trial's final state unless somebody else has done so."""
+    with suppress(UpdateFinishedTrialError):
+        storage.set_trial_state_values(trial_id, state)
+
+
+def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
+    return [t for t in all_trials(study) if t._trial_id != trial._trial_id]
+
+
+def _proposals(
+    study: Study, trial: FrozenTrial, prefix: str, abandoned: Collection[str]
+) -> list[tuple[str, Any, FrozenTrial]]:
+    """What the running trials other than this one propose: name, value, trial."""
+    found = [
+        (key.removeprefix(prefix), value, other)
+        for other in _others(study, trial)
+        if not other.state.is_finished()
+        for key, value in (other.system_attrs.get(PROPOSALS) or {}).items()
+        if key.startswith(prefix)
+    ]
+    return [p for p in found if _identity(*p) not in abandoned]
+
+
+def _identity(name: str, value: Any, trial: FrozenTrial) -> str:
+    return f"{trial.number} {name} {value}"
+
+
+def _pause(trial: FrozenTrial, rivals: Collection[FrozenTrial], attempt: int) -> None:
+    """Let the trials with lower numbers go first."""
+    rank = sum(r.number < trial.number for r in rivals)
+    time.sleep(_PAUSE * rank * (1 + attempt % 5))

@@ -1,0 +1,209 @@
+"""Which design a study runs, described so that another process makes the same one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from skmixup.design import orthogonal_array, uniform_design
+from skmixup.tuning.points import Ints, PointTable
+from skmixup.tuning.space import Factor
+
+#: Larger uniform designs come from a Sobol' sequence: their search would take minutes.
+MAX_SEARCHED_RUNS = 1000
+
+Levels = int | Mapping[str, int] | None
+
+
+def search_effort(n_runs: int) -> float:
+    """How hard to search: fully up to 60 runs, then about the same time for every size."""
+    return min(1.0, (60 / n_runs) ** 2)
+
+
+def check_whole(name: str, value: Any, minimum: int) -> int:
+    """A whole number of at least ``minimum``, or an error that names the parameter."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{name}={value!r} must be an integer of at least {minimum}")
+    if value < minimum:
+        raise ValueError(f"{name}={value!r} must be at least {minimum}")
+    return int(value)
+
+
+def check_runs(n_runs: Any, n_factors: int) -> int:
+    """A design needs more runs than factors: fewer cannot tell the factors apart."""
+    n_runs = check_whole("n_runs", n_runs, 2)
+    if n_runs <= n_factors:
+        raise ValueError(
+            f"n_runs={n_runs} is too few for {n_factors} parameters: use at least "
+            f"{n_factors + 1}, better {3 * n_factors}"
+        )
+    return n_runs
+
+
+def check_seed(seed: Any) -> int:
+    """The design's seed; None is seed 0, so that workers need not agree on one."""
+    return 0 if seed is None else check_whole("seed", seed, 0)
+
+
+def levels_by_name(n_levels: Levels, n_runs: int, names: tuple[str, ...] | None) -> dict[str, int]:
+    """The levels asked for parameter by parameter."""
+    if not isinstance(n_levels, Mapping):
+        return {}
+    unknown = [n for n in n_levels if names is not None and n not in names]
+    if unknown:
+        raise ValueError(f"n_levels names {unknown}, which is not among the parameters {names}")
+    return {name: check_levels(f"n_levels[{name!r}]", q, n_runs) for name, q in n_levels.items()}
+
+
+def check_levels(name: str, n_levels: Any, n_runs: int) -> int:
+    """A number of levels from 2 to the number of runs."""
+    n_levels = check_whole(name, n_levels, 2)
+    if n_levels > n_runs:
+        raise ValueError(f"{name}={n_levels} must be at most n_runs={n_runs}")
+    return n_levels
+
+
+def varying(factors: Mapping[str, Factor]) -> dict[str, Factor]:
+    """The factors with more than one value: only they need a column of the design."""
+    return {name: factor for name, factor in factors.items() if factor.n_values != 1}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A design by its settings.
+
+    ``names`` are the parameters that have a column from the start, None where names take columns
+    as they come up. ``settings`` is what all workers of a study must have in common.
+    """
+
+    n_runs: int
+    criterion: str
+    seed: int
+    names: tuple[str, ...] | None
+    n_levels: int | tuple[int, ...] | None
+    settings: Mapping[str, Any] = field(repr=False)
+    strength: int | None = None
+    shuffled: bool = False
+    coarse: Mapping[str, int] = field(default_factory=dict)
+
+    def table(self) -> PointTable:
+        """The table of points, with no column of the design made yet."""
+        return PointTable(self.n_runs, self.n_levels, self.criterion, self.seed)
+
+    def design(self) -> Ints | None:
+        """The design's levels; None where its columns are made one by one."""
+        if not self.names:
+            return None
+        if self.strength is not None:
+            assert isinstance(self.n_levels, int)
+            return orthogonal_rows(
+                self.n_levels, len(self.names), self.strength, self.seed if self.shuffled else None
+            )
+        if self.n_runs > MAX_SEARCHED_RUNS:
+            return None
+        return uniform_design(
+            self.n_runs,
+            len(self.names),
+            self.n_levels,
+            criterion=self.criterion,
+            random_state=self.seed,
+            effort=search_effort(self.n_runs),
+        )
+
+
+def uniform_plan(
+    factors: Mapping[str, Factor] | None,
+    n_runs: Any,
+    n_levels: Levels,
+    criterion: str,
+    seed: Any,
+    description: Mapping[str, Any],
+) -> Plan:
+    """A uniform design for these factors, or for names that come up later."""
+    if criterion not in ("CD", "WD", "MD"):
+        raise ValueError(f"criterion={criterion!r} is unknown: choose one of ['CD', 'WD', 'MD']")
+    names = None if factors is None else tuple(varying(factors))
+    n_runs = check_runs(n_runs, len(names or ()))
+    by_name = levels_by_name(n_levels, n_runs, None if factors is None else tuple(factors))
+    columns: int | tuple[int, ...] | None = None
+    if isinstance(n_levels, Mapping):
+        if names is not None:
+            columns = tuple(by_name.get(name, n_runs) for name in names)
+    elif n_levels is not None:
+        columns = check_levels("n_levels", n_levels, n_runs)
+    seed = check_seed(seed)
+    settings = {
+        "design": "uniform",
+        "n_runs": n_runs,
+        "n_levels": by_name or (list(columns) if isinstance(columns, tuple) else columns),
+        "criterion": criterion,
+        "seed": seed,
+        **description,
+    }
+    return Plan(n_runs, criterion, seed, names, columns, settings, coarse={} if names else by_name)
+
+
+def orthogonal_plan(
+    factors: Mapping[str, Factor],
+    n_levels: Any,
+    strength: Any,
+    seed: Any,
+    description: Mapping[str, Any],
+) -> Plan:
+    """An orthogonal array for these factors, each with the same number of levels."""
+    names = tuple(varying(factors))
+    if not names:
+        raise ValueError("every parameter has one value only: there is nothing to search")
+    strength = check_whole("strength", strength, 1)
+    if n_levels is None:
+        n_levels = default_levels(factors)
+    n_levels = check_whole("n_levels", n_levels, 2)
+    n_runs = len(orthogonal_array(n_levels, len(names), strength=strength))
+    settings = {
+        "design": "orthogonal",
+        "n_runs": n_runs,
+        "n_levels": n_levels,
+        "strength": strength,
+        "seed": None if seed is None else check_seed(seed),
+        **description,
+    }
+    return Plan(
+        n_runs,
+        "CD",
+        check_seed(seed),
+        names,
+        n_levels,
+        settings,
+        strength=strength,
+        shuffled=seed is not None,
+    )
+
+
+def default_levels(factors: Mapping[str, Factor]) -> int:
+    """Three levels, or the next prime power that gives every category a level of its own."""
+    most = max((f.n_values or 0 for f in factors.values() if not f.ordered), default=0)
+    q = max(3, most)
+    while not is_prime_power(q):
+        q += 1
+    return q
+
+
+def is_prime_power(q: int) -> bool:
+    """Whether q = p^k for a prime p, as the levels of an orthogonal array must be."""
+    if q < 2:
+        return False
+    base = next(p for p in range(2, q + 1) if q % p == 0)
+    while q % base == 0:
+        q //= base
+    return q == 1
+
+
+def orthogonal_rows(n_levels: int, n_factors: int, strength: int, seed: int | None) -> Ints:
+    """An orthogonal array; a seed shuffles its runs and the levels of each factor."""
+    rows = orthogonal_array(n_levels, n_factors, strength=strength)
+    if seed is None:
+        return rows
+    rng = np.random.default_rng(seed)
+    shuffled = [rng.permutation(n_levels)[column] for column in rows.T]
+    return rng.permutation(np.column_stack(shuffled))

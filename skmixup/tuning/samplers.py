@@ -1,0 +1,206 @@
+"""Optuna samplers that run a design, on one core or on a cluster."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from optuna.distributions import BaseDistribution, distribution_to_json
+from optuna.samplers import BaseSampler
+
+from skmixup.tuning.agreement import digest
+from skmixup.tuning.plans import Levels, orthogonal_plan, uniform_plan
+from skmixup.tuning.space import Factor, as_factors
+from skmixup.tuning.trials import DesignSampler
+
+
+class UniformDesignSampler(DesignSampler):
+    """Optuna sampler that spreads few trials evenly: the points of a uniform design.
+
+    A uniform design U_n(q^s) (Fang & Wang) places n runs over s parameters so that their
+    discrepancy, the distance from a perfectly even spread, is as small as can be found. It is
+    meant for budgets of about 9 to 50 trials, where a grid is too coarse and random draws leave
+    holes; with hundreds of trials let another sampler take over (``then``).
+
+    Trial number k runs row k, so any number of threads, processes and machines share a study
+    through any storage without talking to each other, and no point is run twice.
+
+    Parameters
+    ----------
+    search_space : dict of str → Optuna distribution, optional
+        Declared parameters: the trials are exactly the design. Without it a parameter takes a free
+        column of the design when it is first suggested, and the study remembers which, so
+        define-by-run and conditional objectives work from the first trial on; the columns form a
+        uniform design in the order in which they came up.
+    n_runs : int
+        Points of the design; more than there are parameters, better three times as many.
+    n_levels : int or dict of str → int, optional
+        Different values per parameter. Default: as many as runs.
+    criterion : {"CD", "WD", "MD"}, default "CD"
+        The discrepancy, see :func:`skmixup.design.discrepancy`. The points of a CD-optimal design
+        in many dimensions keep away from the middle of the cube; "WD" does not, and finds more
+        where the best values may lie there.
+    then : None, "augment", "zoom" or an Optuna sampler, default None
+        What follows the design. None: ``study.optimize(f)`` ends by itself. "augment": points that
+        complete the design, ever finer. "zoom": sequential uniform design (Yang & Zhang), rounds
+        of ⌈n_runs/2⌉ points in ever smaller boxes around the best trials; one objective only.
+        A sampler: it takes over and finds the design as its start-up trials.
+    retry_failed : bool or int, default True
+        How often a failed point is run again, once all points have had their turn. True is 5.
+    seed : int, optional
+        Another design of the same size. None is seed 0, the same on every worker.
+    stale_after : float, optional
+        Seconds after which a running trial counts as dead and is failed, so that its point is run
+        again: for storages without heartbeat (journal files, the gRPC proxy, Dask). Choose more
+        than the longest trial takes. The result of a slow worker that was given up is refused.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Bad arguments, at construction. In a study: a design other than the one that the study was
+        started with; a parameter that is not declared, or declared otherwise.
+    DesignExhausted
+        From ``study.ask()`` outside ``optimize``, when no point is left.
+
+    Notes
+    -----
+    **Trials that do not count.** Enqueued trials, trials added by hand and those of other samplers
+    take trial numbers but no row: their rows are run at the end by trials with numbers from
+    n_runs on. What an enqueued trial leaves open is filled from the row of its number.
+
+    **Failures.** Pruned points are through. A failed point is open again once every number below
+    n_runs is given out. An open row is taken with a claim in an attribute of the trial, which is
+    written, read back, and withdrawn where another trial has the same: two trials never both go
+    ahead. Since storages refuse the result of a trial that has been failed, a point is finished at
+    most once. Killed workers leave running trials, which an :class:`optuna.storages.RDBStorage`
+    with ``heartbeat_interval`` fails by itself and ``stale_after`` or
+    ``study.tell(number, state=TrialState.FAIL)`` elsewhere. With Optuna's own
+    ``RetryHeartbeatStaleTrialCallback`` use ``retry_failed=False``, or a point may be run twice.
+
+    **The end.** A worker stops when no point is open to it; points that others still run may fail
+    afterwards, and any worker started later picks them up. Workers that ask at the same moment for
+    the last point leave a trial without parameters, marked as pruned.
+
+    **What is stored.** In study attributes the settings and the design's columns, so that workers
+    on different processors, and later versions, run the same points; in each trial its row.
+    Designs of more than 1000 runs come from a Sobol' sequence instead of a search and are not
+    stored.
+
+    References
+    ----------
+    K.-T. Fang, D. K. J. Lin, P. Winker, Y. Zhang (2000), "Uniform design: theory and
+    application", Technometrics 42(3). Z. Yang, A. Zhang (2021), "Hyperparameter optimization via
+    sequential uniform designs", Journal of Machine Learning Research 22(149).
+
+    Examples
+    --------
+    >>> import optuna
+    >>> from skmixup.tuning import UniformDesignSampler
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> def objective(trial):
+    ...     x = trial.suggest_float("x", 0, 1)
+    ...     return (x - 0.3) ** 2 + abs(trial.suggest_int("k", 1, 5) - 2)
+    >>> study = optuna.create_study(sampler=UniformDesignSampler(n_runs=15))
+    >>> study.optimize(objective)  # ends by itself
+    >>> len(study.trials), study.best_params["k"]
+    (15, 2)
+    """
+
+    def __init__(
+        self,
+        search_space: Mapping[str, BaseDistribution] | None = None,
+        *,
+        n_runs: int,
+        n_levels: Levels = None,
+        criterion: str = "CD",
+        then: str | BaseSampler | None = None,
+        retry_failed: bool | int = True,
+        seed: int | None = None,
+        stale_after: float | None = None,
+    ):
+        factors = None if search_space is None else _check_space(search_space)
+        plan = uniform_plan(factors, n_runs, n_levels, criterion, seed, _describe(search_space))
+        super().__init__(search_space, plan, then, retry_failed, stale_after)
+
+
+class OrthogonalDesignSampler(DesignSampler):
+    """Optuna sampler that runs an orthogonal array: every pair of levels equally often.
+
+    An orthogonal array L_{q²}(q^{q+1}) tries q levels of up to q + 1 parameters in q² trials so
+    that in any two parameters each pair of levels occurs equally often; more parameters need q^k
+    trials. The effect of each parameter can then be read off level by level
+    (:func:`skmixup.design.design_effects`). Where the levels do not matter as such,
+    :class:`UniformDesignSampler` sees more of each parameter in the same number of trials.
+
+    The number of trials follows from the parameters and ``n_levels``. How trials get their rows,
+    and what happens to failed ones, is described at :class:`UniformDesignSampler`.
+
+    Parameters
+    ----------
+    search_space : dict of str → Optuna distribution
+        Every parameter is cut into ``n_levels`` equal parts, whose middles are run; categories are
+        dealt out over the levels.
+    n_levels : int, optional
+        Levels q of every parameter, a prime power. Default: 3, or the first prime power that gives
+        every category its own level.
+    strength : int, default 2
+        3 also has every triple of levels equally often, in many more trials.
+    then, retry_failed, stale_after
+        As in :class:`UniformDesignSampler`.
+    seed : int, optional
+        Shuffles runs and levels. None: the array as constructed.
+
+    Raises
+    ------
+    TypeError, ValueError, DesignExhausted
+        As :class:`UniformDesignSampler`; ``n_levels`` that is no prime power.
+
+    References
+    ----------
+    A. S. Hedayat, N. J. A. Sloane, J. Stufken (1999), "Orthogonal Arrays", Springer.
+
+    Examples
+    --------
+    >>> import optuna
+    >>> from optuna.distributions import FloatDistribution
+    >>> from skmixup.tuning import OrthogonalDesignSampler
+    >>> optuna.logging.set_verbosity(optuna.logging.WARNING)
+    >>> space = {name: FloatDistribution(0, 3) for name in "abcd"}
+    >>> study = optuna.create_study(sampler=OrthogonalDesignSampler(space))
+    >>> study.optimize(lambda t: sum(t.suggest_float(name, 0, 3) for name in "abcd"))
+    >>> len(study.trials), study.best_params
+    (9, {'a': 0.5, 'b': 0.5, 'c': 0.5, 'd': 0.5})
+    """
+
+    def __init__(
+        self,
+        search_space: Mapping[str, BaseDistribution],
+        *,
+        n_levels: int | None = None,
+        strength: int = 2,
+        then: str | BaseSampler | None = None,
+        retry_failed: bool | int = True,
+        seed: int | None = None,
+        stale_after: float | None = None,
+    ):
+        factors = _check_space(search_space)
+        plan = orthogonal_plan(factors, n_levels, strength, seed, _describe(search_space))
+        super().__init__(search_space, plan, then, retry_failed, stale_after)
+
+
+def _describe(search_space: Mapping[str, BaseDistribution] | None) -> dict[str, Any]:
+    """The space in a few characters per parameter, to notice when it changes."""
+    if search_space is None:
+        return {"search_space": None}
+    texts = {name: distribution_to_json(d) for name, d in search_space.items()}
+    return {"search_space": {name: digest(text) for name, text in texts.items()}}
+
+
+def _check_space(search_space: Any) -> dict[str, Factor]:
+    """The factors of a search space of Optuna distributions."""
+    if isinstance(search_space, Mapping):
+        for name, distribution in search_space.items():
+            if not isinstance(distribution, BaseDistribution):
+                raise TypeError(
+                    f"search_space[{name!r}]={distribution!r} must be an Optuna distribution, as "
+                    "optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)"
+                )
+    return as_factors(search_space, "search_space")

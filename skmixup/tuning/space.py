@@ -1,0 +1,240 @@
+"""Unit cube → parameter values, for Optuna distributions, scipy distributions and lists.
+
+Every number of values is spread over the unit interval in bins of equal width, so a design whose
+levels are balanced gives balanced values: nothing is rounded, which would halve the bins at both
+ends. Values are plain Python objects, never numpy scalars.
+"""
+
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any, Protocol
+
+import numpy as np
+
+
+class Factor(Protocol):
+    """One parameter of a search: what lies at each point of the unit interval."""
+
+    @property
+    def n_values(self) -> int | None:
+        """How many different values there are; None for a continuum."""
+
+    @property
+    def ordered(self) -> bool:
+        """Whether neighbours on the unit interval are neighbours in meaning."""
+
+    def at(self, u: float) -> Any:
+        """The value at ``u``, 0 ≤ u < 1."""
+
+
+def bin_of(u: float, n_bins: int) -> int:
+    """The bin of equal width that holds ``u``: floor(u · n), and the last one for u = 1."""
+    return min(int(u * n_bins), n_bins - 1)
+
+
+@dataclass(frozen=True)
+class Choices:
+    """Some values, each with an equal share of the interval."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def n_values(self) -> int:
+        return len(self.values)
+
+    @property
+    def ordered(self) -> bool:
+        """True for numbers that only rise or only fall; everything else is a category."""
+        numbers = [v for v in self.values if isinstance(v, int | float)]
+        if len(numbers) < len(self.values) or any(isinstance(v, bool) for v in numbers):
+            return False
+        steps = [b - a for a, b in pairwise(numbers)]
+        return all(s > 0 for s in steps) or all(s < 0 for s in steps)
+
+    def at(self, u: float) -> Any:
+        return self.values[bin_of(u, len(self.values))]
+
+
+@dataclass(frozen=True)
+class Category(Choices):
+    """Values without an order, whatever they look like."""
+
+    @property
+    def ordered(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A continuum from ``low`` to ``high``, on a logarithmic scale where ``log``."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    n_values = None
+    ordered = True
+
+    def at(self, u: float) -> float:
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            value = math.exp(low + u * (high - low))
+        else:
+            # Not low + u · (high − low): the difference of two large numbers may overflow.
+            value = self.low * (1 - u) + self.high * u
+        return float(min(max(value, self.low), self.high))
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The numbers low, low + step, … up to ``high``; integers where all three are."""
+
+    low: float
+    high: float
+    step: float
+
+    ordered = True
+
+    @property
+    def n_values(self) -> int:
+        low, high, step = (Decimal(str(v)) for v in (self.low, self.high, self.step))
+        return int((high - low) // step) + 1
+
+    def at(self, u: float) -> float | int:
+        k = bin_of(u, self.n_values)
+        if all(isinstance(v, int) for v in (self.low, self.step)):
+            return int(self.low + k * self.step)
+        # In decimals, as they were written: −10.2 + 3 · 0.1 is −9.9 and not −9.899999999999999.
+        return float(Decimal(str(self.low)) + k * Decimal(str(self.step)))
+
+
+@dataclass(frozen=True)
+class LogIntegers:
+    """The integers from ``low`` to ``high``; k holds the share log(k + 1) − log(k)."""
+
+    low: int
+    high: int
+
+    ordered = True
+
+    @property
+    def n_values(self) -> int:
+        return self.high - self.low + 1
+
+    def at(self, u: float) -> int:
+        low, end = math.log(self.low), math.log(self.high + 1)
+        return min(max(int(math.exp(low + u * (end - low))), self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """A frozen scipy distribution: ``u`` is the probability below the value."""
+
+    distribution: Any
+
+    n_values = None
+    ordered = True
+
+    def at(self, u: float) -> float | int:
+        value = np.asarray(self.distribution.ppf(u))
+        # scipy returns the integers of a discrete distribution as floats.
+        discrete = hasattr(getattr(self.distribution, "dist", None), "pmf")
+        return int(value) if discrete else float(value)
+
+
+def as_factor(name: str, distribution: Any) -> Factor:
+    """The factor for a list, a frozen scipy distribution or an Optuna distribution.
+
+    Raises
+    ------
+    TypeError
+        For anything else, with the parameter's name and what would be valid.
+    ValueError
+        For an empty list, or a distribution without finite quantiles.
+    """
+    if is_optuna_distribution(distribution):
+        return _optuna_factor(name, distribution)
+    if hasattr(distribution, "rvs") or hasattr(distribution, "ppf"):
+        return _scipy_factor(name, distribution)
+    if isinstance(distribution, np.ndarray) and distribution.ndim != 1:
+        raise ValueError(
+            f"parameter {name!r}: a list of values must have one dimension, "
+            f"not shape {distribution.shape}"
+        )
+    if isinstance(distribution, str | bytes) or not isinstance(
+        distribution, Sequence | np.ndarray
+    ):
+        raise TypeError(
+            f"parameter {name!r}: {distribution!r} must be a list of values, a frozen scipy "
+            "distribution with ppf (as scipy.stats.loguniform(1e-4, 1)) or an Optuna distribution"
+        )
+    if len(distribution) == 0:
+        raise ValueError(f"parameter {name!r}: the list of values is empty")
+    return Choices(tuple(v.item() if isinstance(v, np.generic) else v for v in distribution))
+
+
+def as_factors(space: Mapping[str, Any], parameter: str) -> dict[str, Factor]:
+    """One factor per parameter; ``parameter`` is the argument's name for the error messages."""
+    if isinstance(space, Sequence) and not isinstance(space, str | bytes):
+        raise TypeError(
+            f"{parameter} is a list of {len(space)} spaces: a design spreads its runs over one "
+            "space. Search each space with its own design, or put the choice between them into "
+            "one space as a category"
+        )
+    if not isinstance(space, Mapping):
+        raise TypeError(f"{parameter}={space!r} must be a dict of parameter name → distribution")
+    if not space:
+        raise ValueError(f"{parameter} is empty: give at least one parameter")
+    for name in space:
+        if not isinstance(name, str):
+            raise TypeError(f"{parameter} has the key {name!r}: parameter names are strings")
+    return {name: as_factor(name, distribution) for name, distribution in space.items()}
+
+
+def is_optuna_distribution(distribution: Any) -> bool:
+    """Whether it is an Optuna distribution, without importing Optuna."""
+    distributions = sys.modules.get("optuna.distributions")
+    return distributions is not None and isinstance(distribution, distributions.BaseDistribution)
+
+
+def _optuna_factor(name: str, distribution: Any) -> Factor:
+    kind = type(distribution).__name__
+    if kind == "CategoricalDistribution":
+        return Category(tuple(distribution.choices))
+    if kind == "IntDistribution":
+        if distribution.log:
+            return LogIntegers(distribution.low, distribution.high)
+        return Steps(distribution.low, distribution.high, distribution.step)
+    if kind == "FloatDistribution":
+        if distribution.step is not None:
+            return Steps(
+                float(distribution.low), float(distribution.high), float(distribution.step)
+            )
+        return Interval(distribution.low, distribution.high, distribution.log)
+    raise TypeError(
+        f"parameter {name!r}: {kind} is not supported; use FloatDistribution, IntDistribution or "
+        "CategoricalDistribution"
+    )
+
+
+def _scipy_factor(name: str, distribution: Any) -> Factor:
+    if not hasattr(distribution, "ppf"):
+        raise TypeError(
+            f"parameter {name!r}: {distribution!r} has no ppf method. A design places its points "
+            "by quantiles, random draws (rvs) are not enough: give a frozen scipy distribution "
+            "or a list of values"
+        )
+    try:
+        middle = np.asarray(distribution.ppf(0.5))
+    except TypeError as error:
+        raise TypeError(
+            f"parameter {name!r}: {distribution!r} must be frozen, that is called with its "
+            "parameters, as scipy.stats.loguniform(1e-4, 1)"
+        ) from error
+    if middle.shape != () or not np.isfinite(middle):
+        raise ValueError(f"parameter {name!r}: the median of {distribution!r} is {middle}")
+    return Quantiles(distribution)

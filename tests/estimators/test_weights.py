@@ -1,0 +1,102 @@
+"""Facts about class weights and sample weights."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4)).astype(np.float32)
+Y = np.repeat(["a", "b", "c"], [40, 15, 5])
+WEIGHT = RNG.uniform(0.1, 3, size=60)
+FAST = {"module__hidden_sizes": (8,), "max_epochs": 5, "random_state": 0}
+ALL = [VicinalClassifier, MixupClassifier, ManifoldMixupClassifier]
+
+
+@pytest.mark.parametrize("estimator", ALL)
+def test_a_constant_factor_changes_nothing(estimator):
+    first = estimator(**FAST).fit(X, Y, sample_weight=WEIGHT).predict_proba(X)
+    again = estimator(**FAST).fit(X, Y, sample_weight=4 * WEIGHT).predict_proba(X)
+    plain = estimator(**FAST).fit(X, Y).predict_proba(X)
+    ones = estimator(**FAST).fit(X, Y, sample_weight=np.full(60, 7)).predict_proba(X)
+    assert np.allclose(first, again, atol=1e-6)
+    assert np.allclose(plain, ones, atol=1e-6)
+    assert not np.allclose(first, plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("estimator", ALL)
+def test_the_label_of_a_row_without_weight_does_not_matter(estimator):
+    weight, other = WEIGHT.copy(), Y.copy()
+    weight[::4], other[::4] = 0, "b"
+    first = estimator(**FAST).fit(X, Y, sample_weight=weight).predict_proba(X)
+    again = estimator(**FAST).fit(X, other, sample_weight=weight).predict_proba(X)
+    assert np.array_equal(first, again)
+
+
+def test_rows_without_weight_might_as_well_be_absent():
+    # One minibatch of all rows and no mixing: the only case in which that is exact.
+    params = {"module": nn.Linear, "module__in_features": 4, "module__out_features": 3,
+              "batch_size": -1, "max_epochs": 5, "random_state": 0, "optimizer": torch.optim.SGD,
+              "lr": 0.1}  # fmt: skip
+    kept = np.arange(60) % 3 > 0
+    zeroed = VicinalClassifier(**params).fit(X, Y, sample_weight=kept.astype(float))
+    absent = VicinalClassifier(**params).fit(X[kept], Y[kept])
+    assert np.allclose(zeroed.predict_proba(X), absent.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("estimator", ALL)
+def test_class_weight_is_sample_weight_by_class(estimator):
+    per_class = {"a": 0.5, "b": 2.0, "c": 5.0}
+    by_row = np.array([per_class[label] for label in Y])
+    first = estimator(class_weight=per_class, **FAST).fit(X, Y)
+    again = estimator(**FAST).fit(X, Y, sample_weight=by_row)
+    assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
+    both = estimator(class_weight=per_class, **FAST).fit(X, Y, sample_weight=WEIGHT)
+    product = estimator(**FAST).fit(X, Y, sample_weight=WEIGHT * by_row)
+    assert np.allclose(both.predict_proba(X), product.predict_proba(X), atol=1e-6)
+
+
+def test_balanced_gives_every_class_the_same_total():
+    balanced = MixupClassifier(class_weight="balanced", **FAST).fit(X, Y)
+    weights = {"a": 60 / (3 * 40), "b": 60 / (3 * 15), "c": 60 / (3 * 5)}
+    explicit = MixupClassifier(class_weight=weights, **FAST).fit(X, Y)
+    assert np.allclose(balanced.predict_proba(X), explicit.predict_proba(X), atol=1e-6)
+
+
+def test_classes_that_the_dict_leaves_out_have_weight_one():
+    first = MixupClassifier(class_weight={"c": 5.0}, **FAST).fit(X, Y)
+    again = MixupClassifier(class_weight={"a": 1, "b": 1, "c": 5.0}, **FAST).fit(X, Y)
+    assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
+
+
+def test_balancing_finds_more_of_a_rare_class():
+    rng = np.random.default_rng(1)
+    y = (np.arange(400) % 20 == 0).astype(int)
+    rows = (rng.normal(size=(400, 2)) + 1.5 * y[:, None]).astype(np.float32)
+    params = {"module__hidden_sizes": (16,), "max_epochs": 20, "lr": 0.01, "random_state": 0}
+    plain = MixupClassifier(**params).fit(rows, y).predict(rows)[y == 1].mean()
+    net = MixupClassifier(class_weight="balanced", **params).fit(rows, y)
+    assert net.predict(rows)[y == 1].mean() > plain + 0.2
+
+
+@pytest.mark.parametrize("iterator", [{}, {"iterator_train__num_workers": 0}])
+def test_weights_reach_the_loss_also_through_a_dataloader(iterator):
+    net = VicinalClassifier(
+        nn.Linear, module__in_features=4, module__out_features=3, batch_size=-1, max_epochs=1,
+        optimizer=torch.optim.SGD, lr=1e-12, random_state=0, **iterator,
+    ).fit(X, Y, sample_weight=WEIGHT)  # fmt: skip
+    log_p = net.predict_log_proba(X)[np.arange(60), np.searchsorted(net.classes_, Y)]
+    assert net.loss_curve_[0] == pytest.approx(-(WEIGHT * log_p).sum() / WEIGHT.sum(), rel=1e-4)
+
+
+def test_weights_need_the_default_data_set():
+    from skorch.dataset import Dataset
+
+    with pytest.raises(
+        ValueError, match=r"sample_weight and class_weight need the default `dataset`"
+    ):
+        MixupClassifier(dataset=Dataset, **FAST).fit(X, Y, sample_weight=WEIGHT)
+    with pytest.raises(ValueError, match="not a Dataset"):
+        MixupClassifier(class_weight="balanced", **FAST).fit(Dataset(X, Y), None)

@@ -1,0 +1,132 @@
+"""Unit cube → value: equal-width bins, plain Python scalars, errors that name the parameter."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from scipy import stats
+
+from skmixup.tuning.space import as_factor, as_factors
+
+MIDDLES = (np.arange(1000) + 0.5) / 1000
+
+DISTRIBUTIONS = [
+    FloatDistribution(-1, 1),
+    FloatDistribution(1e-7, 10, log=True),
+    FloatDistribution(-10.2, 10.2, step=0.1),
+    FloatDistribution(3.0, 3.0),
+    FloatDistribution(-1.7e308, 1.7e308),
+    IntDistribution(0, 10),
+    IntDistribution(-10, 8, step=3),
+    IntDistribution(1, 1000, log=True),
+    IntDistribution(2**60, 2**60 + 3),
+    CategoricalDistribution(["a", "b", "c"]),
+    CategoricalDistribution([None]),
+]
+
+
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS, ids=str)
+@given(u=st.floats(0, 1, exclude_max=True))
+def test_every_point_lies_in_the_optuna_distribution(distribution, u):
+    value = as_factor("x", distribution).at(u)
+    assert distribution._contains(distribution.to_internal_repr(value))
+    assert not isinstance(value, np.generic)
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        IntDistribution(0, 9),
+        IntDistribution(0, 90, step=10),
+        FloatDistribution(0, 0.9, step=0.1),
+        CategoricalDistribution(list(range(10))),
+        list(range(10)),
+    ],
+    ids=str,
+)
+def test_bins_are_equally_wide_also_at_the_ends(distribution):
+    factor = as_factor("x", distribution)
+    values, counts = np.unique([factor.at(u) for u in MIDDLES], return_counts=True)
+    assert len(values) == factor.n_values == 10
+    assert set(counts) == {100}
+
+
+def test_log_scale_puts_a_third_of_the_interval_on_each_decade():
+    factor = as_factor("lr", FloatDistribution(1e-3, 1, log=True))
+    values = np.array([factor.at(u) for u in MIDDLES])
+    assert abs(np.mean(values < 1e-2) - 1 / 3) < 2e-3
+    assert abs(np.mean(values < 1e-1) - 2 / 3) < 2e-3
+
+
+def test_log_integers_have_bins_of_equal_ratio():
+    factor = as_factor("k", IntDistribution(1, 7, log=True))
+    values = [factor.at(u) for u in MIDDLES]
+    for k in range(1, 8):
+        assert values.count(k) / 1000 == pytest.approx(math.log((k + 1) / k, 8), abs=2e-3)
+
+
+def test_steps_are_decimals_as_written():
+    factor = as_factor("x", FloatDistribution(-10.2, 10.2, step=0.1))
+    assert factor.at(3.5 / factor.n_values) == -9.9
+
+
+def test_scipy_distributions_go_through_their_quantiles():
+    assert as_factor("C", stats.loguniform(1e-2, 1e2)).at(0.5) == pytest.approx(1)
+    assert as_factor("x", stats.norm(3, 2)).at(0.5) == pytest.approx(3)
+    depth = as_factor("depth", stats.randint(1, 5))
+    values = [depth.at(u) for u in MIDDLES]
+    assert {type(v) for v in values} == {int}
+    assert [values.count(k) for k in range(1, 5)] == [250] * 4
+
+
+def test_lists_give_their_own_elements_without_numpy_scalars():
+    grid = as_factor("C", np.logspace(-2, 2, 5))
+    assert [type(grid.at(u)) for u in (0.1, 0.9)] == [float, float]
+    marker = object()
+    assert as_factor("step", ["passthrough", marker]).at(0.7) is marker
+
+
+def test_only_rising_or_falling_numbers_have_an_order():
+    ordered = {True: [[1, 2, 5], [3.0, 1.0], [7]], False: [[1, 3, 2], [True, False], ["a", "b"]]}
+    for expected, lists in ordered.items():
+        assert [as_factor("x", values).ordered for values in lists] == [expected] * len(lists)
+    assert not as_factor("x", CategoricalDistribution([1, 2, 3])).ordered
+
+
+class NoQuantiles:
+    def rvs(self, random_state=None):
+        return 1.0
+
+
+@pytest.mark.parametrize(
+    ("distribution", "error", "message"),
+    [
+        (NoQuantiles(), TypeError, "'x'.*has no ppf"),
+        (stats.loguniform, TypeError, "'x'.*must be frozen"),
+        (stats.norm(0, np.nan), ValueError, "'x'.*median"),
+        ([], ValueError, "'x'.*empty"),
+        ("abc", TypeError, "'x'.*'abc' must be a list"),
+        (3.0, TypeError, "'x'.*3.0 must be a list"),
+        (np.ones((2, 2)), ValueError, r"'x'.*shape \(2, 2\)"),
+    ],
+)
+def test_errors_name_the_parameter(distribution, error, message):
+    with np.errstate(all="ignore"), pytest.raises(error, match=message):
+        as_factor("x", distribution)
+
+
+@pytest.mark.parametrize(
+    ("space", "error", "message"),
+    [
+        ([{"x": [1]}, {"y": [2]}], TypeError, "grid is a list of 2 spaces"),
+        ({}, ValueError, "grid is empty"),
+        ({1: [1, 2]}, TypeError, "grid has the key 1"),
+        (None, TypeError, "grid=None must be a dict"),
+    ],
+)
+def test_errors_name_the_space(space, error, message):
+    with pytest.raises(error, match=message):
+        as_factors(space, "grid")

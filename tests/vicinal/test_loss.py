@@ -1,0 +1,171 @@
+"""The vicinal loss against torch's own soft-target loss and against plain loops."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from skmixup.vicinal import CutMix, Mixup
+from skmixup.vicinal.loss import first_output, row_losses, vicinal_loss
+from skmixup.vicinal.vicinity import Draw
+
+N, C = 9, 4
+
+
+@pytest.fixture
+def logits():
+    return torch.from_numpy(np.random.default_rng(0).normal(size=(N, C)) * 2)
+
+
+@pytest.fixture
+def target():
+    return torch.tensor([0, 1, 2, 3, 3, 2, 1, 0, 2])
+
+
+def draw_pairs(mix_per):
+    return Mixup(1.0, mix_per=mix_per).draw(
+        torch.zeros(N, 1, dtype=torch.float64), np.random.default_rng(1)
+    )
+
+
+def mixed_one_hot(target, draw):
+    one_hot = F.one_hot(target, C).double()
+    return draw.apply(one_hot)
+
+
+@pytest.mark.parametrize("mix_per", ["batch", "sample"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_it_is_the_cross_entropy_of_the_mixed_label(logits, target, mix_per, smoothing, weighted):
+    class_weight = torch.tensor([0.5, 2.0, 1.0, 3.0], dtype=torch.float64) if weighted else None
+    criterion = nn.CrossEntropyLoss(class_weight, label_smoothing=smoothing)
+    draw = draw_pairs(mix_per)
+    # torch's loss on probabilities averages over rows, also with class weights.
+    expected = criterion(logits, mixed_one_hot(target, draw))
+    actual = vicinal_loss(criterion, logits, target, draw)
+    torch.testing.assert_close(actual, expected, atol=1e-10, rtol=0)
+
+
+@pytest.mark.parametrize("mix_per", ["batch", "sample"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_it_is_the_double_sum_written_out(logits, target, mix_per, smoothing):
+    class_weight = torch.tensor([0.5, 2.0, 1.0, 3.0], dtype=torch.float64)
+    weight = torch.from_numpy(np.random.default_rng(2).uniform(0, 3, size=N))
+    draw = draw_pairs(mix_per)
+    lam = draw.lam.expand(N)
+    log_p = torch.log_softmax(logits, dim=1)
+    total = 0.0
+    for i in range(N):
+        for share, row in [(lam[i], i), (1 - lam[i], int(draw.partner[i]))]:
+            for c in range(C):
+                label = (1 - smoothing) * float(target[row] == c) + smoothing / C
+                total -= share * weight[row] * class_weight[c] * label * log_p[i, c]
+    criterion = nn.CrossEntropyLoss(class_weight, label_smoothing=smoothing)
+    actual = vicinal_loss(criterion, logits, target, draw, weight)
+    torch.testing.assert_close(actual, total / N, atol=1e-10, rtol=0)
+
+
+def test_cutmix_labels_use_the_same_sum(logits, target):
+    draw = CutMix().draw(torch.zeros(N, 1, 5, 5, dtype=torch.float64), np.random.default_rng(1))
+    one_hot = F.one_hot(target, C).double()
+    expected = nn.CrossEntropyLoss()(
+        logits, draw.lam * one_hot + (1 - draw.lam) * one_hot[draw.partner]
+    )
+    actual = vicinal_loss(nn.CrossEntropyLoss(), logits, target, draw)
+    torch.testing.assert_close(actual, expected, atol=1e-7, rtol=0)
+
+
+def test_mixing_two_averaged_losses_would_be_wrong_with_class_weights(logits, target):
+    # The trap of rule 5: each average is divided by its own sum of class weights.
+    class_weight = torch.tensor([0.5, 2.0, 1.0, 30.0], dtype=torch.float64)
+    criterion = nn.CrossEntropyLoss(class_weight)
+    draw = draw_pairs("batch")
+    averaged = torch.lerp(
+        criterion(logits, target[draw.partner]), criterion(logits, target), draw.lam
+    )
+    assert abs(float(averaged - vicinal_loss(criterion, logits, target, draw))) > 0.1
+
+
+def test_unmixed_and_unweighted_it_is_the_criterion_itself(logits, target):
+    criterion = nn.CrossEntropyLoss()
+    actual = vicinal_loss(criterion, logits, target, Draw())
+    torch.testing.assert_close(actual, criterion(logits, target))
+
+
+def test_rows_of_weight_zero_have_no_gradient_unless_a_partner_has_weight(logits, target):
+    weight = torch.ones(N, dtype=torch.float64)
+    weight[3] = 0
+    logits.requires_grad_()
+    vicinal_loss(nn.CrossEntropyLoss(), logits, target, Draw(), weight).backward()
+    assert torch.equal(logits.grad[3], torch.zeros(C, dtype=torch.float64))
+    assert bool((logits.grad[[0, 1, 2, 4]] != 0).all())
+
+
+def test_label_of_a_row_of_weight_zero_does_not_matter_when_mixed(logits, target):
+    weight = torch.ones(N, dtype=torch.float64)
+    weight[3] = 0
+    draw = draw_pairs("sample")
+    relabelled = target.clone()
+    relabelled[3] = 0
+    criterion = nn.CrossEntropyLoss()
+    assert vicinal_loss(criterion, logits, target, draw, weight) == vicinal_loss(
+        criterion, logits, relabelled, draw, weight
+    )
+
+
+def test_reduction_sum_does_not_divide(logits, target):
+    draw = draw_pairs("sample")
+    mean = vicinal_loss(nn.CrossEntropyLoss(), logits, target, draw)
+    total = vicinal_loss(nn.CrossEntropyLoss(reduction="sum"), logits, target, draw)
+    torch.testing.assert_close(total, N * mean)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_the_criterions_reduction_is_put_back(logits, target, reduction):
+    criterion = nn.CrossEntropyLoss(reduction=reduction)
+    row_losses(criterion, logits, target)
+    assert criterion.reduction == reduction
+    with pytest.raises(IndexError):
+        row_losses(criterion, logits, target + 100)
+    assert criterion.reduction == reduction
+
+
+def test_several_targets_per_row_are_averaged():
+    output, target = torch.randn(3, 2, dtype=torch.float64), torch.zeros(3, 2, dtype=torch.float64)
+    expected = (output**2).mean(dim=1)
+    torch.testing.assert_close(row_losses(nn.MSELoss(), output, target), expected)
+
+
+def test_squared_error_is_averaged_over_pairs_not_over_mixed_targets():
+    # λ(z − y_i)² + (1 − λ)(z − y_j)², which is not (z − λy_i − (1 − λ)y_j)².
+    output = torch.tensor([[1.0], [1.0]])
+    target = torch.tensor([[0.0], [2.0]])
+    draws = (
+        Mixup((1e6, 1e6)).draw(torch.zeros(2, 1), np.random.default_rng(s)) for s in range(50)
+    )
+    draw = next(d for d in draws if d.partner.tolist() == [1, 0])
+    loss = vicinal_loss(nn.MSELoss(), output, target, draw)
+    assert float(loss) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_criterion_without_losses_per_row_is_refused(logits, target):
+    class Odd(nn.Module):
+        def forward(self, output, target):
+            return output.sum()
+
+    with pytest.raises(TypeError, match="criterion Odd has no attribute `reduction`"):
+        row_losses(Odd(), logits, target)
+
+    class Scalar(Odd):
+        reduction = "mean"
+
+    with pytest.raises(TypeError, match=r"criterion Scalar returned a loss of shape \(\)"):
+        row_losses(Scalar(), logits, target)
+
+
+def test_of_a_tuple_the_first_element_counts(logits, target):
+    assert first_output((logits, None)) is logits
+    criterion = nn.CrossEntropyLoss()
+    of_tuple = vicinal_loss(criterion, (logits, "more"), target, Draw())
+    assert of_tuple == vicinal_loss(criterion, logits, target, Draw())
