@@ -14,6 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier, NeuralNetRegressor
 from torch import nn
 
+from skmixup import MixupClassifier
 from skmixup.robustness import accuracy_under_attack, fgsm, ifgsm
 
 
@@ -382,3 +383,37 @@ def test_agrees_with_the_adversarial_robustness_toolbox(mlp_net, blobs):
     ).generate(X, target)
     ours = ifgsm(mlp_net, X, target, 0.1, 0.03, 6, targeted=True, clip=(0, 1))
     np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_our_estimators_with_names_as_labels_and_a_tuple_as_output(blobs):
+    X, codes = blobs
+
+    class Twice(nn.Linear):
+        def forward(self, x):
+            return super().forward(x), x
+
+    names = np.array(["owl", "ant", "cat"])[codes]
+    clf = MixupClassifier(
+        Twice, module__in_features=5, module__out_features=3, max_epochs=3, random_state=0
+    )
+    clf.fit(X, names)
+    order = np.searchsorted(["ant", "cat", "owl"], names)
+    expected = X + 0.1 * np.sign(linear_gradient(clf, X, order))
+    np.testing.assert_allclose(fgsm(clf, X, names, 0.1), expected, atol=1e-6)
+    accuracy = accuracy_under_attack(clf, X, names, fgsm, eps=0.1)
+    assert accuracy == np.mean(clf.predict(expected) == names)
+    with pytest.raises(ValueError, match=r"y holds \['bee'\], not in clf.classes_ \['ant', 'cat"):
+        fgsm(clf, X, ["bee"] * 300, 0.1)
+
+
+def test_our_estimator_in_a_pipeline_with_pandas_output(blobs):
+    X, y = blobs
+    frame = pd.DataFrame(X, columns=list("abcde"))
+    pipe = make_pipeline(StandardScaler(), MixupClassifier(max_epochs=2, random_state=0))
+    pipe.set_output(transform="pandas").fit(frame, y)
+    adversarial = fgsm(pipe, frame, y, 0.2)
+    assert adversarial.columns.tolist() == list("abcde")
+    np.testing.assert_allclose(
+        np.abs(adversarial - pipe[0].transform(frame)).max(), 0.2, atol=1e-6
+    )
+    assert pipe[-1].predict(adversarial).shape == (300,)
