@@ -11,8 +11,7 @@ from sklearn.datasets import make_moons
 from sklearn.inspection import DecisionBoundaryDisplay
 from sklearn.semi_supervised import LabelSpreading
 
-from skmixup import VicinalClassifier
-from skmixup.estimators import InterpolationConsistencyClassifier
+from skmixup import InterpolationConsistencyClassifier, VicinalClassifier
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -130,7 +130,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
 
     >>> import numpy as np
     >>> from sklearn.datasets import make_moons
-    >>> from skmixup.estimators import InterpolationConsistencyClassifier
+    >>> from skmixup import InterpolationConsistencyClassifier
     >>> X, y = make_moons(300, noise=0.1, random_state=0)
     >>> y_partly = np.full(300, -1)
     >>> labeled = np.r_[np.flatnonzero(y == 0)[:3], np.flatnonzero(y == 1)[:3]]

@@ -151,7 +151,7 @@ def ifgsm(
     .. math:: x_{t+1} = \mathrm{proj}_B\,(x_t + \mathrm{step}\cdot
               \mathrm{sign}\,\nabla_x J(f(x_t), y)), \quad x_0 = x
 
-    Mixup helps against single-step attacks; against this one it does almost nothing.
+    What a training method gains against single steps it may lose against many: report both.
 
     References
     ----------

@@ -218,6 +218,35 @@ def test_rows_are_batched_separately_and_the_longer_kind_once(n_labeled, n_unlab
     assert np.isfinite(clf.predict_proba(X)).all()
 
 
+def test_images_with_batchnorm_mixed_at_any_layer():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 1, 6, 6)).astype(np.float32)
+    y = np.where(np.arange(40) < 12, np.arange(40) % 3, -1)
+
+    def convolution():
+        return nn.Sequential(
+            nn.Sequential(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU()),
+            nn.Flatten(),
+            nn.Linear(64, 3),
+        )
+
+    clf = quick(convolution, layers=[0, 1], batch_size=8).fit(X, y)
+    assert clf.predict_proba(X).shape == (40, 3)
+    assert clf.module_[0][1].num_batches_tracked > 0
+
+
+def test_probabilities_with_nll_are_compared_as_they_are(moons):
+    X, _, partly = moons
+
+    def with_softmax():
+        return nn.Sequential(small(), nn.Softmax(1))
+
+    params = {"lr": 0.05, "batch_size": 32}
+    nll = quick(with_softmax, criterion=nn.NLLLoss, **params).fit(X, partly)
+    logits = quick(**params).fit(X, partly)
+    np.testing.assert_allclose(nll.predict_proba(X), logits.predict_proba(X), atol=1e-4)
+
+
 # ---- scikit-learn
 
 
