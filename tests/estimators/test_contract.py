@@ -14,6 +14,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import VotingClassifier
 from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -288,15 +289,17 @@ def test_sample_weight_is_routed_through_a_search_over_a_pipeline():
     weight = np.where(CODES == 2, 0.0, 1.0)
     with sklearn.config_context(enable_metadata_routing=True):
         net = VicinalClassifier(**FAST).set_fit_request(sample_weight=True)
-        pipe = make_pipeline(
-            StandardScaler().set_fit_request(sample_weight=False),
-            net.set_score_request(sample_weight=True),
+        pipe = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), net)
+        search = GridSearchCV(
+            pipe,
+            {"vicinalclassifier__lr": [0.02]},
+            cv=2,
+            scoring=get_scorer("accuracy").set_score_request(sample_weight=False),
         )
-        search = GridSearchCV(pipe, {"vicinalclassifier__lr": [0.02]}, cv=2)
+        unweighted = clone(search).fit(X, CODES)
+        assert 2 in unweighted.predict(X)
         search.fit(X, CODES, sample_weight=weight)
         assert 2 not in search.predict(X)  # the class whose rows weigh nothing
-        unweighted = GridSearchCV(pipe, {"vicinalclassifier__lr": [0.02]}, cv=2).fit(X, CODES)
-        assert 2 in unweighted.predict(X)
 
 
 def test_calibrated_and_voting_classifiers():
