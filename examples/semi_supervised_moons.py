@@ -38,7 +38,7 @@ def main(max_epochs=100):
     consistent = InterpolationConsistencyClassifier(
         labeled_alpha=0, lr=0.01, batch_size=128, max_epochs=max_epochs, random_state=0
     ).fit(X, partly)
-    spreading = LabelSpreading(kernel="knn", n_neighbors=7).fit(X, partly)
+    spreading = LabelSpreading(gamma=20).fit(X, partly)
     models = {
         "labels alone": alone,
         "interpolation consistency": consistent,
