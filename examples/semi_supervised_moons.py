@@ -3,7 +3,8 @@
 A case where interpolation consistency does *not* help: a mixture of two rows of one moon often
 lies in the other, and the boundary is straightened rather than bent. Spreading labels along the
 graph of neighbours suits this shape; benchmarks/results/semi_supervised.md has data where
-interpolation consistency pays. Writes semi_supervised_moons.png. Run with ``python examples/semi_supervised_moons.py``.
+interpolation consistency pays. Writes semi_supervised_moons.png.
+Run with ``python examples/semi_supervised_moons.py``.
 """
 
 from pathlib import Path
