@@ -171,7 +171,7 @@ def other_criteria() -> list[str]:
         seconds = (time.process_time() - start) / len(values)
         each = ", ".join(f"{value:.6f}" for value in values)
         lines.append(
-            f"* {criterion}²(30, 6) at effort 8: {min(values):.6f}, the best of {len(values)} seeds "
+            f"* {criterion}²(30, 6), effort 8: {min(values):.6f}, the best of {len(values)} seeds "
             f"({each}; {seconds:.1f} s each); the bar is {bar}."
         )
     return lines

@@ -90,7 +90,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("command", choices=["run", "report"])
     parser.add_argument(
-        "part", nargs="?", choices=["functions", "anywhere", "learners"], default="functions"
+        "part",
+        nargs="?",
+        choices=["functions", "anywhere", "anywhere-adaptive", "learners"],
+        default="functions",
     )
     parser.add_argument("--seeds", type=int, nargs=2, default=(0, N_SEEDS), help="from, to")
     parser.add_argument("--only", default="", help="part of the names of the learners' tasks")

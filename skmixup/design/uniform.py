@@ -126,7 +126,8 @@ def uniform_design(
         Runs that have been made already (levels 0 … q − 1). They stay the first rows, and the
         runs that complete them best are found.
     random_state : int, numpy Generator or RandomState, or None
-        None gives the same design on every call and every machine, as parallel workers need it. A
+        None gives the same design on every call, as parallel workers need it (a searched one may
+        differ between kinds of processors, by rounding; a shipped one never does). A
         seed gives one of many equally good designs: it starts the search, and of a shipped design
         it returns an image with factors exchanged and mirrored, which has the same discrepancy.
         Good lattice points do not depend on it.

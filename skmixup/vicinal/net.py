@@ -65,6 +65,8 @@ class VicinalNet(NeuralNet):
     override :meth:`draw_step` and :meth:`step_loss`.
     """
 
+    batch_size: Any  # skorch's parameters are not typed
+
     def get_vicinity(self) -> Vicinity:
         """Return the vicinity to draw from, built from the parameters."""
         raise NotImplementedError
@@ -192,10 +194,23 @@ class VicinalNet(NeuralNet):
             for _, callback in self.callbacks_
         )
         self._training_device_ = self._device_  # looked up once instead of at every step
+        batch_size = self.batch_size
         try:
             return super().fit_loop(X, y, epochs=epochs, **fit_params)
         finally:
+            self.batch_size = batch_size
             del self._training_device_
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Split as skorch does; until the end of training, `batch_size` is then a number.
+
+        Callbacks such as skorch's ProgressBar compute with it, which they cannot with "auto".
+        """
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        if hasattr(train, "__len__"):
+            size = self.rows_per_batch(train, training=True)
+            self.batch_size = len(train) if size == -1 else size
+        return train, valid
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Decide whether this epoch is still mixed."""

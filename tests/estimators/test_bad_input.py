@@ -187,7 +187,7 @@ def test_no_default_network_for_other_shapes():
     ("module", "message"),
     [
         (lambda: nn.Linear(4, 5), r"returns 5 logits, but y has 3 classes: \[0, 1, 2\]"),
-        (lambda: nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)), r"logits of shape \(n, 3\); got \(2,\)"),
+        (lambda: nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)), r"shape \(n, 3\); got \(2,\)"),
         (lambda: nn.Linear(7, 3), "shapes cannot be multiplied"),
         (lambda: nn.LSTM(4, 5), "returns 5 logits"),
     ],

@@ -1,7 +1,6 @@
 """Facts about whole-tensor minibatches."""
 
-import functools
-import operator
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -20,6 +19,10 @@ def data(n=N, weight=False):
     return ArrayDataset(X, y, np.arange(n), np.arange(n) / 2 if weight else None)
 
 
+def flat(lists):
+    return list(chain.from_iterable(lists))
+
+
 def rows(batches):
     return [y.tolist() for _, y in batches]
 
@@ -32,11 +35,11 @@ def test_every_row_comes_once_an_epoch_in_batches_of_the_size_asked_for(batch_si
     full, rest = divmod(N, batch_size)
     assert [len(batch) for batch in found] == [batch_size] * full + [rest] * (rest > 0)
     assert len(batches) == len(found)
-    assert sorted(functools.reduce(operator.iadd, found, [])) == list(range(N))
+    assert sorted(flat(found)) == list(range(N))
 
 
 def test_without_shuffling_rows_come_in_order():
-    assert functools.reduce(operator.iadd, rows(TensorBatches(data(), 4)), []) == list(range(N))
+    assert flat(rows(TensorBatches(data(), 4))) == list(range(N))
 
 
 def test_shuffled_rows_come_in_a_new_order_each_epoch_that_the_seed_decides():
@@ -65,14 +68,14 @@ def test_drop_last_leaves_out_the_batch_that_is_not_full():
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_a_subset_of_a_subset_gives_its_own_rows(shuffle):
     subset = Subset(Subset(data(), [20, 3, 7, 11, 2]), [4, 0, 1])
-    found = functools.reduce(operator.iadd, rows(TensorBatches(subset, 2, shuffle=shuffle)), [])
+    found = flat(rows(TensorBatches(subset, 2, shuffle=shuffle)))
     assert (sorted(found) if shuffle else found) == ([2, 3, 20] if shuffle else [2, 20, 3])
 
 
 def test_skorchs_split_is_read_without_copying():
     train, valid = ValidSplit(5, stratified=False)(data(), None)
     assert in_memory(train)[0] is in_memory(valid)[0]
-    both = functools.reduce(operator.iadd, rows(TensorBatches(train, 4)) + rows(TensorBatches(valid, 4)), [])
+    both = flat(rows(TensorBatches(train, 4)) + rows(TensorBatches(valid, 4)))
     assert sorted(both) == list(range(N))
 
 

@@ -117,10 +117,11 @@ def test_names_are_those_of_the_module_behind_torch_compile():
     "bad", [3, -1, "body", "", [0, 7], ["0", "9"], True, 1.5, [1.0], None, [[0]]]
 )
 def test_unknown_layers_are_named_with_those_that_exist(bad):
-    with pytest.raises(
-        ValueError,
-        match=r"layers has .*Valid integers: 0 \('input'\), 1 \('0'\), 2 \('2'\)\. Valid names: 'input', '0', '1', '2', '3', '4'",
-    ):
+    valid = (
+        r"layers has .*Valid integers: 0 \('input'\), 1 \('0'\), 2 \('2'\)\. "
+        r"Valid names: 'input', '0', '1', '2', '3', '4'"
+    )
+    with pytest.raises(ValueError, match=valid):
         resolve_layers(sequential(), bad)
 
 
@@ -165,9 +166,9 @@ def test_hooks_are_removed_afterwards():
 
 def test_hooks_are_removed_when_forward_raises():
     net = sequential()
-    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
-        with mixing_at(net, "2", double):
-            net(torch.randn(5, 3))
+    message = "shapes cannot be multiplied"
+    with pytest.raises(RuntimeError, match=message), mixing_at(net, "2", double):
+        net(torch.randn(5, 3))
     assert hooks_of(net) == []
 
 
@@ -194,17 +195,17 @@ def test_hooks_of_the_user_stay():
 
 def test_a_layer_that_is_not_called_is_an_error():
     net = Unused()
-    with pytest.raises(RuntimeError, match=r"'unused' was drawn .* did not call it"):
-        with mixing_at(net, "unused", double):
-            net(torch.randn(5, 3))
+    message = r"'unused' was drawn .* did not call it"
+    with pytest.raises(RuntimeError, match=message), mixing_at(net, "unused", double):
+        net(torch.randn(5, 3))
     assert hooks_of(net) == []
 
 
 def test_a_layer_that_returns_several_tensors_cannot_be_mixed():
     net = nn.Sequential(nn.LSTM(3, 4), nn.Identity())
-    with pytest.raises(TypeError, match=r"the output of layer '0' is a tuple"):
-        with mixing_at(net, "0", double):
-            net(torch.randn(5, 3))
+    message = r"the output of layer '0' is a tuple"
+    with pytest.raises(TypeError, match=message), mixing_at(net, "0", double):
+        net(torch.randn(5, 3))
 
 
 def test_a_layer_that_returns_integers_cannot_be_mixed():
@@ -213,6 +214,6 @@ def test_a_layer_that_returns_integers_cannot_be_mixed():
             return x.long()
 
     net = nn.Sequential(Codes(), nn.Embedding(3, 2))
-    with pytest.raises(TypeError, match=r"layer '0' has dtype torch.int64.*cannot be averaged"):
-        with mixing_at(net, "0", double):
-            net(torch.zeros(5, 3))
+    message = r"layer '0' has dtype torch.int64.*cannot be averaged"
+    with pytest.raises(TypeError, match=message), mixing_at(net, "0", double):
+        net(torch.zeros(5, 3))

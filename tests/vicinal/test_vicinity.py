@@ -1,4 +1,4 @@
-"""Facts about the distributions: what a draw does to inputs and labels, and how λ is distributed."""
+"""Facts about the distributions: what a draw does to inputs and labels, how λ is distributed."""
 
 import numpy as np
 import pytest
