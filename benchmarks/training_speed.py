@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import resource
 import subprocess
 import sys
@@ -126,9 +127,11 @@ def rounds_of(
     for run in contenders.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
+    rng = random.Random(0)
     for _ in range(n_rounds):
-        for name, run in contenders.items():
-            seconds[name].append(timed(run))
+        # In a new order each round: threads that a contender leaves spinning slow the next one.
+        for name in rng.sample(list(contenders), len(contenders)):
+            seconds[name].append(timed(contenders[name]))
     return seconds
 
 
@@ -234,9 +237,9 @@ def page(results: list[dict], added: dict[str, float], n_rounds: int) -> str:
         "# Training speed",
         "",
         "Made by `python benchmarks/training_speed.py --write`. Medians over "
-        f"{n_rounds} rounds; each round runs all contenders in turn, and a ratio is the median of "
-        "the ratios within rounds. All train the same ReLU network with the same batch size and "
-        "AdamW. Ours run with their defaults (fused AdamW, whole-tensor batches, skorch's history "
+        f"{n_rounds} rounds; each round runs all contenders in a random order, and a ratio is "
+        "the median of the ratios within rounds. All train the same ReLU network with the same "
+        "batch size and AdamW. Ours run with their defaults (fused AdamW, whole-tensor batches, skorch's history "
         "and callbacks included).",
         "",
         f"Machine: {platform.machine()}, {os.cpu_count()} cores (virtual), "

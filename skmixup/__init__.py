@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from skmixup.estimators import (
         InterpolationConsistencyClassifier,
+        LabeledStratifiedKFold,
         ManifoldMixupClassifier,
         MixupClassifier,
         VicinalClassifier,
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "InterpolationConsistencyClassifier",
+    "LabeledStratifiedKFold",
     "ManifoldMixupClassifier",
     "MixupClassifier",
     "VicinalClassifier",

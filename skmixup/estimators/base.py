@@ -219,7 +219,8 @@ class VicinalEstimator(VicinalNet):
         if as_written:
             state = {**state, "device": resolve_device(given)}
         super().__setstate__(state)
-        self.__dict__.pop("_training_device_", None)  # pickled by a callback, in training
+        for name in ("_training_device_", "_listeners_"):  # pickled by a callback, in training
+            self.__dict__.pop(name, None)
         if as_written:
             object.__setattr__(self, "device", given)
 

@@ -84,7 +84,7 @@ class VicinalNet(NeuralNet):
             self._zero_grad_optimizer()
             step = self.train_step_single((X, y), draw=draw, **fit_params)
             accumulator.store_step(step)
-            if self._heeds_gradients_:
+            if self._listeners_["on_grad_computed"]:
                 self.notify(
                     "on_grad_computed",
                     named_parameters=TeeGenerator(self.get_all_learnable_params()),
@@ -189,17 +189,17 @@ class VicinalNet(NeuralNet):
         self._vicinity_ = self.get_vicinity().validate()
         self._sites_ = self._vicinity_.sites(self.module_)
         self._first_epoch_ = len(self.history)
-        self._heeds_gradients_ = any(
-            type(callback).on_grad_computed is not Callback.on_grad_computed
-            for _, callback in self.callbacks_
-        )
+        self._listeners_ = {
+            event: [callback for _, callback in self.callbacks_ if _listens(callback, event)]
+            for event in ("on_batch_begin", "on_batch_end", "on_grad_computed")
+        }
         self._training_device_ = self._device_  # looked up once instead of at every step
         batch_size = self.batch_size
         try:
             return super().fit_loop(X, y, epochs=epochs, **fit_params)
         finally:
             self.batch_size = batch_size
-            del self._training_device_
+            del self._training_device_, self._listeners_
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Split as skorch does; until the end of training, `batch_size` is then a number.
@@ -238,11 +238,22 @@ class VicinalNet(NeuralNet):
             seen = self.batch_for_callbacks(batch)
             self.notify("on_batch_begin", batch=seen, training=training)
             step = step_fn(batch, **fit_params)
-            self.history.record_batch(prefix + "_loss", step["loss"].item())
-            self.history.record_batch(prefix + "_batch_size", _n_rows(batch[0]))
+            row = list.__getitem__(self.history, -1)["batches"][-1]  # History's own takes longer
+            row[prefix + "_loss"] = step["loss"].item()
+            row[prefix + "_batch_size"] = _n_rows(batch[0])
             self.notify("on_batch_end", batch=seen, training=training, **step)
             count += 1
         self.history.record(prefix + "_batch_count", count)
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Tell the callbacks; of what happens in every batch, only those that listen."""
+        listeners = self.__dict__.get("_listeners_", {}).get(method_name)
+        if listeners is None:
+            super().notify(method_name, **kwargs)
+            return
+        getattr(self, method_name)(self, **kwargs)
+        for callback in listeners:
+            getattr(callback, method_name)(self, **kwargs)
 
     def batch_for_callbacks(self, batch: Any) -> Any:
         """Return the batch with its targets as callbacks expect them, without weights."""
@@ -366,6 +377,11 @@ def single_row_statistics(module: nn.Module, n_rows: int) -> Iterator[None]:
     finally:
         for child in frozen:
             child.train()
+
+
+def _listens(callback: Any, event: str) -> bool:
+    method = getattr(callback, event)
+    return getattr(method, "__func__", method) is not getattr(Callback, event)
 
 
 def _n_rows(X: Any) -> int:

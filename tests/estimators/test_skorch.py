@@ -180,7 +180,7 @@ def test_nll_loss_takes_probabilities():
         {"iterator_train__batch_size": 7, "iterator_train__drop_last": True},
         {"iterator_train__shuffle": False, "iterator_valid__batch_size": 3},
     ],
-    ids=str,
+    ids=["workers", "DataLoader", "sampler", "batch size", "order"],
 )
 def test_iterator_parameters(params):
     net = ManifoldMixupClassifier(**FAST, **params).fit(X, Y)
