@@ -239,8 +239,8 @@ def page(results: list[dict], added: dict[str, float], n_rounds: int) -> str:
         "Made by `python benchmarks/training_speed.py --write`. Medians over "
         f"{n_rounds} rounds; each round runs all contenders in a random order, and a ratio is "
         "the median of the ratios within rounds. All train the same ReLU network with the same "
-        "batch size and AdamW. Ours run with their defaults (fused AdamW, whole-tensor batches, skorch's history "
-        "and callbacks included).",
+        "batch size and AdamW. Ours run with their defaults (fused AdamW, whole-tensor batches, "
+        "skorch's history and callbacks included).",
         "",
         f"Machine: {platform.machine()}, {os.cpu_count()} cores (virtual), "
         f"Python {platform.python_version()}, torch {torch.__version__}.",
