@@ -199,9 +199,9 @@ def memory() -> dict[str, float]:
     return {"beyond X, × X": (after - before) / X.nbytes, "seconds": time.perf_counter() - start}
 
 
-def import_seconds(code: str) -> float:
-    """Seconds a fresh interpreter needs for `code`."""
-    return timed(lambda: subprocess.run([sys.executable, "-c", code], check=True))
+def run_python(code: str) -> None:
+    """Run `code` in a fresh interpreter."""
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def imports(n_rounds: int) -> dict[str, float]:
@@ -209,8 +209,11 @@ def imports(n_rounds: int) -> dict[str, float]:
     base = "import torch, sklearn.base, sklearn.model_selection"
     # skorch is part of what is added: the estimators need it.
     full = base + "; from skmixup import MixupClassifier"
-    pairs = [(import_seconds(base), import_seconds(full)) for _ in range(n_rounds)]
-    return {"added seconds": median(b - a for a, b in pairs)}
+    seconds = rounds_of(
+        {"base": lambda: run_python(base), "full": lambda: run_python(full)}, n_rounds
+    )
+    pairs = zip(seconds["full"], seconds["base"], strict=True)
+    return {"added seconds": median(a - b for a, b in pairs)}
 
 
 def measure(n_rounds: int) -> dict:
