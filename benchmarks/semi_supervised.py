@@ -12,12 +12,14 @@ import json
 import time
 import warnings
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
+from datasets import load, load_fashion
 from scipy.stats import ttest_rel
-from semi_supervised_data import split
+from sklearn.model_selection import train_test_split
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from torch import nn
 
@@ -36,6 +38,7 @@ LABELS_PER_CLASS = {
     "phishing": (25, 5),
     "fashion": (10, 50),
 }
+N_TRAIN = {"digits": 1257, "digits_images": 1257, "phishing": 4000, "fashion": 10_000}
 EPOCHS = {"digits": 64, "digits_images": 40, "phishing": 20, "fashion": 10}
 METHODS = ("supervised", "mixup", "ours", "spreading", "self-training", "ours, labels mixed")
 LEFT_OUT = {
@@ -71,6 +74,39 @@ Ratio of mean errors (seeds won, paired t-test), and seconds of one CPU core for
 
 | data, labels per class | / supervised | / self-training | / spreading | seconds |
 |---|---|---|---|---|"""
+
+
+@cache
+def features(name):
+    """Rows in [−1, 1], float32, and labels 0, 1, …; −1 is kept for "unlabelled"."""
+    if name == "fashion":
+        images = load_fashion()
+        return (images.X.reshape(-1, 784) / np.float32(127.5) - 1).astype(np.float32), images.y
+    table = load(name.removesuffix("_images"))
+    X = table.X.to_numpy()
+    if name == "phishing":
+        return X.astype(np.float32), (table.y > 0).astype(int)
+    X = (X / 8 - 1).astype(np.float32)
+    return (X.reshape(-1, 1, 8, 8) if name == "digits_images" else X), table.y
+
+
+def split(name, labels_per_class, seed):
+    """Training rows, their labels (−1: hidden), test rows and labels."""
+    X, y = features(name)
+    X_train, X_test, y_train, y_test = train_test_split(
+        X,
+        y,
+        train_size=N_TRAIN[name],
+        test_size=min(len(X) - N_TRAIN[name], 5000),
+        stratify=y,
+        random_state=seed,
+    )
+    rng = np.random.default_rng(seed)
+    partly = np.full(len(y_train), -1)
+    for c in np.unique(y):
+        rows = rng.choice(np.flatnonzero(y_train == c), labels_per_class, replace=False)
+        partly[rows] = c
+    return X_train, partly, X_test, y_test
 
 
 def small_cnn():
