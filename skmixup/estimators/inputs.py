@@ -18,6 +18,7 @@ from skorch.utils import data_from_dataset, is_dataset, to_numpy
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
+from skmixup.estimators.columns import advice_on, check_numeric_columns
 from skmixup.vicinal.randomness import preserved_randomness
 
 
@@ -49,11 +50,20 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
     Raises
     ------
     ValueError or TypeError
-        For NaN, infinity, sparse or non-numeric X, no rows, or another shape than in `fit`.
+        For NaN, infinity, sparse or non-numeric X, no rows, or another shape than in `fit`; where
+        columns are at fault, it names them.
     """
-    X = validate_data(
-        net, as_array(X), reset=reset, dtype=np.float32, order="C", allow_nd=True, ensure_2d=True
-    )
+    given, estimator = as_array(X), type(net).__name__
+    check_numeric_columns(given, estimator)
+    try:
+        X = validate_data(
+            net, given, reset=reset, dtype=np.float32, order="C", allow_nd=True, ensure_2d=True
+        )
+    except ValueError as error:
+        advice = advice_on(error, given, estimator)
+        if advice is None:
+            raise
+        raise ValueError(advice) from error
     shape = tuple(X.shape[1:])
     if reset:
         net.input_shape_ = shape

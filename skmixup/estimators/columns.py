@@ -1,0 +1,92 @@
+"""Tables a network cannot take as they are: errors that name the columns and the way out."""
+
+from typing import Any
+
+import numpy as np
+
+_NUMERIC_KINDS = "biufc"  # complex too: scikit-learn has its own words for it
+_MAX_NAMED = 10
+
+
+def check_numeric_columns(X: Any, estimator: str) -> None:
+    """Raise ValueError if a pandas or polars frame has columns that are not numbers.
+
+    Text that looks like numbers and categories coded as numbers are refused too: mixup averages
+    what it is given, and the average of two categories is none.
+    """
+    if hasattr(X, "collect") and hasattr(X, "collect_schema") and not hasattr(X, "shape"):
+        raise ValueError("X is a lazy frame; pass X.collect()")
+    if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        return
+    found = {
+        str(name): dtype
+        for i, (name, dtype) in enumerate(zip(X.columns, X.dtypes, strict=True))
+        if not _is_numeric(dtype, X, i)
+    }
+    if not found:
+        return
+    named = [f"{name!r} ({dtype})" for name, dtype in list(found.items())[:_MAX_NAMED]]
+    more = f" and {len(found) - len(named)} more" if len(found) > len(named) else ""
+    message = (
+        f"X has columns that are not numbers: {', '.join(named)}{more}. {estimator} averages "
+        f"rows, which means nothing for them before they are encoded. skrub encodes any table:\n"
+        f"    skrub.tabular_pipeline({estimator}())\n"
+    )
+    if not any(_is_temporal(dtype) for dtype in found.values()):
+        message += (
+            f"and scikit-learn's parts do:\n"
+            f"    make_pipeline(\n"
+            f"        make_column_transformer(\n"
+            f'            (OneHotEncoder(handle_unknown="ignore"), {list(found)[:_MAX_NAMED]}),\n'
+            f"            remainder=StandardScaler(),\n"
+            f"            sparse_threshold=0,\n"
+            f"        ),\n"
+            f"        {estimator}(),\n"
+            f"    )"
+        )
+    raise ValueError(message)
+
+
+def advice_on(error: ValueError, X: Any, estimator: str) -> str | None:
+    """Say where, and what to do, where scikit-learn found missing values or text in X."""
+    message = str(error)
+    if "contains NaN" in message:
+        columns = _columns_with_missing(X)
+        where = f" in columns {', '.join(columns[:_MAX_NAMED])}" if columns else ""
+        return (
+            f"Input X contains NaN{where}. {estimator} does not take missing values; put an "
+            f"imputer before it:\n"
+            f"    make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), "
+            f"{estimator}())\n"
+            f"or skrub, which prepares a table with columns of any kind:\n"
+            f"    skrub.tabular_pipeline({estimator}())"
+        )
+    if message.startswith("could not convert string to float"):
+        return (
+            f"{message}. {estimator} takes numbers only; encode text first, for example with "
+            f"OneHotEncoder, or with skrub.tabular_pipeline({estimator}()) on a DataFrame"
+        )
+    return None
+
+
+def _is_numeric(dtype: Any, X: Any, i: int) -> bool:
+    if hasattr(dtype, "is_numeric"):  # polars
+        return dtype.is_numeric() or str(dtype) in ("Boolean", "Null")
+    if getattr(dtype, "kind", "O") in _NUMERIC_KINDS:
+        return True
+    if dtype != np.dtype(object):
+        return False
+    return not any(isinstance(value, str) for value in X.iloc[:, i])
+
+
+def _is_temporal(dtype: Any) -> bool:
+    return dtype.is_temporal() if hasattr(dtype, "is_temporal") else dtype.kind in "mM"
+
+
+def _columns_with_missing(X: Any) -> list[str]:
+    missing = X.isna() if hasattr(X, "isna") else np.isnan(np.asarray(X, dtype=np.float64))
+    missing = np.asarray(missing)
+    if missing.ndim != 2:
+        return []
+    names = getattr(X, "columns", range(missing.shape[1]))
+    return [repr(names[i]) for i in np.flatnonzero(missing.any(axis=0))]
