@@ -1,10 +1,7 @@
 """scikit-learn's contract on top of the vicinal training step."""
 
-from skmixup.estimators.classifiers import (
-    ManifoldMixupClassifier,
-    MixupClassifier,
-    VicinalClassifier,
-)
+from skmixup.estimators.classifiers import VicinalClassifier
+from skmixup.estimators.mixup import ManifoldMixupClassifier, MixupClassifier
 from skmixup.estimators.semi_supervised import InterpolationConsistencyClassifier
 from skmixup.estimators.unlabeled import LabeledStratifiedKFold
 

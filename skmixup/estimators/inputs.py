@@ -162,7 +162,26 @@ def labels_of(dataset: Dataset[Any]) -> NDArray[Any] | None:
         return None if targets is None else np.asarray(targets)
 
 
+class EncodedBatches:
+    """The batches of a user's own loader, with labels turned into class codes."""
+
+    def __init__(self, loader: Any, classes: NDArray[Any] | None):
+        self.loader = loader
+        self.classes = classes
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Any:
+        for X, y in self.loader:
+            if self.classes is None or y is None:
+                yield X, y
+            else:
+                yield X, torch.from_numpy(encode(np.asarray(y), self.classes))
+
+
 __all__ = [
+    "EncodedBatches",
     "as_array",
     "check_consistent_length",
     "check_inputs",

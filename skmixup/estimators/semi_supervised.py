@@ -14,7 +14,6 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_consistent_length
 from torch import Tensor, nn
 
-from skmixup.estimators.classifiers import MixupClassifier
 from skmixup.estimators.inputs import (
     as_array,
     check_inputs,
@@ -22,6 +21,7 @@ from skmixup.estimators.inputs import (
     is_dataset,
     row_weights,
 )
+from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.vicinal.batches import ArrayDataset
 from skmixup.vicinal.loss import first_output

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skmixup.vicinal.layers import unwrap
 from skmixup.vicinal.vicinity import Draw
 
 
@@ -43,7 +44,7 @@ def vicinal_loss(
     Tensor of shape ()
     """
     output = first_output(output)
-    criterion = getattr(criterion, "_orig_mod", criterion)
+    criterion = unwrap(criterion)
     if type(criterion) is nn.CrossEntropyLoss and output.ndim == 2 and target.ndim == 1:
         return _cross_entropy(criterion, output, target, draw, weight)
     loss = row_losses(criterion, output, target)
@@ -67,28 +68,29 @@ def _cross_entropy(
 ) -> Tensor:
     """:func:`vicinal_loss` from one logarithm of the softmax, the weights within the targets."""
     n_rows, n_classes = logits.shape
-    with torch.no_grad():
-        soft = _identity(n_classes, logits.dtype, logits.device).index_select(0, target)
-        if weight is not None:
-            soft = weight.to(soft.dtype).unsqueeze(1) * soft
-        if draw.lam is not None and draw.partner is not None:
-            lam = draw.lam.to(soft.dtype)
-            other = soft.index_select(0, draw.partner)
-            soft = torch.lerp(other, soft, lam.unsqueeze(1) if lam.ndim else lam)
-        smoothing = criterion.label_smoothing
-        if smoothing > 0:
-            # Linear in the weighted label, as the rest is: (1 − ε) y + ε/C for each label.
-            spread = smoothing / n_classes * soft.sum(dim=1, keepdim=True)
-            soft = (1 - smoothing) * soft + spread
-        if criterion.weight is not None:
-            soft = soft * criterion.weight
-    total = (soft * torch.log_softmax(logits, dim=1)).sum()
-    return -total if criterion.reduction == "sum" else total * (-1 / n_rows)
+    # The factor −1 or −1/n of the sum is in the targets already, where it costs nothing.
+    factor = -1.0 if criterion.reduction == "sum" else -1 / n_rows
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    soft = _scaled_identity(n_classes, factor, dtype, logits.device).index_select(0, target)
+    if weight is not None:
+        soft = weight.to(dtype).unsqueeze(1) * soft
+    if draw.lam is not None and draw.partner is not None:
+        lam = draw.lam.to(dtype)
+        other = soft.index_select(0, draw.partner)
+        soft = torch.lerp(other, soft, lam.unsqueeze(1) if lam.ndim else lam)
+    smoothing = criterion.label_smoothing
+    if smoothing > 0:
+        # Linear in the weighted label, as the rest is: (1 − ε) y + ε/C for each label.
+        spread = smoothing / n_classes * soft.sum(dim=1, keepdim=True)
+        soft = (1 - smoothing) * soft + spread
+    if criterion.weight is not None:
+        soft = soft * criterion.weight
+    return torch.dot(soft.view(-1), torch.log_softmax(logits, dim=1, dtype=dtype).flatten())
 
 
 @lru_cache(maxsize=8)
-def _identity(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return torch.eye(n, dtype=dtype, device=device)
+def _scaled_identity(n: int, factor: float, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return factor * torch.eye(n, dtype=dtype, device=device)
 
 
 def row_losses(criterion: Any, output: Tensor, target: Tensor) -> Tensor:

@@ -1,0 +1,146 @@
+"""Classifiers that mix rows: mixup at the input, and at a layer drawn at random."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from skmixup.estimators.classifiers import VicinalClassifier
+from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
+
+
+class MixupClassifier(VicinalClassifier):
+    r"""Neural network classifier trained with mixup at the input.
+
+    It trains on :math:`λ x_i + (1 − λ) x_j` with label :math:`λ y_i + (1 − λ) y_j`, where
+    λ ~ Beta(α, α) and j is a random row of the minibatch.
+
+    Parameters
+    ----------
+    module : nn.Module class or instance, or None, default=None
+        As in :class:`VicinalClassifier`.
+    alpha : float or pair of float, default=0.4
+        Strength of the interpolation; 0 is empirical risk minimisation, exactly, and a pair (a, b)
+        is Beta(a, b). 0.2 to 0.4 suits small networks and tables, 1 large networks on images, 8
+        and more heavily corrupted labels.
+    mix_per : {"batch", "sample"}, default="batch"
+        One λ for each minibatch, as in the paper, or for each pair.
+    mix_prob : float in [0, 1], default=1.0
+        Probability that a minibatch is mixed at all.
+    **kwargs
+        The parameters of :class:`VicinalClassifier` but `vicinity`: `mix_epochs`, `class_weight`,
+        `random_state`, `device`, `lr`, `max_epochs`, `batch_size`, ``module__…``, …
+
+    See Also
+    --------
+    ManifoldMixupClassifier : mixes at a randomly drawn layer.
+    skmixup.vicinal.Mixup : the vicinity.
+
+    References
+    ----------
+    Zhang, Cissé, Dauphin, Lopez-Paz: mixup: Beyond Empirical Risk Minimization. ICLR 2018,
+    arXiv:1710.09412, equation (1).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_wine
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from skmixup import MixupClassifier
+    >>> X, y = load_wine(return_X_y=True)
+    >>> clf = make_pipeline(StandardScaler(), MixupClassifier(random_state=0)).fit(X, y)
+    >>> clf.predict_proba(X[:2]).shape
+    (2, 3)
+    """
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        alpha: Alpha = 0.4,
+        mix_per: str = "batch",
+        mix_prob: float = 1.0,
+        **kwargs: Any,
+    ):
+        super().__init__(module, **kwargs)
+        self._flatten_vicinity(kwargs)
+        self.alpha = alpha
+        self.mix_per = mix_per
+        self.mix_prob = mix_prob
+
+    def _flatten_vicinity(self, kwargs: dict[str, Any]) -> None:
+        """Take `vicinity` out of the parameters: its own parameters stand in its place."""
+        if "vicinity" in kwargs:
+            raise TypeError(
+                f"{type(self).__name__} has no parameter vicinity; use VicinalClassifier, or set "
+                "alpha, mix_per and mix_prob"
+            )
+        del self.__dict__["vicinity"]
+
+    def get_vicinity(self) -> Vicinity:
+        """Return :class:`~skmixup.vicinal.Mixup` with this estimator's parameters."""
+        return Mixup(self.alpha, mix_per=self.mix_per, mix_prob=self.mix_prob)
+
+
+class ManifoldMixupClassifier(MixupClassifier):
+    r"""Neural network classifier trained with manifold mixup.
+
+    For each minibatch a layer k is drawn from a set S; its output is mixed,
+    :math:`f_k(λ g_k(x_i) + (1 − λ) g_k(x_j))`, and so are the labels.
+
+    Parameters
+    ----------
+    module : nn.Module class or instance, or None, default=None
+        As in :class:`VicinalClassifier`.
+    alpha : float or pair of float, default=0.4
+        As in :class:`MixupClassifier`; the paper has 2 for large networks on images.
+    layers : "auto", int, str or sequence of these, default="auto"
+        The set S. ``0`` or ``"input"`` is the input; an integer k ≥ 1 the output of the k-th
+        block; any other string a name from ``module.named_modules()``. ``"auto"`` is the input and
+        the first two blocks, as in the paper. Blocks are what the module lists in an attribute
+        ``mixup_layers``, or else its children that have parameters, without the last.
+    block_gradient : {None, "below", "above"}, default=None
+        ``"below"``: no gradient flows below the mixed layer in that step; ``"above"``: the
+        parameters above it get none.
+    mix_per, mix_prob
+        As in :class:`MixupClassifier`.
+    **kwargs
+        The parameters of :class:`VicinalClassifier` but `vicinity`.
+
+    References
+    ----------
+    Verma, Lamb, Beckham, Najafi, Mitliagkas, Lopez-Paz, Bengio: Manifold Mixup: Better
+    Representations by Interpolating Hidden States. ICML 2019, arXiv:1806.05236, equation (1).
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from skmixup import ManifoldMixupClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = ManifoldMixupClassifier(layers=[0, 1], max_epochs=5, random_state=0)
+    >>> clf.fit(X / 16, y).predict(X[:3] / 16)
+    array([0, 1, 2])
+    """
+
+    def __init__(
+        self,
+        module: Any = None,
+        *,
+        alpha: Alpha = 0.4,
+        layers: str | int | Sequence[str | int] = "auto",
+        block_gradient: str | None = None,
+        mix_per: str = "batch",
+        mix_prob: float = 1.0,
+        **kwargs: Any,
+    ):
+        super().__init__(module, alpha=alpha, mix_per=mix_per, mix_prob=mix_prob, **kwargs)
+        self.layers = layers
+        self.block_gradient = block_gradient
+
+    def get_vicinity(self) -> Vicinity:
+        """Return :class:`~skmixup.vicinal.ManifoldMixup` with this estimator's parameters."""
+        return ManifoldMixup(
+            self.alpha,
+            self.layers,
+            block_gradient=self.block_gradient,
+            mix_per=self.mix_per,
+            mix_prob=self.mix_prob,
+        )
