@@ -15,7 +15,7 @@ N_AUTO_BLOCKS = 2
 
 def unwrap(module: nn.Module) -> nn.Module:
     """Return the module behind ``torch.compile``'s wrapper, whose names are the user's own."""
-    return module._modules.get("_orig_mod") or module
+    return module._modules.get("_orig_mod", module)  # type: ignore[return-value]
 
 
 def block_names(module: nn.Module) -> list[str]:

@@ -84,7 +84,7 @@ def _cross_entropy(
         spread = smoothing / n_classes * soft.sum(dim=1, keepdim=True)
         soft = (1 - smoothing) * soft + spread
     if criterion.weight is not None:
-        soft = soft * criterion.weight
+        soft = soft * criterion.weight.to(dtype)
     return torch.dot(soft.view(-1), torch.log_softmax(logits, dim=1, dtype=dtype).flatten())
 
 

@@ -121,6 +121,42 @@ def test_reduction_sum_does_not_divide(logits, target):
     torch.testing.assert_close(total, N * mean)
 
 
+@pytest.mark.parametrize("n_rows", [1, 3, N])
+def test_the_mean_is_over_the_rows_of_this_minibatch(logits, target, n_rows):
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.1)
+    some, labels = logits[:n_rows], target[:n_rows]
+    torch.testing.assert_close(
+        vicinal_loss(criterion, some, labels, Draw()), criterion(some, labels)
+    )
+
+
+@pytest.mark.parametrize("mix_per", ["batch", "sample"])
+def test_the_gradient_is_that_of_the_soft_target_loss(logits, target, mix_per):
+    draw = draw_pairs(mix_per)
+    # Columns of a wider output, as a module with several heads may return them.
+    logits = torch.cat([logits, logits], dim=1)[:, :C].requires_grad_()
+    criterion = nn.CrossEntropyLoss()
+    expected = torch.autograd.grad(criterion(logits, mixed_one_hot(target, draw)), logits)
+    actual = torch.autograd.grad(vicinal_loss(criterion, logits, target, draw), logits)
+    torch.testing.assert_close(actual, expected, atol=1e-12, rtol=0)
+
+
+def test_the_loss_of_half_precision_logits_is_computed_in_single_precision(logits, target):
+    half = logits.bfloat16().requires_grad_()
+    loss = vicinal_loss(nn.CrossEntropyLoss(), half, target, Draw())
+    torch.testing.assert_close(loss, nn.CrossEntropyLoss()(half.float(), target))
+    loss.backward()
+    assert half.grad.dtype == torch.bfloat16
+
+
+def test_class_weights_may_be_more_precise_than_the_logits(logits, target):
+    class_weight = torch.tensor([0.5, 2.0, 1.0, 3.0], dtype=torch.float64)
+    criterion = nn.CrossEntropyLoss(class_weight)
+    single = vicinal_loss(criterion, logits.float(), target, Draw())
+    assert single.dtype == torch.float32
+    assert float(single) == pytest.approx(float(vicinal_loss(criterion, logits, target, Draw())))
+
+
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
 def test_the_criterions_reduction_is_put_back(logits, target, reduction):
     criterion = nn.CrossEntropyLoss(reduction=reduction)

@@ -266,6 +266,32 @@ def test_lbfgs_lowers_the_loss_of_its_one_draw():
     assert float(step(net, draw)["loss"]) < before - 0.1
 
 
+# ---- gradients of one step do not reach the next
+
+
+@pytest.mark.parametrize("set_to_none", [None, True, False])
+def test_gradients_are_dropped_or_zeroed(set_to_none):
+    net = initialised()
+    step(net, draw_at("0"))
+    net._zero_grad_optimizer(set_to_none)
+    for gradient in gradients(net).values():
+        assert (gradient is None) if set_to_none is not False else not gradient.any()
+
+
+def test_an_optimizers_own_zero_grad_is_called():
+    calls = []
+
+    class Own(torch.optim.SGD):
+        def zero_grad(self, set_to_none=True):
+            calls.append(set_to_none)
+            super().zero_grad(set_to_none)
+
+    net = classifier(MixupClassifier, optimizer=Own, batch_size=8).fit(X, Y)
+    assert calls == [True] * 3
+    plain = classifier(MixupClassifier, optimizer=torch.optim.SGD, batch_size=8).fit(X, Y)
+    assert np.array_equal(net.predict_proba(X), plain.predict_proba(X))
+
+
 # ---- when is mixed
 
 
@@ -545,6 +571,55 @@ def test_callbacks_see_the_clean_rows_with_the_users_labels():
         for row, label in zip(x.numpy(), y, strict=True)
     }
     assert pairs == {(row.tobytes(), str(label)) for row, label in zip(X, names, strict=True)}
+
+
+NAMES = np.array(["ant", "bee", "cow"])[Y]
+
+
+def test_callbacks_see_the_users_labels_when_gradients_are_computed():
+    shown = []
+
+    class Gradients(Callback):
+        def on_grad_computed(self, net, named_parameters, batch=None, training=False, **kwargs):
+            assert all(parameter.grad is not None for _, parameter in named_parameters)
+            shown.extend(map(str, batch[1]))
+
+    params = {"callbacks": [Gradients()], "batch_size": 7}
+    classifier(MixupClassifier, **params).fit(X, NAMES, sample_weight=np.ones(24))
+    assert sorted(shown) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("callbacks", [None, "disable"])
+def test_methods_of_a_subclass_are_told_of_every_batch(callbacks):
+    told = []
+
+    class Net(MixupClassifier):
+        def on_batch_begin(self, net, batch=None, training=False, **kwargs):
+            super().on_batch_begin(net, batch=batch, training=training, **kwargs)
+            told.append(("begin", len(batch[1])))
+
+        def on_grad_computed(self, net, named_parameters, batch=None, **kwargs):
+            told.append(("gradient", len(batch[1])))
+
+        def on_batch_end(self, net, batch=None, training=False, **kwargs):
+            assert set(map(str, batch[1])) <= {"ant", "bee", "cow"}
+            told.append(("end", len(batch[1])))
+
+    net = classifier(Net, batch_size=16, callbacks=callbacks).fit(X, NAMES)
+    events = ("begin", "gradient", "end")
+    assert told == [(event, n) for n in (16, 8) for event in events]
+    assert [row["train_batch_size"] for row in net.history[-1, "batches"]] == [16, 8]
+
+
+def test_every_batch_has_a_row_in_the_history_whoever_listens():
+    for callbacks in (None, "disable", [Recorder()]):
+        net = classifier(MixupClassifier, batch_size=7, max_epochs=2, callbacks=callbacks)
+        net.fit(X, Y)
+        for epoch in range(2):
+            rows = net.history[epoch, "batches"]
+            assert [row["train_batch_size"] for row in rows] == [7, 7, 7, 3]
+            assert all(set(row) == {"train_loss", "train_batch_size"} for row in rows)
+            assert net.history[epoch, "train_batch_count"] == 4
 
 
 def test_auto_batch_size_is_the_power_of_two_next_to_a_32nd():
