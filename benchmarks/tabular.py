@@ -1,4 +1,4 @@
-"""Accuracy, log-loss, calibration and fit seconds on tables, against what a user would pick instead.
+"""Accuracy, log-loss, calibration and seconds on tables, against what a user would pick instead.
 
     OMP_NUM_THREADS=1 SKMIXUP_DATA=… python benchmarks/tabular.py [--sets crx heart …]
         [--methods "manifold mixup" CatBoost …] [--splits 5] [--again]
@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import skrub
 from datasets import TABULAR, load
-from scipy.stats import friedmanchisquare, studentized_range
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
@@ -48,7 +47,7 @@ def table(name):
     """Load a set without its rare classes; labels become codes."""
     data = load(name)
     X, y = data.X, data.y
-    labels, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
+    _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     kept = counts[codes] >= MIN_CLASS
     X, codes = X[kept].reset_index(drop=True), codes[kept]
     return X, np.unique(codes, return_inverse=True)[1]
@@ -101,9 +100,7 @@ def make(method, seed):
 
         logging.getLogger("lightning").setLevel(logging.ERROR)
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
-        model = RealMLP_TD_S_Classifier(
-            device="cpu", n_threads=1, random_state=seed, verbosity=0
-        )
+        model = RealMLP_TD_S_Classifier(device="cpu", n_threads=1, random_state=seed, verbosity=0)
         return NativeCategories(model, "cat_col_names")
     return skrub.tabular_pipeline(
         {

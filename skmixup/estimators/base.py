@@ -20,9 +20,12 @@ from skorch.history import History
 from torch import nn
 
 from skmixup.networks import MLP, PreActResNet
+from skmixup.vicinal.batches import in_memory
+from skmixup.vicinal.layers import unwrap
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import VicinalNet, resolve_device
 from skmixup.vicinal.randomness import generator_from, isolated_randomness
+from skmixup.vicinal.schedule import SHAPES
 
 # What skorch keeps in the instance although it is no parameter.
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_validate")
@@ -40,6 +43,7 @@ class VicinalEstimator(VicinalNet):
         "criterion": [callable],
         "optimizer": [callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [None, StrOptions({"auto", *SHAPES})],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [
             StrOptions({"auto"}),
@@ -169,6 +173,14 @@ class VicinalEstimator(VicinalNet):
         network = MLP if len(shape) == 1 else PreActResNet
         return network(shape[0], self._n_outputs(), **kwargs)
 
+    def _adapt_module(self, dataset: Any) -> None:
+        """Show the training rows to a module that has a method `adapt`, before it is trained."""
+        adapt = getattr(unwrap(self.module_), "adapt", None)
+        found = in_memory(dataset)
+        if adapt is not None and found is not None:
+            data, rows = found
+            adapt(data.inputs if rows is None else data.inputs[torch.from_numpy(rows)])
+
     def _n_outputs(self) -> int:
         raise NotImplementedError
 
@@ -219,7 +231,11 @@ class VicinalEstimator(VicinalNet):
         if as_written:
             state = {**state, "device": resolve_device(given)}
         super().__setstate__(state)
-        for name in ("_training_device_", "_listeners_"):  # pickled by a callback, in training
+        for name in (
+            "_training_device_",
+            "_listeners_",
+            "_learning_rate_",
+        ):  # pickled by a callback, in training
             self.__dict__.pop(name, None)
         if as_written:
             object.__setattr__(self, "device", given)
@@ -230,8 +246,10 @@ class VicinalEstimator(VicinalNet):
         """Initialise if `fresh`, then train; global random states are as before afterwards."""
         if fresh:
             self.initialize()
+            self._adapt_module(X)
         with isolated_randomness(self._rng_, self._device_):
             self.get_vicinity().sites(self.module_)
+            self.lr_shape()
             self.check_module()
             self._training_began_ = True
             self.notify("on_train_begin", X=X, y=y)

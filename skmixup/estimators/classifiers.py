@@ -26,6 +26,7 @@ from skmixup.estimators.inputs import (
     labels_of,
     row_weights,
 )
+from skmixup.networks.members import average_members
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
 from skmixup.vicinal.layers import unwrap
 from skmixup.vicinal.loss import first_output
@@ -45,8 +46,11 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     ----------
     module : nn.Module class or instance, or None, default=None
         The network; its forward returns logits of shape (n, n_classes), or a tuple with these
-        first. ``None`` is the default for the data: :class:`skmixup.networks.MLP` for X of shape
-        (n, n_features), :class:`skmixup.networks.PreActResNet` for (n, channels, height, width).
+        first. One that is k networks, each with a loss of its own, returns (n, n_classes, k) while
+        it is in training mode. A method ``adapt(X)`` of it is called once, before training, with
+        the training rows. ``None`` is the default for the data: for X of shape (n, n_features)
+        :class:`skmixup.networks.MLP`, which scales its inputs, for (n, channels, height, width)
+        :class:`skmixup.networks.PreActResNet`.
         ``module__…`` are its arguments. An instance is copied; the copy is ``module_``.
     vicinity : Vicinity, default=None
         One of :mod:`skmixup.vicinal`; None is :class:`~skmixup.vicinal.Dirac`, that is, empirical
@@ -67,9 +71,13 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     optimizer : torch optimizer class, default=torch.optim.AdamW
         Its fused kernel is used where it has one for the device; ``optimizer__fused=False``
         turns that off.
-    lr : float, default=0.002
-        Learning rate.
-    max_epochs : int, default=64
+    lr : float, default=0.003
+        Learning rate, at its peak.
+    lr_schedule : {"auto", "cosine", "one_cycle"} or None, default="auto"
+        How the learning rate moves over the steps of each call of `fit` or `partial_fit`:
+        "cosine" falls to 0, "one_cycle" rises during the first 0.3 of the steps and then falls,
+        None stays. "auto" is "cosine", and None beside skorch's callback LRScheduler.
+    max_epochs : int, default=32
         Epochs of each call of `fit` or `partial_fit`.
     batch_size : int or "auto", default="auto"
         Rows in a minibatch. "auto" is the power of two next to n/32, within 16 … 256; -1 is all
@@ -151,8 +159,9 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         random_state: Any = None,
         criterion: Any = nn.CrossEntropyLoss,
         optimizer: Any = torch.optim.AdamW,
-        lr: float = 2e-3,
-        max_epochs: int = 64,
+        lr: float = 3e-3,
+        lr_schedule: str | None = "auto",
+        max_epochs: int = 32,
         batch_size: int | str = "auto",
         iterator_train: Any = TensorBatches,
         iterator_valid: Any = TensorBatches,
@@ -192,6 +201,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             **kwargs,
         )
         self.vicinity = vicinity
+        self.lr_schedule = lr_schedule
         self.mix_epochs = mix_epochs
         self.class_weight = class_weight
         self.random_state = random_state
@@ -351,6 +361,11 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         if isinstance(unwrap(self.criterion_), nn.NLLLoss):
             return torch.log(logits + torch.finfo(logits.dtype).eps)
         return output
+
+    def output_for_callbacks(self, output: Any) -> Any:
+        """Return logits of shape (n, n_classes), also of a network with members."""
+        logits = first_output(output)
+        return average_members(logits.detach()) if logits.ndim == 3 else logits
 
     # ---- batches: codes for the loss, labels for callbacks
 

@@ -23,6 +23,7 @@ from skmixup.estimators.inputs import (
 )
 from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
+from skmixup.networks.members import members_as_rows
 from skmixup.vicinal.batches import ArrayDataset
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import single_row_statistics
@@ -355,7 +356,10 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         loss, output, mixed = super().step_loss(X, y, draw.labeled, **fit_params)
         with single_row_statistics(self.module_, len(draw.rows)):
             predicted, _ = self.forward_mixed(draw.rows, draw.unlabeled, **fit_params)
-        gap = self._class_probabilities(predicted) - draw.target
+        logits = members_as_rows(first_output(predicted))
+        n_members = len(logits) // len(draw.rows)
+        target = draw.target.repeat_interleave(n_members, dim=0) if n_members > 1 else draw.target
+        gap = self._class_probabilities(logits) - target
         return loss + draw.weight * gap.square().sum(dim=1).mean(), output, mixed
 
     def _class_probabilities(self, output: Any) -> Tensor:

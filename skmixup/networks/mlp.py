@@ -5,37 +5,57 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from skmixup.networks.members import MemberHeads, MemberInputs, average_members
+from skmixup.networks.scaling import RobustScaling
+
 
 class MLP(nn.Module):
-    """Multilayer perceptron with blocks Linear, activation, dropout and a linear head.
+    """Multilayer perceptron for tables: scaled inputs, and members that predict together.
+
+    Columns are scaled and outliers clipped (:class:`RobustScaling`), then follow blocks of
+    Linear, activation and dropout, and a linear head. `n_members` such networks are trained at
+    once; they share the weights of the blocks and differ in a vector that multiplies the inputs
+    and in their heads. Each has its own loss; the mean of their probabilities is the prediction.
 
     Parameters
     ----------
     n_features : int
     n_outputs : int
         Number of logits.
-    hidden_sizes : sequence of int, default=(256, 256)
+    hidden_sizes : sequence of int, default=(128, 128)
         Width of each block; an empty sequence gives a linear model.
+    n_members : int, default=8
+        1 is a plain perceptron.
     dropout : float, default=0.1
         Probability of dropping a unit after each block.
     activation : nn.Module class, default=nn.ReLU
     batch_norm : bool, default=False
-        Normalise before the activation.
+        Normalise before the activation; for ``n_members=1``.
+    scale_inputs : bool, default=True
+        Whether columns are scaled, by quantiles of the training rows that `fit` shows to
+        :meth:`adapt`.
 
     Shape
     -----
-    Input (n, n_features), output (n, n_outputs).
+    Input (n, n_features), output (n, n_outputs); while training with more than one member,
+    (n, n_outputs, n_members).
 
     Attributes
     ----------
     blocks : nn.Sequential
         Layer k of manifold mixup is the output of the k-th block.
 
+    References
+    ----------
+    Gorishniy, Kotelnikov, Babenko: TabM: Advancing Tabular Deep Learning with
+    Parameter-Efficient Ensembling. ICLR 2025, arXiv:2410.24210 (the members are those of its
+    TabM-mini).
+
     Examples
     --------
     >>> import torch
     >>> from skmixup.networks import MLP
-    >>> MLP(20, 3, hidden_sizes=(32, 16))(torch.zeros(5, 20)).shape
+    >>> MLP(20, 3, hidden_sizes=(32, 16)).eval()(torch.zeros(5, 20)).shape
     torch.Size([5, 3])
     """
 
@@ -44,13 +64,24 @@ class MLP(nn.Module):
         n_features: int,
         n_outputs: int,
         *,
-        hidden_sizes: Sequence[int] = (256, 256),
+        hidden_sizes: Sequence[int] = (128, 128),
+        n_members: int = 8,
         dropout: float = 0.1,
         activation: type[nn.Module] = nn.ReLU,
         batch_norm: bool = False,
+        scale_inputs: bool = True,
     ):
         super().__init__()
+        if n_members < 1:
+            raise ValueError(f"n_members must be at least 1; got {n_members}")
+        if batch_norm and n_members > 1:
+            raise ValueError(
+                f"batch_norm=True needs n_members=1 (members would share statistics); got "
+                f"n_members={n_members}"
+            )
         sizes = [n_features, *hidden_sizes]
+        self.scaling = RobustScaling(n_features) if scale_inputs else nn.Identity()
+        self.members = MemberInputs(n_features, n_members) if n_members > 1 else nn.Identity()
         self.blocks = nn.Sequential()
         for fan_in, fan_out in pairwise(sizes):
             block = nn.Sequential(nn.Linear(fan_in, fan_out))
@@ -60,9 +91,21 @@ class MLP(nn.Module):
             if dropout > 0:
                 block.append(nn.Dropout(dropout))
             self.blocks.append(block)
-        self.head = nn.Linear(sizes[-1], n_outputs)
+        self.head = (
+            MemberHeads(sizes[-1], n_outputs, n_members)
+            if n_members > 1
+            else nn.Linear(sizes[-1], n_outputs)
+        )
         self.mixup_layers = [f"blocks.{i}" for i in range(len(self.blocks))]
 
+    def adapt(self, X: Tensor) -> None:
+        """Fit the scaling of the inputs to training rows `X` of shape (n, n_features)."""
+        if isinstance(self.scaling, RobustScaling):
+            self.scaling.adapt(X)
+
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of shape (n, n_outputs)."""
-        return self.head(self.blocks(x))
+        """Logits of shape (n, n_outputs), in training (n, n_outputs, n_members)."""
+        logits = self.head(self.blocks(self.members(self.scaling(x))))
+        if self.training or logits.ndim == 2:
+            return logits
+        return average_members(logits)

@@ -33,6 +33,8 @@ def vicinal_loss(
         to "none"; "mean" divides the sum by n, "sum" does not divide.
     output : Tensor of shape (n, …) or tuple
         What the module returned; of a tuple, the first element counts (skorch's convention).
+        Logits of shape (n, C, k), with targets of shape (n,), are those of k networks that are
+        trained at once: the loss is the mean of theirs.
     target : Tensor of shape (n,) or (n, …)
         Unmixed targets: class codes, or real values.
     draw : Draw
@@ -45,7 +47,7 @@ def vicinal_loss(
     """
     output = first_output(output)
     criterion = unwrap(criterion)
-    if type(criterion) is nn.CrossEntropyLoss and output.ndim == 2 and target.ndim == 1:
+    if type(criterion) is nn.CrossEntropyLoss and output.ndim in (2, 3) and target.ndim == 1:
         return _cross_entropy(criterion, output, target, draw, weight)
     loss = row_losses(criterion, output, target)
     if weight is not None:
@@ -67,7 +69,7 @@ def _cross_entropy(
     weight: Tensor | None,
 ) -> Tensor:
     """:func:`vicinal_loss` from one logarithm of the softmax, the weights within the targets."""
-    n_rows, n_classes = logits.shape
+    n_rows, n_classes = logits.shape[:2]
     # The factor −1 or −1/n of the sum is in the targets already, where it costs nothing.
     factor = -1.0 if criterion.reduction == "sum" else -1 / n_rows
     dtype = torch.promote_types(logits.dtype, torch.float32)
@@ -85,7 +87,10 @@ def _cross_entropy(
         soft = (1 - smoothing) * soft + spread
     if criterion.weight is not None:
         soft = soft * criterion.weight.to(dtype)
-    return torch.dot(soft.view(-1), torch.log_softmax(logits, dim=1, dtype=dtype).flatten())
+    log_probabilities = torch.log_softmax(logits, dim=1, dtype=dtype)
+    if logits.ndim == 3:
+        log_probabilities = log_probabilities.mean(dim=2)
+    return torch.dot(soft.view(-1), log_probabilities.flatten())
 
 
 @lru_cache(maxsize=8)
@@ -108,6 +113,8 @@ def row_losses(criterion: Any, output: Tensor, target: Tensor) -> Tensor:
             "return one loss per row, which mixing and weights need; use a torch loss such as "
             "torch.nn.CrossEntropyLoss"
         )
+    if output.ndim == 3 and target.ndim == 1:  # k networks: each has the same target
+        target = target.unsqueeze(1).expand(-1, output.shape[2])
     criterion.reduction = "none"
     try:
         loss = criterion(output, target)

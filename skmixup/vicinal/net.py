@@ -3,13 +3,14 @@
 import inspect
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from math import inf
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, LRScheduler
 from skorch.utils import TeeGenerator, to_tensor
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from skmixup.vicinal.batches import TensorBatches, in_memory, split_targets
 from skmixup.vicinal.layers import INPUT, check_mixable, mixing_at, prepare_for_compilation, unwrap
 from skmixup.vicinal.loss import first_output, vicinal_loss
+from skmixup.vicinal.schedule import LearningRate
 from skmixup.vicinal.vicinity import Dirac, Draw, Vicinity
 
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
@@ -113,7 +115,11 @@ class VicinalNet(NeuralNet):
             backward_below(loss, mixed)
         else:
             loss.backward()
-        return {"loss": loss.detach(), "y_pred": first_output(output)}
+        return {"loss": loss.detach(), "y_pred": self.output_for_callbacks(output)}
+
+    def output_for_callbacks(self, output: Any) -> Any:
+        """Return what callbacks see of the module's output in training."""
+        return first_output(output)
 
     def step_loss(
         self, X: Any, y: Any, draw: Any, **fit_params: Any
@@ -199,12 +205,30 @@ class VicinalNet(NeuralNet):
             for event in ("on_batch_begin", "on_batch_end", "on_grad_computed")
         }
         self._training_device_ = self._device_  # looked up once instead of at every step
+        self._n_epochs_ = self.max_epochs if epochs is None else epochs
+        shape = self.lr_shape()
+        self._learning_rate_ = None if shape is None else LearningRate(self.optimizer_, shape)
         batch_size = self.batch_size
         try:
             return super().fit_loop(X, y, epochs=epochs, **fit_params)
         finally:
             self.batch_size = batch_size
-            del self._training_device_, self._listeners_
+            if self._learning_rate_ is not None:
+                self._learning_rate_.restore()
+            del self._training_device_, self._listeners_, self._learning_rate_
+
+    def lr_shape(self) -> str | None:
+        """Return how the learning rate moves: `lr_schedule`, or for "auto" what suits."""
+        schedule: str | None = getattr(self, "lr_schedule", None)
+        theirs = any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_)
+        if schedule == "auto":
+            return None if theirs else "cosine"
+        if schedule is not None and theirs:
+            raise ValueError(
+                f"lr_schedule={schedule!r} and the callback LRScheduler would both set the "
+                "learning rate; use lr_schedule=None with the callback"
+            )
+        return schedule
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Split as skorch does; until the end of training, `batch_size` is then a number.
@@ -241,7 +265,12 @@ class VicinalNet(NeuralNet):
         count = 0
         rows = self.history[-1, "batches"]
         listened = self._listeners_["on_batch_begin"] or self._listeners_["on_batch_end"]
+        rate = self._learning_rate_ if training else None
+        epoch = len(self.history) - 1 - self._first_epoch_
+        n_batches = _length(iterator)
         for batch in iterator:
+            if rate is not None:
+                rate.move((epoch + min(count / n_batches, 1.0)) / self._n_epochs_)
             row: dict[str, Any] = {}
             rows.append(row)
             if listened:
@@ -414,6 +443,14 @@ def _listens(listener: Any, event: str) -> bool:
     method = getattr(listener, event)
     inherited = (getattr(Callback, event), getattr(VicinalNet, event))
     return getattr(method, "__func__", method) not in inherited
+
+
+def _length(iterator: Any) -> float:
+    """Return the number of batches; infinity where a stream of rows does not tell."""
+    try:
+        return len(iterator)
+    except TypeError:
+        return inf
 
 
 def _n_rows(X: Any) -> int:

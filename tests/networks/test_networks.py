@@ -10,8 +10,9 @@ from skmixup.networks.resnet import PreActBlock
 
 @pytest.mark.parametrize("sizes", [(), (5,), (5, 6, 7)])
 def test_the_mlp_is_its_blocks_and_a_linear_head(sizes):
-    net = MLP(4, 3, hidden_sizes=sizes, dropout=0.2, batch_norm=True).eval()
-    x = h = torch.randn(6, 4)
+    net = MLP(4, 3, hidden_sizes=sizes, n_members=1, dropout=0.2, batch_norm=True).eval()
+    x = torch.randn(6, 4)
+    h = net.scaling(x)
     for name in net.mixup_layers:
         h = net.get_submodule(name)(h)
     assert len(net.mixup_layers) == len(sizes)
@@ -26,7 +27,7 @@ def test_options_of_the_mlp_choose_its_layers():
 
     assert kinds(dropout=0) == [nn.Linear, nn.ReLU]
     assert kinds() == [nn.Linear, nn.ReLU, nn.Dropout]
-    assert kinds(batch_norm=True, activation=nn.SiLU, dropout=0.0) == [
+    assert kinds(n_members=1, batch_norm=True, activation=nn.SiLU, dropout=0.0) == [
         nn.Linear, nn.BatchNorm1d, nn.SiLU,
     ]  # fmt: skip
 

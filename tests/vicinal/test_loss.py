@@ -205,3 +205,17 @@ def test_of_a_tuple_the_first_element_counts(logits, target):
     criterion = nn.CrossEntropyLoss()
     of_tuple = vicinal_loss(criterion, (logits, "more"), target, Draw())
     assert of_tuple == vicinal_loss(criterion, logits, target, Draw())
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("form", ["cross-entropy", "any criterion"])
+def test_of_several_networks_at_once_the_loss_is_the_mean_of_theirs(target, reduction, form):
+    logits = torch.from_numpy(np.random.default_rng(3).normal(size=(N, C, 5)))
+    weight = torch.from_numpy(np.random.default_rng(4).uniform(0, 3, size=N))
+    draw = draw_pairs("sample")
+    kind = nn.CrossEntropyLoss if form == "cross-entropy" else type("Own", (nn.NLLLoss,), {})
+    criterion = kind(reduction=reduction)
+    outputs = logits if form == "cross-entropy" else logits.log_softmax(dim=1)
+    each = [vicinal_loss(criterion, outputs[:, :, k], target, draw, weight) for k in range(5)]
+    expected = torch.stack(each).mean()
+    torch.testing.assert_close(vicinal_loss(criterion, outputs, target, draw, weight), expected)

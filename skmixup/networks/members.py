@@ -1,0 +1,67 @@
+"""Many networks in one: members share all weights but two small sets, and predict together."""
+
+from math import log
+
+import torch
+from torch import Tensor, nn
+
+
+class MemberInputs(nn.Module):
+    """Give each member its own view of the input: its columns times the member's weights.
+
+    Parameters
+    ----------
+    n_features, n_members : int
+
+    Shape
+    -----
+    Input (n, n_features), output (n, n_members, n_features).
+
+    Attributes
+    ----------
+    weight : Parameter of shape (n_members, n_features)
+        Random signs at the start, so that members begin as different functions.
+    """
+
+    def __init__(self, n_features: int, n_members: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randint(0, 2, (n_members, n_features)) * 2.0 - 1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One copy of the rows for each member."""
+        return x.unsqueeze(1) * self.weight
+
+
+class MemberHeads(nn.Module):
+    """A linear layer for each member.
+
+    Shape
+    -----
+    Input (n, n_members, n_features), output (n, n_outputs, n_members): classes come second, as
+    in torch's losses.
+    """
+
+    def __init__(self, n_features: int, n_outputs: int, n_members: int):
+        super().__init__()
+        bound = n_features**-0.5  # as nn.Linear
+        self.weight = nn.Parameter(
+            torch.empty(n_members, n_features, n_outputs).uniform_(-bound, bound)
+        )
+        self.bias = nn.Parameter(torch.empty(n_members, 1, n_outputs).uniform_(-bound, bound))
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Logits of every member."""
+        return torch.baddbmm(self.bias, h.transpose(0, 1), self.weight).permute(1, 2, 0)
+
+
+def average_members(logits: Tensor) -> Tensor:
+    """Logarithm of the members' mean probability: (n, n_outputs, n_members) → (n, n_outputs)."""
+    return torch.logsumexp(torch.log_softmax(logits, dim=1), dim=2) - log(logits.shape[2])
+
+
+def members_as_rows(logits: Tensor) -> Tensor:
+    """Members as rows of their own: (n, n_outputs, k) → (n · k, n_outputs), k rows after another.
+
+    Logits of shape (n, n_outputs), of a network without members, stay as they are.
+    """
+    return logits if logits.ndim == 2 else logits.movedim(2, 1).flatten(0, 1)

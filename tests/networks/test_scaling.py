@@ -1,0 +1,67 @@
+"""Facts about the scaling of inputs."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.preprocessing import RobustScaler
+
+from skmixup.networks import MLP
+from skmixup.networks.scaling import RobustScaling
+
+
+def test_columns_are_scaled_as_by_sklearns_robust_scaler():
+    X = np.random.default_rng(0).gamma(1.0, size=(501, 3)) * [1, 100, 1e-4] + [0, 50, 1]
+    layer = RobustScaling(3, limit=1e6)
+    layer.adapt(torch.from_numpy(X))
+    expected = RobustScaler(unit_variance=True).fit_transform(X)
+    scaled = layer(torch.from_numpy(X).float()).numpy()
+    np.testing.assert_allclose(scaled, expected, rtol=1e-3, atol=2e-3)
+
+
+def test_outliers_are_bent_towards_the_limit_and_order_is_kept():
+    layer = RobustScaling(1)
+    x = torch.tensor([-1e30, -10.0, -1.0, 0.0, 0.01, 1.0, 5.0, 3e38]).unsqueeze(1)
+    y = layer(x).squeeze(1)
+    assert torch.all(y[1:] > y[:-1])
+    torch.testing.assert_close(y[[0, -1]], torch.tensor([-3.0, 3.0]))
+    z = torch.tensor([1.0, 5.0])
+    torch.testing.assert_close(y[[5, 6]], z / torch.sqrt(1 + (z / 3) ** 2))
+
+
+def test_columns_without_an_interquartile_range():
+    rare = np.zeros(100)
+    rare[:5] = 1
+    X = torch.from_numpy(np.stack([rare, np.full(100, 7.0)], axis=1))
+    layer = RobustScaling(2, limit=1e6)
+    layer.adapt(X)
+    torch.testing.assert_close(
+        layer(X.float()), torch.from_numpy(np.stack([2 * rare, np.zeros(100)], axis=1)).float()
+    )
+
+
+@pytest.mark.parametrize("order", ["sorted", "periodic"])
+def test_of_many_rows_a_sample_stands_for_all(order):
+    n = 40_000
+    x = np.arange(n) if order == "sorted" else np.arange(n) % 4 * (n / 4)
+    layer = RobustScaling(1)
+    layer.adapt(torch.from_numpy(x.astype(np.float64)).unsqueeze(1))
+    q1, median, q3 = np.quantile(x, [0.25, 0.5, 0.75])
+    state = torch.get_rng_state()
+    layer.adapt(torch.from_numpy(x.astype(np.float64)).unsqueeze(1))
+    assert torch.equal(state, torch.get_rng_state())
+    if order == "sorted":
+        assert layer.center.item() == pytest.approx(median, rel=0.03)
+        assert layer.scale.item() == pytest.approx((q3 - q1) / 1.349, rel=0.03)
+    else:  # four values; a stride through the rows would have seen one of them
+        assert layer.scale.item() > n / 8
+
+
+def test_scaling_is_saved_with_the_weights_and_can_be_turned_off():
+    X = torch.randn(50, 4) * 20 + 5
+    net, other = MLP(4, 3), MLP(4, 3)
+    net.adapt(X)
+    other.load_state_dict(net.state_dict())
+    assert torch.equal(net.eval()(X), other.eval()(X))
+    plain = MLP(4, 3, scale_inputs=False)
+    plain.adapt(X)
+    assert not any("scaling" in name for name in plain.state_dict())

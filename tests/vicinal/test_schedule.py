@@ -1,0 +1,114 @@
+"""Facts about the course of the learning rate."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback, LRScheduler
+from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+
+from skmixup import MixupClassifier
+from skmixup.vicinal.schedule import LearningRate, cosine, one_cycle
+
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(48, 3)), np.arange(48) % 2
+FAST = {"module__hidden_sizes": (4,), "batch_size": 16, "random_state": 0}
+
+
+class Rates(Callback):
+    """Keeps the learning rate of every step."""
+
+    def initialize(self):
+        self.seen = []
+        return self
+
+    def on_grad_computed(self, net, **kwargs):
+        self.seen.append(net.optimizer_.param_groups[0]["lr"])
+
+
+def rates(**params):
+    clf = MixupClassifier(**FAST | {"max_epochs": 4, "callbacks": [Rates]} | params).fit(X, y)
+    return dict(clf.callbacks_)["Rates"].seen, clf
+
+
+def optimizer(lr=0.5):
+    return torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=lr)
+
+
+def test_cosine_is_torchs():
+    sgd = optimizer()
+    theirs = CosineAnnealingLR(sgd, T_max=20)
+    for step in range(20):
+        assert sgd.param_groups[0]["lr"] == pytest.approx(0.5 * cosine(step / 20))
+        sgd.step()
+        theirs.step()
+
+
+def test_one_cycle_has_torchs_shape():
+    sgd = optimizer()
+    n = 10_000
+    theirs = OneCycleLR(sgd, max_lr=0.5, total_steps=n)
+    for step in range(n - 1):
+        assert sgd.param_groups[0]["lr"] == pytest.approx(0.5 * one_cycle(step / n), abs=2e-4)
+        sgd.step()
+        theirs.step()
+
+
+@pytest.mark.parametrize(("schedule", "shape"), [("cosine", cosine), ("one_cycle", one_cycle)])
+def test_the_rate_moves_step_by_step_through_the_whole_fit(schedule, shape):
+    seen, clf = rates(lr_schedule=schedule, lr=0.01)
+    np.testing.assert_allclose(seen, [0.01 * shape(i / 12) for i in range(12)])
+    assert clf.optimizer_.param_groups[0]["lr"] == 0.01  # the next call starts there
+
+
+def test_auto_is_cosine_and_leaves_the_rate_to_a_scheduler_of_the_users():
+    assert rates()[0] == rates(lr_schedule="cosine")[0]
+    scheduler = LRScheduler(policy="StepLR", step_size=2, gamma=0.1)
+    seen, _ = rates(lr=0.01, callbacks=[("Rates", Rates), scheduler])
+    np.testing.assert_allclose(seen, np.repeat([0.01, 0.001], 6))
+    assert set(rates(lr_schedule=None, lr=0.01)[0]) == {0.01}
+
+
+def test_each_call_of_partial_fit_has_a_schedule_of_its_own():
+    clf = MixupClassifier(**FAST, max_epochs=2, callbacks=[Rates])
+    clf.partial_fit(X, y)
+    first = dict(clf.callbacks_)["Rates"].seen[:]
+    clf.partial_fit(X, y)
+    assert dict(clf.callbacks_)["Rates"].seen == 2 * first
+
+
+def test_a_data_set_without_length_moves_the_rate_from_epoch_to_epoch():
+    class Stream(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(zip(torch.from_numpy(X).float(), torch.from_numpy(y), strict=True))
+
+    clf = MixupClassifier(
+        torch.nn.Linear,
+        module__in_features=3,
+        module__out_features=2,
+        classes=[0, 1],
+        max_epochs=2,
+        lr=0.1,
+        batch_size=16,
+        callbacks=[Rates],
+    ).fit(Stream(), None)
+    np.testing.assert_allclose(dict(clf.callbacks_)["Rates"].seen, np.repeat([0.1, 0.05], 3))
+
+
+def test_a_rate_set_by_a_callback_is_the_new_peak():
+    sgd = optimizer()
+    rate = LearningRate(sgd, "cosine")
+    rate.move(0.5)
+    assert sgd.param_groups[0]["lr"] == pytest.approx(0.25)
+    sgd.param_groups[0]["lr"] = 0.1
+    rate.move(0.5)
+    assert sgd.param_groups[0]["lr"] == pytest.approx(0.05)
+    rate.restore()
+    assert sgd.param_groups[0]["lr"] == pytest.approx(0.1)
+
+
+def test_two_schedules_are_refused_before_training():
+    clf = MixupClassifier(**FAST, lr_schedule="one_cycle", callbacks=[LRScheduler()])
+    with pytest.raises(ValueError, match="lr_schedule='one_cycle' and the callback LRScheduler"):
+        clf.fit(X, y)
+    with pytest.raises(ValueError, match="lr_schedule"):
+        MixupClassifier(**FAST, lr_schedule="linear").fit(X, y)
