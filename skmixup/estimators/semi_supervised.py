@@ -261,6 +261,11 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         self._n_averaged_ = 0
         return self
 
+    def _adapt_module(self, dataset: Any) -> None:
+        """Let both networks see the training rows."""
+        super()._adapt_module(dataset)
+        self.student_.load_state_dict(self.module_.state_dict())
+
     def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Leave out the averaged network: the optimizer moves the student."""
         averaged = {id(parameter) for parameter in self.module_.parameters()}

@@ -315,7 +315,7 @@ def test_cross_validated_probabilities():
     probabilities = cross_val_predict(
         MixupClassifier(**FAST), X, CODES, cv=2, method="predict_proba"
     )
-    assert (probabilities.argmax(axis=1) == CODES).mean() > 0.9
+    assert (probabilities.argmax(axis=1) == CODES).mean() > 0.8
 
 
 def test_pandas_output_of_a_pipeline():

@@ -126,7 +126,11 @@ def test_callbacks_can_be_disabled_and_set():
 
 def test_module_and_optimizer_parameters():
     net = MixupClassifier(
-        optimizer=torch.optim.SGD, optimizer__momentum=0.9, optimizer__nesterov=True, **FAST
+        optimizer=torch.optim.SGD,
+        optimizer__momentum=0.9,
+        optimizer__nesterov=True,
+        module__n_members=1,
+        **FAST,
     ).fit(X, Y)
     assert [m.out_features for m in net.module_.modules() if isinstance(m, nn.Linear)] == [8, 3]
     (group,) = net.optimizer_.param_groups
