@@ -1,0 +1,88 @@
+"""Memory and time at 1 000 000 rows × 30 columns, with all defaults.
+
+    OMP_NUM_THREADS=1 python benchmarks/tabular_million.py [--epochs 1] [--rows 1000000]
+
+Each kind of input runs in a process of its own, since a peak of memory is never forgotten.
+Prints a table for the page; the peak is what fit and predict_proba take beyond X, in multiples of
+X as it was given.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+N_COLUMNS = 30
+KINDS = ("float32 array", "float64 array", "float64 DataFrame")
+
+
+def rows_of(kind, n_rows):
+    """X of this kind, made without a copy, and y of two classes."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+    if kind == "float64 DataFrame":
+        X = pd.DataFrame({f"c{i}": rng.standard_normal(n_rows) for i in range(N_COLUMNS)})
+        return X, (X["c0"] * X["c1"] > 0).to_numpy()
+    X = rng.standard_normal((n_rows, N_COLUMNS), dtype=kind.split()[0])
+    return X, X[:, 0] * X[:, 1] > 0
+
+
+def measure(kind, n_rows, n_epochs):
+    """Peaks beyond X and seconds, in this process."""
+    import numpy as np
+    import torch
+
+    from skmixup import ManifoldMixupClassifier
+
+    clf = ManifoldMixupClassifier(max_epochs=n_epochs, random_state=0, device="cpu")
+    few, y = rows_of(kind, 5000)
+    clf.fit(few, y).predict_proba(few)  # libraries load and allocate what they keep
+    X, y = rows_of(kind, n_rows)
+    size = float(np.sum(X.memory_usage())) if hasattr(X, "memory_usage") else X.nbytes
+    peaks = [resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]
+    clf.fit(X, y)
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    start = time.perf_counter()
+    clf.predict_proba(X)
+    prediction = time.perf_counter() - start
+    peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+    return {
+        "threads": torch.get_num_threads(),
+        "X, MB": size / 1e6,
+        "fit": (peaks[1] - peaks[0]) / size,
+        "predict": (peaks[2] - peaks[0]) / size,
+        "epoch": float(np.mean(clf.history_[:, "dur"])),
+        "prediction": prediction,
+    }
+
+
+def main(n_rows, n_epochs):
+    """Print the table."""
+    print("| X | MB | peak of fit beyond X | of predict_proba too | s an epoch | s to predict |")
+    print("|---|---|---|---|---|---|")
+    for kind in KINDS:
+        one = [sys.executable, __file__, "--kind", kind, "--rows", str(n_rows)]
+        one += ["--epochs", str(n_epochs)]
+        found = json.loads(subprocess.run(one, check=True, stdout=subprocess.PIPE).stdout)
+        print(
+            f"| {kind} | {found['X, MB']:.0f} | {found['fit']:.2f} × X "
+            f"| {found['predict']:.2f} × X | {found['epoch']:.1f} | {found['prediction']:.1f} |",
+            flush=True,
+        )
+    print(f"\n{found['threads']} thread{'s' * (found['threads'] > 1)}, {n_rows} × {N_COLUMNS}.")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--kind", choices=KINDS, help="measure this one here, print JSON")
+    arguments = parser.parse_args()
+    if arguments.kind:
+        print(json.dumps(measure(arguments.kind, arguments.rows, arguments.epochs)))
+    else:
+        main(arguments.rows, arguments.epochs)
