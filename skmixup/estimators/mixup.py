@@ -17,7 +17,7 @@ class MixupClassifier(VicinalClassifier):
     ----------
     module : nn.Module class or instance, or None, default=None
         As in :class:`VicinalClassifier`.
-    alpha : float or pair of float, default=0.4
+    alpha : float or pair of float, default=0.2
         Strength of the interpolation; 0 is empirical risk minimisation, exactly, and a pair (a, b)
         is Beta(a, b). 0.2 to 0.4 suits small networks and tables, 1 large networks on images, 8
         and more heavily corrupted labels.
@@ -55,7 +55,7 @@ class MixupClassifier(VicinalClassifier):
         self,
         module: Any = None,
         *,
-        alpha: Alpha = 0.4,
+        alpha: Alpha = 0.2,
         mix_per: str = "batch",
         mix_prob: float = 1.0,
         **kwargs: Any,
@@ -90,7 +90,7 @@ class ManifoldMixupClassifier(MixupClassifier):
     ----------
     module : nn.Module class or instance, or None, default=None
         As in :class:`VicinalClassifier`.
-    alpha : float or pair of float, default=0.4
+    alpha : float or pair of float, default=0.2
         As in :class:`MixupClassifier`; the paper has 2 for large networks on images.
     layers : "auto", int, str or sequence of these, default="auto"
         The set S. ``0`` or ``"input"`` is the input; an integer k ≥ 1 the output of the k-th
@@ -124,7 +124,7 @@ class ManifoldMixupClassifier(MixupClassifier):
         self,
         module: Any = None,
         *,
-        alpha: Alpha = 0.4,
+        alpha: Alpha = 0.2,
         layers: str | int | Sequence[str | int] = "auto",
         block_gradient: str | None = None,
         mix_per: str = "batch",

@@ -24,7 +24,7 @@ class MLP(nn.Module):
         Number of logits.
     hidden_sizes : sequence of int, default=(128, 128)
         Width of each block; an empty sequence gives a linear model.
-    n_members : int, default=8
+    n_members : int, default=4
         1 is a plain perceptron.
     dropout : float, default=0.1
         Probability of dropping a unit after each block.
@@ -65,7 +65,7 @@ class MLP(nn.Module):
         n_outputs: int,
         *,
         hidden_sizes: Sequence[int] = (128, 128),
-        n_members: int = 8,
+        n_members: int = 4,
         dropout: float = 0.1,
         activation: type[nn.Module] = nn.ReLU,
         batch_norm: bool = False,
