@@ -136,7 +136,7 @@ VARIANTS = {
     "64 steps an epoch": {"steps": 64},
     "best epoch of 64 by a fifth held out": {
         "max_epochs": 64,
-        "train_split": ValidSplit(5, stratified=True, random_state=0),
+        "train_split": ValidSplit(0.2, stratified=True, random_state=0),
         "callbacks": [("stop", EarlyStopping(patience=16, load_best=True))],
     },
 }

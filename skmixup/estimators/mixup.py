@@ -19,7 +19,7 @@ class MixupClassifier(VicinalClassifier):
         As in :class:`VicinalClassifier`.
     alpha : float or pair of float, default=0.2
         Strength of the interpolation; 0 is empirical risk minimisation, exactly, and a pair (a, b)
-        is Beta(a, b). 0.2 to 0.4 suits small networks and tables, 1 large networks on images, 8
+        is Beta(a, b). 0.1 to 0.4 suits small networks and tables, 1 large networks on images, 8
         and more heavily corrupted labels.
     mix_per : {"batch", "sample"}, default="batch"
         One λ for each minibatch, as in the paper, or for each pair.

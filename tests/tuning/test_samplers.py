@@ -1,7 +1,9 @@
 """Trials run the design: which point, in which order, and what happens at its end."""
 
+import json
 import pickle
 import time
+from wsgiref.util import setup_testing_defaults
 
 import numpy as np
 import optuna
@@ -373,6 +375,31 @@ def test_attributes_are_short_json():
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("then", [None, "zoom"])
+def test_optuna_dashboard_reads_the_study(then):
+    import optuna_dashboard
+
+    study = study_with(UniformDesignSampler(n_runs=12, then=then))
+    study.optimize(objective, n_trials=16 if then else None)
+    app = optuna_dashboard.wsgi(study._storage)
+
+    def get(path):
+        status = []
+        environ = {"PATH_INFO": path}
+        setup_testing_defaults(environ)
+        body = b"".join(app(environ, lambda s, headers, *rest: status.append(s)))
+        assert status == ["200 OK"]
+        return json.loads(body)
+
+    (summary,) = get("/api/studies")["study_summaries"]
+    shown = get(f"/api/studies/{summary['study_id']}")
+    assert [t["number"] for t in shown["trials"]] == [t.number for t in study.trials]
+    assert [p["param_external_value"] for p in shown["trials"][0]["params"]] == [
+        str(value) for value in study.trials[0].params.values()
+    ]
+    get(f"/api/studies/{summary['study_id']}/param_importances")
+
+
 def test_optuna_visualization():
     import matplotlib
 
