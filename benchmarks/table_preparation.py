@@ -40,8 +40,9 @@ HEAD = f"""# From a table to the network's input
 
 Written by `benchmarks/table_preparation.py --report`. Means over {len(SPLITS)} splits, a third of
 the rows held out; larger tables are cut to {MAX_ROWS} rows, classes of fewer than 6 rows left out.
-The classifier is `ManifoldMixupClassifier(hidden_sizes=(256, 256), dropout=0.1, α=0.4, 64 epochs)`
-with the same seeds in every column; only what comes before it differs.
+The classifier is `ManifoldMixupClassifier()` when its network still was an MLP of two layers of
+256 (dropout 0.1, α = 0.4, 64 epochs), with the same seeds in every column; only what comes before
+it differs.
 
 * *skrub*: `skrub.tabular_pipeline(clf)`: one-hot text, dates as numbers, mean and indicator for
   missing values, all columns squashed into (−5, 5).

@@ -2,6 +2,7 @@
 
 import io
 import pickle
+import weakref
 
 import joblib
 import numpy as np
@@ -18,6 +19,7 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
 from skmixup.networks import MLP, PreActResNet
@@ -362,3 +364,26 @@ def test_partial_fit_refuses_other_classes_and_other_columns():
     with pytest.raises(ValueError, match="3 features"):
         net.partial_fit(X[:, :3], CODES)
     assert net.n_iter_ == 15
+
+
+def test_prediction_keeps_no_output_of_a_batch():
+    kept = []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            alive.append(sum(ref() is not None for ref in kept))
+            output = super().forward(x)
+            kept.append(weakref.ref(output))
+            return output
+
+    alive = []
+    X = np.random.default_rng(0).normal(size=(500, 4))
+    net = MixupClassifier(Watched(4, 2), max_epochs=0, iterator_valid__batch_size=100)
+    net.fit(X, np.arange(500) % 2)
+    alive.clear()
+    logits = net.decision_function(X)
+    assert len(alive) == 5
+    assert max(alive) <= 1
+    with torch.no_grad():
+        expected = net.module_(torch.from_numpy(X).float()).numpy()
+    np.testing.assert_allclose(logits, expected[:, 1] - expected[:, 0], atol=1e-5)
