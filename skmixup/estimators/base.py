@@ -21,9 +21,10 @@ from torch import nn
 
 from skmixup.networks import MLP, PreActResNet
 from skmixup.vicinal.batches import in_memory
+from skmixup.vicinal.devices import resolve_device
 from skmixup.vicinal.layers import unwrap
 from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.net import VicinalNet, resolve_device
+from skmixup.vicinal.net import VicinalNet
 from skmixup.vicinal.randomness import generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES
 

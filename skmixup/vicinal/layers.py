@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from numbers import Integral
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 INPUT = "input"
@@ -235,3 +236,16 @@ def check_mixable(value: Any, what: str) -> None:
             f"{what} has dtype {value.dtype}: integer codes cannot be averaged. Mix after the "
             "embedding instead, with ManifoldMixup and `layers` that leave the input out"
         )
+
+
+def backward_below(loss: Tensor, mixed: Tensor | None) -> None:
+    """Gradients for the parameters that `mixed` was computed from, and for no other.
+
+    Going through dL/d(mixed) gives a parameter that is used on both sides only the share that
+    comes from below.
+    """
+    if mixed is None:
+        loss.backward()
+    elif mixed.requires_grad:
+        (gradient,) = torch.autograd.grad(loss, mixed)
+        mixed.backward(gradient)

@@ -7,7 +7,6 @@ from math import inf
 from numbers import Integral
 from typing import Any
 
-import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.callbacks import Callback, LRScheduler
@@ -16,8 +15,16 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from skmixup.vicinal.batches import TensorBatches, in_memory, split_targets
-from skmixup.vicinal.layers import INPUT, check_mixable, mixing_at, prepare_for_compilation, unwrap
+from skmixup.vicinal.batches import TensorBatches, auto_batch_size, in_memory, split_targets
+from skmixup.vicinal.devices import resolve_device
+from skmixup.vicinal.layers import (
+    INPUT,
+    backward_below,
+    check_mixable,
+    mixing_at,
+    prepare_for_compilation,
+    unwrap,
+)
 from skmixup.vicinal.loss import first_output, vicinal_loss
 from skmixup.vicinal.schedule import LearningRate
 from skmixup.vicinal.vicinity import Dirac, Draw, Vicinity
@@ -25,40 +32,6 @@ from skmixup.vicinal.vicinity import Dirac, Draw, Vicinity
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
 PREDICTION_ELEMENTS = 2**18
 MIN_PREDICTION_ROWS = 16
-
-
-def resolve_device(device: Any) -> torch.device:
-    """Turn the parameter `device` into a device that is present.
-
-    Raises
-    ------
-    ValueError
-        If it is no device, or one that this machine does not have.
-    """
-    if device is None:
-        return torch.device("cpu")
-    if isinstance(device, str) and device == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ValueError(
-            f"device must be 'auto', None or a torch device such as 'cpu' or 'cuda:0'; "
-            f"got {device!r}"
-        ) from error
-    present = {
-        "cuda": torch.cuda.is_available() and (resolved.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not present.get(resolved.type, True):
-        raise ValueError(
-            f"device is {device!r}, but this machine has "
-            f"{torch.cuda.device_count()} CUDA devices and "
-            f"{'an' if present['mps'] else 'no'} MPS device; use 'auto' or 'cpu'"
-        )
-    return resolved
 
 
 class VicinalNet(NeuralNet):
@@ -398,24 +371,6 @@ class VicinalNet(NeuralNet):
             return resolve_device(self.device)
         parameter = next(module.parameters(), None)
         return resolve_device(self.device) if parameter is None else parameter.device
-
-
-def auto_batch_size(n_rows: int) -> int:
-    """Power of two next to n/32, within 16 … 256: some thirty steps an epoch, or more."""
-    return int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 32)), 16, 256))
-
-
-def backward_below(loss: Tensor, mixed: Tensor | None) -> None:
-    """Gradients for the parameters that `mixed` was computed from, and for no other.
-
-    Going through dL/d(mixed) gives a parameter that is used on both sides only the share that
-    comes from below.
-    """
-    if mixed is None:
-        loss.backward()
-    elif mixed.requires_grad:
-        (gradient,) = torch.autograd.grad(loss, mixed)
-        mixed.backward(gradient)
 
 
 def single_row_statistics(module: nn.Module, n_rows: int) -> AbstractContextManager[None]:

@@ -1,0 +1,39 @@
+"""The device a net is trained on."""
+
+from typing import Any
+
+import torch
+
+
+def resolve_device(device: Any) -> torch.device:
+    """Turn the parameter `device` into a device that is present.
+
+    Raises
+    ------
+    ValueError
+        If it is no device, or one that this machine does not have.
+    """
+    if device is None:
+        return torch.device("cpu")
+    if isinstance(device, str) and device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"device must be 'auto', None or a torch device such as 'cpu' or 'cuda:0'; "
+            f"got {device!r}"
+        ) from error
+    present = {
+        "cuda": torch.cuda.is_available() and (resolved.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not present.get(resolved.type, True):
+        raise ValueError(
+            f"device is {device!r}, but this machine has "
+            f"{torch.cuda.device_count()} CUDA devices and "
+            f"{'an' if present['mps'] else 'no'} MPS device; use 'auto' or 'cpu'"
+        )
+    return resolved
