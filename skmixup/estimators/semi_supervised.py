@@ -25,9 +25,10 @@ from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.networks.members import members_as_rows
 from skmixup.vicinal.batches import ArrayDataset
+from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import single_row_statistics
-from skmixup.vicinal.vicinity import Alpha, Draw, ManifoldMixup, Mixup, Vicinity
+from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
 
 class InterpolationConsistencyClassifier(MixupClassifier):

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.layers import unwrap
-from skmixup.vicinal.vicinity import Draw
 
 
 def vicinal_loss(

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from skmixup.vicinal.batches import TensorBatches, auto_batch_size, in_memory, split_targets
 from skmixup.vicinal.devices import resolve_device
+from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.layers import (
     INPUT,
     backward_below,
@@ -27,7 +28,7 @@ from skmixup.vicinal.layers import (
 )
 from skmixup.vicinal.loss import first_output, vicinal_loss
 from skmixup.vicinal.schedule import LearningRate
-from skmixup.vicinal.vicinity import Dirac, Draw, Vicinity
+from skmixup.vicinal.vicinity import Dirac, Vicinity
 
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
 PREDICTION_ELEMENTS = 2**18

@@ -6,7 +6,6 @@ repeatedly), to the input or to a hidden layer, and to the labels, always with t
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from math import inf, prod
 from numbers import Real
 from typing import Any, Self
@@ -17,86 +16,10 @@ from numpy.random import Generator
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from skmixup.vicinal.draw import Draw, Interpolation, Noise, Paste
 from skmixup.vicinal.layers import INPUT, check_mixable, resolve_layers
 
 Alpha = float | tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Draw:
-    """The random choices of one optimizer step; this one changes nothing (the Dirac vicinity).
-
-    Attributes
-    ----------
-    site : str
-        Where :meth:`apply` acts: ``"input"`` or the name of a submodule.
-    lam : Tensor of shape () or (n,), or None
-        Share λ of row i in its virtual pair; None where labels stay as they are.
-    partner : LongTensor of shape (n,), or None
-        Row j that each row i is paired with.
-    block_gradient : {None, "below", "above"}
-    """
-
-    site: str = INPUT
-    lam: Tensor | None = None
-    partner: Tensor | None = None
-    block_gradient: str | None = None
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether the draw leaves the minibatch as it is."""
-        return True
-
-    def apply(self, x: Tensor) -> Tensor:
-        """Virtual inputs for the rows of `x`, shape (n, …), at the drawn site."""
-        return x
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Pairs(Draw):
-    """Rows paired with partners; how they are joined is for the subclass to say."""
-
-    lam: Tensor
-    partner: Tensor
-
-    @property
-    def is_identity(self) -> bool:
-        return False
-
-
-class _Interpolation(_Pairs):
-    """x̃_i = λ x_i + (1 − λ) x_j."""
-
-    def apply(self, x: Tensor) -> Tensor:
-        lam = self.lam.to(x.dtype)
-        if lam.ndim:
-            lam = lam.view(-1, *[1] * (x.ndim - 1))
-        # lerp(start, end, weight) = start + weight·(end − start): one pass over the batch.
-        return torch.lerp(x.index_select(0, self.partner), x, lam)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Noise(Draw):
-    """x̃_i = x_i + σ·ε_i, the same ε whenever the closure is run again."""
-
-    noise: Tensor
-
-    @property
-    def is_identity(self) -> bool:
-        return False
-
-    def apply(self, x: Tensor) -> Tensor:
-        return x + self.noise
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Paste(_Pairs):
-    """A box of x_j pasted into x_i; `inside` is (1 or n, 1, height, width), true in the box."""
-
-    inside: Tensor
-
-    def apply(self, x: Tensor) -> Tensor:
-        return torch.where(self.inside, x.index_select(0, self.partner), x)
 
 
 def beta_parameters(alpha: Any) -> tuple[float, float]:
@@ -219,7 +142,7 @@ class Gaussian(Vicinity):
         # Drawn on the device of x: noise has as many numbers as the minibatch.
         generator = torch.Generator(x.device).manual_seed(int(rng.integers(2**63)))
         noise = torch.empty_like(x).normal_(std=float(self.sigma), generator=generator)
-        return _Noise(noise=noise)
+        return Noise(noise=noise)
 
 
 class Mixup(Vicinity):
@@ -280,7 +203,7 @@ class Mixup(Vicinity):
     def _pair(
         self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
     ) -> Draw:
-        return _Interpolation(lam=_like(lam, x), partner=partner)
+        return Interpolation(lam=_like(lam, x), partner=partner)
 
 
 def _like(lam: Any, x: Tensor) -> Tensor:
@@ -351,7 +274,7 @@ class ManifoldMixup(Mixup):
         self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
     ) -> Draw:
         site = sites[int(rng.integers(len(sites)))]
-        return _Interpolation(
+        return Interpolation(
             site=site, lam=_like(lam, x), partner=partner, block_gradient=self.block_gradient
         )
 
@@ -404,7 +327,7 @@ class CutMix(Mixup):
             within = (pixel >= (centre - half)[:, None]) & (pixel < (centre + half)[:, None])
             inside &= np.expand_dims(within, 3 - axis)
         share = 1 - inside.reshape(len(lam), -1).sum(axis=1) / prod(size)
-        return _Paste(
+        return Paste(
             lam=_like(share if self.mix_per == "sample" else share[0], x),
             partner=partner,
             inside=torch.from_numpy(inside).unsqueeze(1).to(x.device),

@@ -7,8 +7,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from skmixup.vicinal import CutMix, Mixup
+from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.loss import first_output, row_losses, vicinal_loss
-from skmixup.vicinal.vicinity import Draw
 
 N, C = 9, 4
 

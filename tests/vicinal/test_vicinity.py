@@ -8,7 +8,7 @@ from sklearn.base import clone
 from torch import nn
 
 from skmixup.vicinal import CutMix, Dirac, Gaussian, ManifoldMixup, Mixup
-from skmixup.vicinal.vicinity import Draw
+from skmixup.vicinal.draw import Draw
 
 
 def batch(*shape, seed=0):

@@ -1,0 +1,85 @@
+"""What a vicinity draws for one optimizer step: every random choice of that step."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from skmixup.vicinal.layers import INPUT
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The random choices of one optimizer step; this one changes nothing (the Dirac vicinity).
+
+    Attributes
+    ----------
+    site : str
+        Where :meth:`apply` acts: ``"input"`` or the name of a submodule.
+    lam : Tensor of shape () or (n,), or None
+        Share λ of row i in its virtual pair; None where labels stay as they are.
+    partner : LongTensor of shape (n,), or None
+        Row j that each row i is paired with.
+    block_gradient : {None, "below", "above"}
+    """
+
+    site: str = INPUT
+    lam: Tensor | None = None
+    partner: Tensor | None = None
+    block_gradient: str | None = None
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether the draw leaves the minibatch as it is."""
+        return True
+
+    def apply(self, x: Tensor) -> Tensor:
+        """Virtual inputs for the rows of `x`, shape (n, …), at the drawn site."""
+        return x
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pairs(Draw):
+    """Rows paired with partners; how they are joined is for the subclass to say."""
+
+    lam: Tensor
+    partner: Tensor
+
+    @property
+    def is_identity(self) -> bool:
+        return False
+
+
+class Interpolation(Pairs):
+    """x̃_i = λ x_i + (1 − λ) x_j."""
+
+    def apply(self, x: Tensor) -> Tensor:
+        lam = self.lam.to(x.dtype)
+        if lam.ndim:
+            lam = lam.view(-1, *[1] * (x.ndim - 1))
+        # lerp(start, end, weight) = start + weight·(end − start): one pass over the batch.
+        return torch.lerp(x.index_select(0, self.partner), x, lam)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise(Draw):
+    """x̃_i = x_i + σ·ε_i, the same ε whenever the closure is run again."""
+
+    noise: Tensor
+
+    @property
+    def is_identity(self) -> bool:
+        return False
+
+    def apply(self, x: Tensor) -> Tensor:
+        return x + self.noise
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paste(Pairs):
+    """A box of x_j pasted into x_i; `inside` is (1 or n, 1, height, width), true in the box."""
+
+    inside: Tensor
+
+    def apply(self, x: Tensor) -> Tensor:
+        return torch.where(self.inside, x.index_select(0, self.partner), x)
