@@ -129,34 +129,42 @@ def write(rows):
     for name, method, seed, error, spent in rows:
         errors[name, method][seed] = 100 * error
         seconds[method].append(spent)
-    machine = f"one core ({platform.machine()}), torch {torch.__version__}"
-    lines = [HEAD.format(machine=machine), "| | " + " | ".join(METHODS) + " |"]
-    lines.append("|---" * (len(METHODS) + 1) + "|")
+    methods = [method for method in METHODS if seconds[method]]
+    machine = f"{platform.machine()} with one thread, torch {torch.__version__}"
+    lines = [HEAD.format(machine=machine), "| | " + " | ".join(methods) + " |"]
+    lines.append("|---" * (len(methods) + 1) + "|")
     for name in TABLES:
-        cells = [_mean(list(errors[name, method].values())) for method in METHODS]
+        cells = [_mean(list(errors[name, method].values())) for method in methods]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    spent = (f"{np.mean(seconds[method]):.1f}" for method in METHODS)
+    spent = (f"{np.mean(seconds[method]):.1f}" for method in methods)
     lines += [
         "| seconds a fit | " + " | ".join(spent) + " |",
         "",
         "## Against ERM, paired by seed",
     ]
     lines += ["", "Difference of the errors, negative where ERM is worse (seeds won, lost).", ""]
-    lines += ["| | " + " | ".join(METHODS[1:]) + " |", "|---" * len(METHODS) + "|"]
+    lines += ["| | " + " | ".join(methods[1:]) + " |", "|---" * len(methods) + "|"]
+    clear = defaultdict(list)
     for name in TABLES:
         cells = []
-        for method in METHODS[1:]:
+        for method in methods[1:]:
             both = sorted(set(errors[name, method]) & set(errors[name, "ERM"]))
             gaps = np.array([errors[name, method][s] - errors[name, "ERM"][s] for s in both])
             cells.append(f"{_mean(gaps, '+')} ({np.sum(gaps < 0)}, {np.sum(gaps > 0)})")
+            if len(gaps) > 1 and abs(gaps.mean()) > 2 * gaps.std(ddof=1) / np.sqrt(len(gaps)):
+                clear[method, gaps.mean() < 0].append(name)
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["", "By more than two standard errors of the difference:", ""]
+    for method in methods[1:]:
+        better, worse = (", ".join(clear[method, sign]) or "none" for sign in (True, False))
+        lines.append(f"* *{method}* is better than ERM on: {better}; worse on: {worse}.")
     (RESULTS / "mixup_paper_tables.md").write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 
 
 def _mean(values, sign=""):
     standard_error = np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{np.mean(values):{sign}.1f} ± {standard_error:.1f}" if len(values) else "–"
+    return f"{np.mean(values):{sign}.2f} ± {standard_error:.2f}" if len(values) else "–"
 
 
 if __name__ == "__main__":
