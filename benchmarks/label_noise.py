@@ -31,8 +31,8 @@ METHODS = {
 HEAD = """# Wrong labels: error on clean held-out rows
 
 Written by `benchmarks/label_noise.py`. Digits as a table scaled to [−1, 1], 900 training rows of
-which the given share has another class, drawn uniformly; the default network, 60 epochs, batches
-of 64. Best epoch / last epoch, mean ± standard deviation of the last over seeds. The best epoch is
+which the given share has another class, drawn uniformly; a perceptron of two layers of 256, dropout
+0.1, AdamW at a constant 0.002, 60 epochs, batches of 64. Best epoch / last epoch, mean ± standard deviation of the last over seeds. The best epoch is
 picked on the rows it is measured on.
 """
 
@@ -46,6 +46,11 @@ def error(method, noise, seed):
     kind, params = METHODS[method]
     clf = kind(
         **params,
+        module__hidden_sizes=(256, 256),
+        module__n_members=1,
+        module__scale_inputs=False,
+        lr=0.002,
+        lr_schedule=None,
         max_epochs=60,
         batch_size=64,
         callbacks=[HeldOutError(X_test, y_test)],

@@ -71,6 +71,7 @@ def make(method, n_features, n_classes, seed):
         alpha=0 if method == "ERM" else ALPHA,
         optimizer=torch.optim.Adam,
         lr=0.001,
+        lr_schedule=None,
         max_epochs=10,
         batch_size=16,
         random_state=seed,

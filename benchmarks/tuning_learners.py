@@ -63,10 +63,18 @@ def network(parameters: dict[str, Any], seed: int) -> Any:
     return make_pipeline(
         StandardScaler(),
         ManifoldMixupClassifier(
-            MLP(64, 10, hidden_sizes=(64, 64), dropout=parameters["dropout"]),
+            MLP(
+                64,
+                10,
+                hidden_sizes=(64, 64),
+                dropout=parameters["dropout"],
+                n_members=1,
+                scale_inputs=False,
+            ),
             alpha=parameters["alpha"],
             layers={"input": [0], "auto": "auto", "hidden": [1, 2]}[parameters["layers"]],
             lr=parameters["lr"],
+            lr_schedule=None,
             optimizer=optimizer,
             max_epochs=8,
             random_state=seed,
