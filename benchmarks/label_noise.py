@@ -31,9 +31,9 @@ METHODS = {
 HEAD = """# Wrong labels: error on clean held-out rows
 
 Written by `benchmarks/label_noise.py`. Digits as a table scaled to [−1, 1], 900 training rows of
-which the given share has another class, drawn uniformly; a perceptron of two layers of 256, dropout
-0.1, AdamW at a constant 0.002, 60 epochs, batches of 64. Best epoch / last epoch, mean ± standard deviation of the last over seeds. The best epoch is
-picked on the rows it is measured on.
+which the given share has another class, drawn uniformly; a perceptron of two layers of 256 with
+dropout 0.1, AdamW at a constant 0.002, 60 epochs, batches of 64. Best epoch / last epoch, mean ±
+standard deviation of the last over seeds. The best epoch is picked on the rows it is measured on.
 """
 
 

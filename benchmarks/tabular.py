@@ -70,19 +70,22 @@ def text_columns(X):
 
 
 class NativeCategories:
-    """CatBoost and RealMLP take text columns as they are, if told which they are."""
+    """CatBoost and RealMLP take text columns as they are, if told which they are.
 
-    def __init__(self, model, keyword):
-        self.model, self.keyword = model, keyword
+    RealMLP takes no missing numbers: the mean of the column stands for them.
+    """
 
-    @staticmethod
-    def frame(X):
+    def __init__(self, model, keyword, *, impute):
+        self.model, self.keyword, self.impute = model, keyword, impute
+
+    def frame(self, X):
         X = X.copy()
         for column in text_columns(X):
             X[column] = X[column].astype(object).where(X[column].notna(), "missing").astype(str)
-        return X
+        return X.fillna(self.means) if self.impute else X
 
     def fit(self, X, y):
+        self.means = X.mean(numeric_only=True).fillna(0)
         self.model.fit(self.frame(X), y, **{self.keyword: text_columns(X)})
         return self
 
@@ -98,14 +101,14 @@ def make(method, seed):
         model = CatBoostClassifier(
             thread_count=1, verbose=False, random_seed=seed, allow_writing_files=False
         )
-        return NativeCategories(model, "cat_features")
+        return NativeCategories(model, "cat_features", impute=False)
     if method == "RealMLP-TD-S":
         from pytabkit import RealMLP_TD_S_Classifier
 
         logging.getLogger("lightning").setLevel(logging.ERROR)
         logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
         model = RealMLP_TD_S_Classifier(device="cpu", n_threads=1, random_state=seed, verbosity=0)
-        return NativeCategories(model, "cat_col_names")
+        return NativeCategories(model, "cat_col_names", impute=True)
     return skrub.tabular_pipeline(
         {
             "LogisticRegression": LogisticRegression(max_iter=1000),

@@ -1,12 +1,13 @@
 """scikit-learn's contract for a skorch net: parameters, state, devices, randomness."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
 from functools import cache
+from inspect import signature
 from numbers import Integral, Real
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import torch
 from sklearn.utils._param_validation import (
@@ -28,8 +29,34 @@ from skmixup.vicinal.net import VicinalNet
 from skmixup.vicinal.randomness import generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES
 
+_Init = TypeVar("_Init", bound=Callable[..., None])
+
 # What skorch keeps in the instance although it is no parameter.
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_validate")
+
+
+def with_parameters_of(
+    parent: type, *, without: frozenset[str] = frozenset()
+) -> Callable[[_Init], _Init]:
+    """Name in the signature of a constructor what its ``**kwargs`` hand on to `parent`.
+
+    Editors complete it, ``help`` shows it, and scikit-learn finds the defaults that it leaves out
+    of a repr.
+    """
+
+    def decorate(init: _Init) -> _Init:
+        own = signature(init)
+        *mine, rest = own.parameters.values()
+        known = {parameter.name for parameter in mine} | without
+        inherited = [
+            parameter
+            for name, parameter in signature(parent).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY and name not in known
+        ]
+        init.__signature__ = own.replace(parameters=[*mine, *inherited, rest])  # type: ignore[attr-defined]
+        return init
+
+    return decorate
 
 
 class VicinalEstimator(VicinalNet):

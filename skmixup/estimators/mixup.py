@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from skmixup.estimators.base import with_parameters_of
 from skmixup.estimators.classifiers import VicinalClassifier
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
@@ -51,6 +52,7 @@ class MixupClassifier(VicinalClassifier):
     (2, 3)
     """
 
+    @with_parameters_of(VicinalClassifier, without=frozenset({"vicinity"}))
     def __init__(
         self,
         module: Any = None,
@@ -120,6 +122,7 @@ class ManifoldMixupClassifier(MixupClassifier):
     array([0, 1, 2])
     """
 
+    @with_parameters_of(MixupClassifier)
     def __init__(
         self,
         module: Any = None,

@@ -14,6 +14,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_consistent_length
 from torch import Tensor, nn
 
+from skmixup.estimators.base import with_parameters_of
 from skmixup.estimators.inputs import (
     as_array,
     check_inputs,
@@ -152,6 +153,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
     }
 
+    @with_parameters_of(MixupClassifier)
     def __init__(
         self,
         module: Any = None,

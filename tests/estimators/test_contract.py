@@ -1,5 +1,6 @@
 """Facts about the scikit-learn contract that its own checks leave out."""
 
+import inspect
 import io
 import pickle
 import weakref
@@ -21,7 +22,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    VicinalClassifier,
+)
 from skmixup.networks import MLP, PreActResNet
 from skmixup.vicinal import Gaussian
 
@@ -387,3 +393,17 @@ def test_prediction_keeps_no_output_of_a_batch():
     with torch.no_grad():
         expected = net.module_(torch.from_numpy(X).float()).numpy()
     np.testing.assert_allclose(logits, expected[:, 1] - expected[:, 0], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [MixupClassifier, ManifoldMixupClassifier, InterpolationConsistencyClassifier],
+)
+def test_the_signature_names_every_parameter_and_a_repr_only_what_was_changed(estimator):
+    parameters = inspect.signature(estimator).parameters
+    own = estimator().get_params(deep=False)
+    assert set(own) == set(parameters) - {"kwargs"}
+    for name, value in own.items():
+        assert value is parameters[name].default or value == parameters[name].default
+    shown = repr(make_pipeline(estimator(lr=0.5, module__dropout=0.2)))
+    assert f"{estimator.__name__}(lr=0.5, module__dropout=0.2)" in shown
