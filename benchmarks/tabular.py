@@ -153,8 +153,8 @@ def run(names, methods, n_splits, again):
         rows = [r for r in rows if r["method"] not in methods or r["set"] not in names]
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     done = {(row["set"], row["split"], row["method"]) for row in rows}
-    for seed in range(FIRST_SEED, FIRST_SEED + n_splits):
-        for name in names:
+    for name in names:
+        for seed in range(FIRST_SEED, FIRST_SEED + n_splits):
             for method in methods:
                 if (name, seed, method) in done:
                     continue

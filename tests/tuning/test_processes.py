@@ -80,7 +80,8 @@ def wait_for(condition, seconds=90):
 
 def hanging(study):
     running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    return next((t for t in running if "hangs" in t.user_attrs), None)
+    # A storage may read a trial's parameters before they are written and its attributes after.
+    return next((t for t in running if "hangs" in t.user_attrs and t.params), None)
 
 
 def test_a_killed_worker_costs_no_point_and_doubles_none(storage):

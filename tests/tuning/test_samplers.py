@@ -374,7 +374,6 @@ def test_attributes_are_short_json():
     assert max(map(len, texts)) < 2000
 
 
-@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 @pytest.mark.parametrize("then", [None, "zoom"])
 def test_optuna_dashboard_reads_the_study(then):
     import optuna_dashboard
@@ -400,6 +399,7 @@ def test_optuna_dashboard_reads_the_study(then):
     get(f"/api/studies/{summary['study_id']}/param_importances")
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
 def test_optuna_visualization():
     import matplotlib
 
