@@ -33,7 +33,7 @@ PATH = Path(shipped.__file__).with_name(shipped.TABLE)
 Size = tuple[int, int, int]
 
 #: Temperatures of the annealing, as shares of what the median swap adds to a good design.
-HOT, COLD = 0.06, 0.002
+HOT, COLD = 0.03, 0.003
 #: The table has designs of fewer levels than runs up to this many runs.
 MOST_RUNS_OF_FEWER_LEVELS = 36
 
@@ -115,7 +115,8 @@ def sizes(args: argparse.Namespace) -> list[Size]:
     """What to go through: as many levels as runs, or the divisors of the runs."""
     if args.fewer_levels:
         runs = args.runs or range(6, MOST_RUNS_OF_FEWER_LEVELS + 1)
-        levels = {n: [q for q in range(3, n) if n % q == 0] for n in runs}
+        wanted = args.levels or range(3, MOST_RUNS_OF_FEWER_LEVELS)
+        levels = {n: [q for q in wanted if q < n and n % q == 0] for n in runs}
     else:
         runs = args.runs or range(2, 61)
         levels = {n: [n] for n in runs}
@@ -128,6 +129,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, nargs="+")
     parser.add_argument("--factors", type=int, nargs="+", default=range(1, 16))
     parser.add_argument("--fewer-levels", action="store_true", help="q < n, divisors of n")
+    parser.add_argument("--levels", type=int, nargs="+", help="only these of them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--effort", type=float, default=6.0)
     parser.add_argument("--anneal", type=float, help="proposals for each run and factor")
