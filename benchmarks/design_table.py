@@ -34,8 +34,8 @@ Size = tuple[int, int, int]
 
 #: Temperatures of the annealing, as shares of what the median swap adds to a good design.
 HOT, COLD = 0.03, 0.003
-#: The table has designs of fewer levels than runs up to this many runs.
-MOST_RUNS_OF_FEWER_LEVELS = 36
+#: The table has designs of fewer levels than runs up to this many runs, and U36(6^12).
+MOST_RUNS_OF_FEWER_LEVELS = 30
 
 
 @lru_cache(maxsize=1)

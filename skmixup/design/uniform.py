@@ -119,7 +119,7 @@ def uniform_design(
         The squared discrepancy to minimise, see :func:`discrepancy`.
     method : {"auto", "optimize", "good_lattice"}, default "auto"
         "auto" takes a design from the shipped table where it has one (CD, s ≤ 15; as many levels
-        as runs for n ≤ 60, one number of levels that divides n for n ≤ 36: a millisecond) and
+        as runs for n ≤ 60, one number of levels that divides n for n ≤ 30: a millisecond) and
         searches elsewhere. "optimize" always searches, without the
         table. "good_lattice" takes :func:`good_lattice_points`, their n levels merged into q
         neighbouring ones where q < n: milliseconds, at a discrepancy a fifth to a third larger.
