@@ -143,8 +143,8 @@ def measure(n: int, s: int, q: int) -> dict[str, float | str]:
 
 def shipped_value(n: int, s: int, q: int) -> float | None:
     """The squared CD of the design in the shipped table, if it has this size."""
-    design = shipped.shipped_designs().get((n, s)) if q == n else None
-    return None if design is None else discrepancy(design)
+    design = shipped.shipped_designs().get((n, s, q))
+    return None if design is None else discrepancy(design, q)
 
 
 def sizes() -> list[tuple[int, int, int]]:
@@ -233,7 +233,7 @@ def page(rows: list[dict[str, float]]) -> str:
         *other_criteria(),
         "",
         "Columns: *table* is PyUniDOE's shipped table (six digits); *optimum* by enumeration;",
-        "*high* the design that the package ships (n ≤ 60, made by `benchmarks/design_table.py`),",
+        "*high* the design that the package ships (made by `benchmarks/design_table.py`),",
         "or a search of the effort in `design_quality.csv`; *default* the mean of "
         f"{len(SEEDS)} seeds at",
         "effort 1 with the shipped table bypassed (one seed for n = 1000); *lattice* good lattice",

@@ -6,7 +6,6 @@ from math import comb, gcd
 import numpy as np
 
 from skmixup.design.discrepancy import (
-    Floats,
     check_criterion,
     constant_term,
     kernels,
@@ -77,37 +76,43 @@ def shift_levels(design: Ints, criterion: str, sweeps: int = 2) -> Ints:
 
     With R the product over the other factors, ordered by this factor's levels, the criterion of
     shift b is Σ_ac R_ac K_(a+b)(c+b): along each wrapped diagonal a circular correlation, so one
-    Fourier transform gives all n shifts at once. b = 0 stays among the candidates.
+    Fourier transform gives all n shifts at once; by symmetry half of the diagonals suffice. b = 0
+    stays among the candidates.
     """
     n, s = design.shape
-    factors = kernels((n,) * s, criterion)
+    factor = kernels((n,), criterion)[0]
+    linear = bool(factor.single.any())
     design = design.copy()
     levels = np.arange(n)
-    diagonal = (levels[:, None], (levels[:, None] + levels) % n)  # [a, d] is (a, a + d)
+    along = (levels[: n // 2 + 1, None] + levels) % n  # [d, a] is a + d
+    kernel = factor.pair[levels, along]
+    twice = np.where((2 * levels[: n // 2 + 1]) % n == 0, 1.0, 2.0) / n**2
+    kernel_spectrum = np.conj(np.fft.rfft(kernel)) * twice[:, None]
+    single_spectrum = np.conj(np.fft.rfft(factor.single)) * (-2 / n)
+    pairs, singles = run_products(design, [factor] * s)
     for _ in range(sweeps):
         moved = False
-        for c, factor in enumerate(factors):
+        for c in range(s):
             runs = np.argsort(design[:, c])
-            u = design[:, c]
-            pairs, singles = run_products(design, factors)
-            others = (pairs / factor.pair[u[:, None], u])[runs[:, None], runs]
-            value = _correlate(others[diagonal], factor.pair[diagonal]).sum(axis=1) / n**2
-            if factor.single.any():
-                rest = (singles / factor.single[u])[runs]
-                value -= 2 / n * _correlate(rest[:, None], factor.single[:, None])[:, 0]
-            b = int(np.argmin(value))
-            if value[b] < value[0] - 1e-13 * abs(value[0]):
-                design[:, c] = (u + b) % n
+            others = pairs.take(runs * n + runs[along]) / kernel
+            spectrum = np.einsum("df,df->f", np.fft.rfft(others), kernel_spectrum)
+            if linear:
+                rest = singles[runs] / factor.single
+                spectrum += np.fft.rfft(rest) * single_spectrum
+            value = np.fft.irfft(np.conj(spectrum), n=n)
+            tie = 1e-13 * abs(value[0])  # among equals the first, however they are rounded
+            b = int(np.argmax(value <= value.min() + tie))
+            if value[b] < value[0] - tie:
+                before, after = design[:, c], (design[:, c] + b) % n
+                pairs /= factor.pair[before].take(before, axis=1)
+                pairs *= factor.pair[after].take(after, axis=1)
+                if linear:
+                    singles *= factor.single[after] / factor.single[before]
+                design[:, c] = after
                 moved = True
         if not moved:
             break
     return design
-
-
-def _correlate(fixed: Floats, shifted: Floats) -> Floats:
-    """Σ_a fixed[a, d] · shifted[a + b, d] for every b, (b, d)."""
-    spectrum = np.conj(np.fft.rfft(fixed, axis=0)) * np.fft.rfft(shifted, axis=0)
-    return np.asarray(np.fft.irfft(spectrum, n=len(fixed), axis=0))
 
 
 def max_factors(n_runs: int) -> int:
@@ -178,9 +183,12 @@ def good_lattice_points(n_runs: int, n_factors: int, *, criterion: str = "CD") -
             continue
         vectors = _vectors(modulus, n_factors)
         if len(vectors) * n_runs**2 * n_factors > _FULL_CRITERION_COST:
-            vectors = _short_list(vectors, modulus)
-        designs = _lattice(vectors, n_runs, modulus)
-        values = squared_discrepancy(*run_products(designs, factors), constant)
+            designs = _lattice(_short_list(vectors, modulus), n_runs, modulus)
+            products = [run_products(design, factors) for design in designs]
+            values = np.array([squared_discrepancy(*both, constant) for both in products])
+        else:
+            designs = _lattice(vectors, n_runs, modulus)
+            values = squared_discrepancy(*run_products(designs, factors), constant)
         candidate = shift_levels(designs[int(np.argmin(values))], criterion)
         value = float(squared_discrepancy(*run_products(candidate, factors), constant))
         if value < best_value:

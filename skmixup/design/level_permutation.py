@@ -13,6 +13,7 @@ from skmixup.design.discrepancy import Floats, LevelKernel, constant_term, kerne
 from skmixup.design.exchange import Chains, descend, swap_differences, threshold_accepting
 from skmixup.design.galois import prime_power
 from skmixup.design.levels import Ints
+from skmixup.design.mixed_arrays import array_of_twos_and_threes
 from skmixup.design.orthogonal import orthogonal_array
 
 
@@ -67,15 +68,18 @@ class LevelChains(Chains):
 
 
 def array_columns(n_runs: int, n_levels: tuple[int, ...]) -> Ints | None:
-    """The largest orthogonal array whose q^k runs divide n, or None if it has too few columns."""
+    """The largest orthogonal array whose runs divide n and that has so many columns, or None."""
     q = n_levels[0]
     if set(n_levels) != {q} or q == n_runs or prime_power(q) is None:
         return None
     k = 1
     while n_runs % q ** (k + 1) == 0:
         k += 1
-    most = (q**k - 1) // (q - 1)
-    return orthogonal_array(q, most) if k > 1 and most >= len(n_levels) else None
+    arrays = [orthogonal_array(q, (q**k - 1) // (q - 1))] if k > 1 else []
+    if q == 3:
+        arrays += [array_of_twos_and_threes(n)[1] for n in (18, 36) if n_runs % n == 0]
+    arrays = [array for array in arrays if array.shape[1] >= len(n_levels)]
+    return max(arrays, key=len, default=None)
 
 
 def _random_choice(array: Ints, n_runs: int, n_factors: int, rng: np.random.Generator) -> Ints:

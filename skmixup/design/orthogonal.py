@@ -1,11 +1,13 @@
-"""Orthogonal arrays from linear algebra over finite fields."""
+"""Orthogonal arrays, from linear algebra over finite fields where levels are equal."""
 
+from collections.abc import Sequence
 from itertools import product
 
 import numpy as np
 
 from skmixup.design.galois import combinations_over_field, field_tables, prime_power
-from skmixup.design.levels import Ints, check_count
+from skmixup.design.levels import Ints, check_count, level_numbers
+from skmixup.design.mixed_arrays import MOST, mixed_array
 
 #: An array of more entries than this is refused rather than left to exhaust the memory.
 _MOST_ENTRIES = 2**27
@@ -85,20 +87,39 @@ def _columns(q: int, k: int, strength: int, n_factors: int) -> Ints:
     return _odd_vectors(k) if q == 2 else _ovoid(q)
 
 
-def orthogonal_array(n_levels: int, n_factors: int, *, strength: int = 2) -> Ints:
-    """Orthogonal array over GF(q): any two factors see every pair of levels equally often.
+def _mixed(n_levels: Sequence[int], strength: int) -> Ints:
+    """L18 or L36, or an error that names what they hold."""
+    array = mixed_array(n_levels) if strength == 2 else None
+    if array is None:
+        sizes = " or ".join(
+            f"L{n} ({twos} factors of 2 and {threes} of 3 levels)"
+            for n, (twos, threes) in MOST.items()
+        )
+        raise ValueError(
+            f"n_levels={n_levels!r} differ, and of mixed levels there are, with strength 2, at "
+            f"most {sizes}. uniform_design takes any numbers of levels"
+        )
+    return array
 
-    Strength 2 has q^k runs, k the smallest number with (q^k − 1)/(q − 1) ≥ n_factors: L4(2³),
-    L8(2⁷), L9(3⁴), L16(4⁵), L25(5⁶), L27(3¹³), L49(7⁸), L64(8⁹), L81(9¹⁰), … come from this one
-    construction. The runs are all combinations of k basic factors in lexicographic order, and the
-    first k columns are these basic factors.
+
+def orthogonal_array(
+    n_levels: int | Sequence[int], n_factors: int | None = None, *, strength: int = 2
+) -> Ints:
+    """Orthogonal array: any two factors see every pair of their levels equally often.
+
+    For one number of levels q it comes from linear algebra over the field GF(q). Strength 2 has
+    q^k runs, k the smallest number with (q^k − 1)/(q − 1) ≥ n_factors: L4(2³), L8(2⁷), L9(3⁴),
+    L16(4⁵), L25(5⁶), L27(3¹³), L49(7⁸), L64(8⁹), L81(9¹⁰), … The runs are all combinations of k
+    basic factors in lexicographic order, and the first k columns are these basic factors. Factors
+    of two levels beside factors of three have Taguchi's L18(2¹ 3⁷) or L36(2¹¹ 3¹²).
 
     Parameters
     ----------
-    n_levels : int
-        Levels q of every factor: a prime power (2, 3, 4, 5, 7, 8, 9, 11, 13, 16, …).
+    n_levels : int, or one int per factor
+        Levels q of every factor: a prime power (2, 3, 4, 5, 7, 8, 9, 11, 13, 16, …). Where they
+        differ: twos and threes, the smaller of L18 and L36 that holds them.
     n_factors : int, at least 1
-        Columns.
+        Columns; may be left out where n_levels is a sequence.
     strength : int, default 2
         Any ``strength`` factors see every combination of their levels equally often. Strength t
         above 2 needs at least q^t runs: available are max(q, t) + 1 factors in q^t runs (q + 2
@@ -107,8 +128,8 @@ def orthogonal_array(n_levels: int, n_factors: int, *, strength: int = 2) -> Int
 
     Returns
     -------
-    int array of shape (q^k, n_factors)
-        Levels 0 … q − 1.
+    int array of shape (n_runs, n_factors)
+        Levels 0 … q − 1 of each factor.
 
     Raises
     ------
@@ -123,7 +144,7 @@ def orthogonal_array(n_levels: int, n_factors: int, *, strength: int = 2) -> Int
     References
     ----------
     A. S. Hedayat, N. J. A. Sloane, J. Stufken (1999), *Orthogonal Arrays*, chapter 3 (Rao 1947,
-    Bush 1952) and section 5.9 (caps).
+    Bush 1952), section 5.9 (caps) and chapter 6 (difference schemes).
 
     Examples
     --------
@@ -140,10 +161,21 @@ def orthogonal_array(n_levels: int, n_factors: int, *, strength: int = 2) -> Int
            [2, 0, 2, 2],
            [2, 1, 0, 1],
            [2, 2, 1, 0]])
+
+    An optimizer (two of them) beside three factors of three levels:
+
+    >>> orthogonal_array((2, 3, 3, 3)).shape
+    (18, 4)
     """
+    strength = check_count("strength", strength, 1)
+    if isinstance(n_levels, Sequence | np.ndarray):
+        n_factors = len(n_levels) if n_factors is None else n_factors
+        counts = level_numbers(n_levels, check_count("n_factors", n_factors, 1), 2)
+        if len(set(counts)) > 1:
+            return _mixed(counts, strength)
+        n_levels = counts[0]
     q = check_count("n_levels", n_levels, 2)
     n_factors = check_count("n_factors", n_factors, 1)
-    strength = check_count("strength", strength, 1)
     if prime_power(q) is None:
         below = next(p for p in range(q - 1, 1, -1) if prime_power(p))
         above = next(p for p in range(q + 1, 2 * q) if prime_power(p))

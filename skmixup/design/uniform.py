@@ -77,15 +77,15 @@ def _generator(random_state: RandomState) -> np.random.Generator:
     return np.random.default_rng(check_count("random_state", random_state, 0))
 
 
-def _image(design: Ints, rng: np.random.Generator) -> Ints:
-    """The U_n(n^s) design with its factors exchanged and mirrored at random.
+def _image(design: Ints, n_levels: int, rng: np.random.Generator) -> Ints:
+    """The design with its factors exchanged and mirrored at random.
 
     The centred discrepancy of every prefix stays the same.
     """
-    n_runs, n_factors = design.shape
+    n_factors = design.shape[1]
     turned = design[:, rng.permutation(n_factors)]
     mirror = rng.integers(2, size=n_factors) == 1
-    return np.where(mirror, n_runs - 1 - turned, turned)
+    return np.where(mirror, n_levels - 1 - turned, turned)
 
 
 def uniform_design(
@@ -118,8 +118,9 @@ def uniform_design(
     criterion : {"CD", "WD", "MD"}, default "CD"
         The squared discrepancy to minimise, see :func:`discrepancy`.
     method : {"auto", "optimize", "good_lattice"}, default "auto"
-        "auto" takes a design from the shipped table where it has one (n_levels=None, CD, n ≤ 60,
-        s ≤ 15: a millisecond) and searches elsewhere. "optimize" always searches, without the
+        "auto" takes a design from the shipped table where it has one (CD, s ≤ 15; as many levels
+        as runs for n ≤ 60, one number of levels that divides n for n ≤ 30: a millisecond) and
+        searches elsewhere. "optimize" always searches, without the
         table. "good_lattice" takes :func:`good_lattice_points`, their n levels merged into q
         neighbouring ones where q < n: milliseconds, at a discrepancy a fifth to a third larger.
     initial : int array of shape (n_initial, n_factors), optional
@@ -206,7 +207,7 @@ def uniform_design(
     else:
         known = shipped_design(task) if method == "auto" else None
         if known is not None and random_state is not None:
-            known = _image(known, rng)
+            known = _image(known, task.n_levels[0], rng)
         if known is not None and effort <= 1:
             return known
         design = search(task, effort, rng, start=known)

@@ -1,6 +1,6 @@
 """Uniform designs: what every design keeps, and how good the searched ones are."""
 
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from skmixup.design import (
     to_unit_cube,
     uniform_design,
 )
+from skmixup.design.level_permutation import array_columns
 
 CRITERIA = ("CD", "WD", "MD")
 
@@ -104,6 +105,16 @@ def test_exact_optima_of_every_criterion(n, s, criterion):
 def test_saturated_arrays_reach_the_public_table(n, s, q, table):
     design = uniform_design(n, s, q, method="optimize")
     assert discrepancy(design, q) == pytest.approx(table, rel=2e-6)
+
+
+@pytest.mark.parametrize(("n", "s", "q"), [(18, 7, 3), (36, 12, 3), (36, 13, 3)])
+def test_arrays_beyond_prime_powers_start_the_search(n, s, q):
+    array = array_columns(n, (q,) * s)
+    assert (array is None) == (s > 12)
+    if array is not None:
+        design = uniform_design(n, s, q, method="optimize", effort=0.01)
+        pairs = [np.bincount(q * a + b) for a, b in combinations(design.T, 2)]
+        assert all(np.ptp(counts) == 0 for counts in pairs)
 
 
 @pytest.mark.parametrize(
