@@ -40,7 +40,7 @@ SETS = (
     "chess",
 )
 DESIGN_SETS = SETS[:12]
-SEEDS = {"design": (10,), "one-by-one": (11, 12)}
+SEEDS = {"design": (10,), "one-by-one": (11,)}
 TRAIN_ROWS = 1000
 N_RUNS = 36
 SPACE = {
@@ -251,6 +251,25 @@ and scaled by `skrub.tabular_pipeline`. The classifier is `ManifoldMixupClassifi
 
 Numbers are means over sets and splits of the difference in log(log-loss + 0.02) and in
 log(error + 0.01) to the defaults on the same split: −0.10 is a tenth less.
+
+The defaults were first chosen in trials with a prototype of the network on the same sets (a design
+of 36 runs, then one change at a time); what stands here is the check of that choice with the
+library itself. What it says:
+
+* Most of it does not matter much near the defaults: no run of the design had a lower error, and
+  three of 36 a lower log-loss, by 2 % at most.
+* More than one member is worth having (one: 3 to 4 % more log-loss); four are enough.
+* A λ much above 0.2 costs log-loss. ERM has 5 % more of it, but the spread is wide: mixing helps
+  where labels are noisy and costs where they follow from the columns (chess).
+* Scaling in the network costs nothing where X was scaled before, and saves the day where it was
+  not (13 % less log-loss, 15 % less error).
+* Periodic embeddings of every column gave 5 % less log-loss, three standard errors, for a quarter
+  more time. They are not in the default network yet: RealMLP's kind, of the numeric columns only, had
+  given nothing in the trials with the prototype, and the one gain has to be seen again on other
+  splits first. `rtdl_num_embeddings` in a module of your own has them.
+* All else is within the noise or worse: early stopping on held-out rows, label smoothing, SiLU,
+  one-cycle, wider or deeper networks, more epochs. Forty comparisons at this spread hold two of two
+  standard errors by chance.
 """
 
 
@@ -278,13 +297,14 @@ def _design_report(rows):
         error = trial.user_attrs["error"]
         lines.append(f"* log-loss {trial.value:+.3f}, error {error:+.3f}: {point}")
     lines.append("\nMean response for each level of a factor (`design_effects`):\n")
-    return "\n".join([*lines, "```", str(effects), "```", ""])
+    shown = str(effects).split("\nbest: ")[0]  # 36 runs do not support a prediction elsewhere
+    return "\n".join([*lines, "```", shown, "```", ""])
 
 
 def _one_by_one_report(rows):
     lines = [
         "## One change at a time\n",
-        f"On {len(SETS)} sets, {len(SEEDS['one-by-one'])} splits; ± is a standard error over "
+        f"On {len(SETS)} sets, splits {SEEDS['one-by-one']}; ± is a standard error over "
         "these. Seconds are those of the processor, the median ratio to the defaults.\n",
         "| change | splits | log-loss | error | seconds |",
         "|---|---|---|---|---|",
