@@ -7,9 +7,10 @@ can be run again, with another seed or more effort, at any time, and stopped at 
     python benchmarks/design_table.py --runs 27 30 --factors 4 5 6 --effort 64
     python benchmarks/design_table.py --seed 1 --anneal 100000
     python benchmarks/design_table.py --seed 1 --anneal 100000 --fewer-levels
+    python benchmarks/design_table.py --runs 12 --factors 10 --anneal 1e6 --again --hot 0.01
 
-The last anneals with ``design_anneal.c``, which needs a C compiler and finds in a second what the
-package's own search finds in minutes: so many proposals for each run and factor.
+The last three anneal with ``design_anneal.c``, which needs a C compiler and finds in a second what
+the package's own search finds in minutes: so many proposals for each run and factor.
 """
 
 import argparse
@@ -32,8 +33,6 @@ from skmixup.design.search import Task
 PATH = Path(shipped.__file__).with_name(shipped.TABLE)
 Size = tuple[int, int, int]
 
-#: Temperatures of the annealing, as shares of what the median swap adds to a good design.
-HOT, COLD = 0.03, 0.003
 #: The table has designs of fewer levels than runs up to this many runs, and U36(6^12).
 MOST_RUNS_OF_FEWER_LEVELS = 30
 
@@ -50,12 +49,17 @@ def annealer() -> ctypes.CDLL:
         return ctypes.CDLL(str(library))
 
 
-def annealed(size: Size, seed: int, steps: int) -> np.ndarray:
-    """A design annealed from a random one, without repeated runs where that is possible."""
+def annealed(size: Size, known: np.ndarray | None, args: argparse.Namespace) -> np.ndarray:
+    """A design annealed from a random one, or from the known one that is heated up again.
+
+    It has no repeated runs where that is possible.
+    """
     n, s, q = size
+    steps = round(args.anneal * n * s)
     task = Task(n, (q,) * s, "CD", np.zeros((0, s), dtype=np.intp))
-    rng = np.random.default_rng((seed, *size))
-    chains = task.chains(task.random_design(rng)[None])
+    rng = np.random.default_rng((args.seed, *size))
+    begin = known if args.again and known is not None else task.random_design(rng)
+    chains = task.chains(begin[None].astype(np.intp))
     descend(chains, n, 100 * s, rng)
     adds = np.stack([chains.differences(c, np.arange(n))[0] for c in range(s)])
     typical = float(np.median(adds[np.isfinite(adds)]))
@@ -70,8 +74,8 @@ def annealed(size: Size, seed: int, steps: int) -> np.ndarray:
         np.ascontiguousarray(factor.single).ctypes.data_as(doubles),
         design.ctypes.data_as(ctypes.POINTER(ctypes.c_int)),
         ctypes.c_int64(steps),
-        ctypes.c_double(HOT * typical),
-        ctypes.c_double(COLD * typical),
+        ctypes.c_double(args.hot * typical),
+        ctypes.c_double(args.cold * typical),
         ctypes.c_uint64(int(rng.integers(2**63))),
     )
     if failed:
@@ -92,7 +96,7 @@ def better(known: np.ndarray | None, size: Size, args: argparse.Namespace) -> np
         found = uniform_design(n, s, q, method=method, random_state=args.seed, effort=effort)
         candidates.append(found)
     if args.anneal and s > 1:
-        candidates.append(annealed(size, args.seed, round(args.anneal * n * s)))
+        candidates.append(annealed(size, known, args))
     values = [discrepancy(design, q) for design in candidates]
     if not values or (known is not None and min(values) >= discrepancy(known, q) * (1 - 1e-10)):
         return None
@@ -133,6 +137,10 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--effort", type=float, default=6.0)
     parser.add_argument("--anneal", type=float, help="proposals for each run and factor")
+    parser.add_argument("--again", action="store_true", help="anneal the shipped designs")
+    share = "temperature at the {}, as a share of what the median swap adds to a good design"
+    parser.add_argument("--hot", type=float, default=0.03, help=share.format("start"))
+    parser.add_argument("--cold", type=float, default=0.003, help=share.format("end"))
     args = parser.parse_args()
     found: dict[Size, np.ndarray] = {}
     saved = time.monotonic()
