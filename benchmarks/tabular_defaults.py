@@ -79,7 +79,7 @@ class Embedded(nn.Module):
             self.embed = nn.Identity()
             self.network = MLP(8 * n_features, n_outputs, scale_inputs=False)
 
-    def adapt(self, X):
+    def adapt_to_data(self, X):
         """Fit the bins of piecewise linear embeddings."""
         if self.kind == "piecewise linear":
             from rtdl_num_embeddings import PiecewiseLinearEmbeddings

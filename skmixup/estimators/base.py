@@ -29,6 +29,9 @@ from skmixup.vicinal.net import VicinalNet
 from skmixup.vicinal.randomness import generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES
 
+# Rows of a user's own data set that a module may look at before training.
+SAMPLED_ROWS = 1000
+
 _Init = TypeVar("_Init", bound=Callable[..., None])
 
 # What skorch keeps in the instance although it is no parameter.
@@ -202,12 +205,22 @@ class VicinalEstimator(VicinalNet):
         return network(shape[0], self._n_outputs(), **kwargs)
 
     def _adapt_module(self, dataset: Any) -> None:
-        """Show the training rows to a module that has a method `adapt`, before it is trained."""
-        adapt = getattr(unwrap(self.module_), "adapt", None)
+        """Show training rows to a module with a method `adapt_to_data`, before it is trained.
+
+        All rows of an array; of a data set of the user's, which may be slow, about a thousand;
+        of a stream none.
+        """
+        adapt = getattr(unwrap(self.module_), "adapt_to_data", None)
+        if adapt is None:
+            return
         found = in_memory(dataset)
-        if adapt is not None and found is not None:
+        if found is not None:
             data, rows = found
             adapt(data.inputs if rows is None else data.inputs[torch.from_numpy(rows)])
+        elif hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"):
+            step = max(1, len(dataset) // SAMPLED_ROWS)
+            inputs = [torch.as_tensor(dataset[i][0]) for i in range(0, len(dataset), step)]
+            adapt(torch.stack(inputs))
 
     def _n_outputs(self) -> int:
         raise NotImplementedError
@@ -274,8 +287,9 @@ class VicinalEstimator(VicinalNet):
         """Initialise if `fresh`, then train; global random states are as before afterwards."""
         if fresh:
             self.initialize()
-            self._adapt_module(X)
         with isolated_randomness(self._rng_, self._device_):
+            if fresh:
+                self._adapt_module(X)
             self.get_vicinity().sites(self.module_)
             self.lr_shape()
             self.check_module()

@@ -47,10 +47,10 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     module : nn.Module class or instance, or None, default=None
         The network; its forward returns logits of shape (n, n_classes), or a tuple with these
         first. One that is k networks, each with a loss of its own, returns (n, n_classes, k) while
-        it is in training mode. A method ``adapt(X)`` of it is called once, before training, with
-        the training rows. ``None`` is the default for the data: for X of shape (n, n_features)
-        :class:`skmixup.networks.MLP`, which scales its inputs, for (n, channels, height, width)
-        :class:`skmixup.networks.PreActResNet`.
+        it is in training mode. A method ``adapt_to_data(X)`` of it is called once, with the
+        training rows, before training. ``None`` is the default for the data: for X of shape
+        (n, n_features) :class:`skmixup.networks.MLP`, which scales its inputs, for
+        (n, channels, height, width) :class:`skmixup.networks.PreActResNet`.
         ``module__…`` are its arguments. An instance is copied; the copy is ``module_``.
     vicinity : Vicinity, default=None
         One of :mod:`skmixup.vicinal`; None is :class:`~skmixup.vicinal.Dirac`, that is, empirical

@@ -33,7 +33,7 @@ class MLP(nn.Module):
         Normalise before the activation; for ``n_members=1``.
     scale_inputs : bool, default=True
         Whether columns are scaled, by quantiles of the training rows that `fit` shows to
-        :meth:`adapt`.
+        :meth:`adapt_to_data`.
 
     Shape
     -----
@@ -98,10 +98,10 @@ class MLP(nn.Module):
         )
         self.mixup_layers = [f"blocks.{i}" for i in range(len(self.blocks))]
 
-    def adapt(self, X: Tensor) -> None:
+    def adapt_to_data(self, X: Tensor) -> None:
         """Fit the scaling of the inputs to training rows `X` of shape (n, n_features)."""
         if isinstance(self.scaling, RobustScaling):
-            self.scaling.adapt(X)
+            self.scaling.adapt_to_data(X)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (n, n_outputs), in training (n, n_outputs, n_members)."""

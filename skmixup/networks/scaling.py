@@ -28,9 +28,9 @@ class RobustScaling(nn.Module):
     ----------
     center, scale : Tensor of shape (n_features,)
         m, the median, and s, the interquartile range divided by 1.349 (that of the normal
-        distribution), both from :meth:`adapt`. Where the interquartile range is 0, s is half of
-        the column's range, and for a constant column 1. Before :meth:`adapt` 0 and 1. Buffers,
-        so that they are saved with the weights.
+        distribution), both from :meth:`adapt_to_data`; 0 and 1 before. Where the interquartile
+        range is 0, s is half of the column's range, and for a constant column 1. Buffers, so that
+        they are saved with the weights.
 
     Notes
     -----
@@ -47,7 +47,7 @@ class RobustScaling(nn.Module):
         self.register_buffer("center", torch.zeros(n_features))
         self.register_buffer("scale", torch.ones(n_features))
 
-    def adapt(self, X: Tensor) -> None:
+    def adapt_to_data(self, X: Tensor) -> None:
         """Set center and scale from the training rows `X`; of many, from 16 384 of them."""
         if len(X) > MAX_ROWS:
             generator = torch.Generator().manual_seed(0)  # no order of rows can mislead it

@@ -331,3 +331,31 @@ def test_verbose_prints_an_epoch_a_line_and_is_off_by_default(capfd):
     lines = capfd.readouterr().out.strip().splitlines()
     assert "train_loss" in lines[0]
     assert len(lines) == 2 + 6
+
+
+class Looking(nn.Linear):
+    """Keeps the rows it is shown before training."""
+
+    def adapt_to_data(self, X):
+        assert not hasattr(self, "seen")
+        self.register_buffer("seen", X.clone())
+
+
+def test_a_module_is_shown_the_training_rows_once():
+    net = MixupClassifier(Looking, module__in_features=4, module__out_features=3, max_epochs=1)
+    net.partial_fit(X, Y).partial_fit(X[:20], Y[:20])
+    assert torch.equal(net.module_.seen, torch.from_numpy(X).float())
+
+
+def test_of_a_data_set_of_the_users_a_sample_of_rows_is_shown():
+    class Rows(torch.utils.data.Dataset):
+        def __len__(self):
+            return 2500
+
+        def __getitem__(self, i):
+            return torch.full((4,), float(i)), i % 3
+
+    net = MixupClassifier(
+        Looking, module__in_features=4, module__out_features=3, max_epochs=1, classes=[0, 1, 2]
+    ).fit(Rows(), None)
+    assert net.module_.seen[:, 0].tolist() == list(range(0, 2500, 2))

@@ -12,7 +12,7 @@ from skmixup.networks.scaling import RobustScaling
 def test_columns_are_scaled_as_by_sklearns_robust_scaler():
     X = np.random.default_rng(0).gamma(1.0, size=(501, 3)) * [1, 100, 1e-4] + [0, 50, 1]
     layer = RobustScaling(3, limit=1e6)
-    layer.adapt(torch.from_numpy(X))
+    layer.adapt_to_data(torch.from_numpy(X))
     expected = RobustScaler(unit_variance=True).fit_transform(X)
     scaled = layer(torch.from_numpy(X).float()).numpy()
     np.testing.assert_allclose(scaled, expected, rtol=1e-3, atol=2e-3)
@@ -33,7 +33,7 @@ def test_columns_without_an_interquartile_range():
     rare[:5] = 1
     X = torch.from_numpy(np.stack([rare, np.full(100, 7.0)], axis=1))
     layer = RobustScaling(2, limit=1e6)
-    layer.adapt(X)
+    layer.adapt_to_data(X)
     torch.testing.assert_close(
         layer(X.float()), torch.from_numpy(np.stack([2 * rare, np.zeros(100)], axis=1)).float()
     )
@@ -44,10 +44,10 @@ def test_of_many_rows_a_sample_stands_for_all(order):
     n = 40_000
     x = np.arange(n) if order == "sorted" else np.arange(n) % 4 * (n / 4)
     layer = RobustScaling(1)
-    layer.adapt(torch.from_numpy(x.astype(np.float64)).unsqueeze(1))
+    layer.adapt_to_data(torch.from_numpy(x.astype(np.float64)).unsqueeze(1))
     q1, median, q3 = np.quantile(x, [0.25, 0.5, 0.75])
     state = torch.get_rng_state()
-    layer.adapt(torch.from_numpy(x.astype(np.float64)).unsqueeze(1))
+    layer.adapt_to_data(torch.from_numpy(x.astype(np.float64)).unsqueeze(1))
     assert torch.equal(state, torch.get_rng_state())
     if order == "sorted":
         assert layer.center.item() == pytest.approx(median, rel=0.03)
@@ -59,9 +59,9 @@ def test_of_many_rows_a_sample_stands_for_all(order):
 def test_scaling_is_saved_with_the_weights_and_can_be_turned_off():
     X = torch.randn(50, 4) * 20 + 5
     net, other = MLP(4, 3), MLP(4, 3)
-    net.adapt(X)
+    net.adapt_to_data(X)
     other.load_state_dict(net.state_dict())
     assert torch.equal(net.eval()(X), other.eval()(X))
     plain = MLP(4, 3, scale_inputs=False)
-    plain.adapt(X)
+    plain.adapt_to_data(X)
     assert not any("scaling" in name for name in plain.state_dict())
