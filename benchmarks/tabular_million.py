@@ -1,9 +1,10 @@
 """Memory and time at 1 000 000 rows × 30 columns, with all defaults.
 
-    OMP_NUM_THREADS=1 python benchmarks/tabular_million.py [--epochs 1] [--rows 1000000]
+    OMP_NUM_THREADS=1 python benchmarks/tabular_million.py [--epochs 1] [--rows 1000000] [--write]
 
-Each kind of input runs in a process of its own. Prints a table for the page; the peak is what fit
-and predict_proba take beyond X, in multiples of X as it was given. Linux only.
+Each kind of input runs in a process of its own. Prints a table, which ``tabular.py --report``
+takes into its page; the peak is what fit and predict_proba take beyond X, in multiples of X as it
+was given. Linux only.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import sys
 import time
 from pathlib import Path
 
+PAGE = Path(__file__).parent / "results" / "tabular_million.md"  # goes into tabular.md
 N_COLUMNS = 30
 KINDS = ("float32 array", "float64 array", "float64 DataFrame")
 
@@ -69,20 +71,25 @@ def measure(kind, n_rows, n_epochs):
     }
 
 
-def main(n_rows, n_epochs):
-    """Print the table."""
-    print("| X | MB | peak of fit beyond X | of predict_proba | s an epoch | s to predict |")
-    print("|---|---|---|---|---|---|")
+def main(n_rows, n_epochs, write):
+    """Print the table, as it grows; keep it for the page of tables."""
+    lines = [
+        "| X | MB | peak of fit beyond X | of predict_proba | s an epoch | s to predict |",
+        "|---|---|---|---|---|---|",
+    ]
     for kind in KINDS:
         one = [sys.executable, __file__, "--kind", kind, "--rows", str(n_rows)]
         one += ["--epochs", str(n_epochs)]
         found = json.loads(subprocess.run(one, check=True, stdout=subprocess.PIPE).stdout)
-        print(
+        lines.append(
             f"| {kind} | {found['X, MB']:.0f} | {found['fit']:.2f} × X "
-            f"| {found['predict']:.2f} × X | {found['epoch']:.1f} | {found['prediction']:.1f} |",
-            flush=True,
+            f"| {found['predict']:.2f} × X | {found['epoch']:.1f} | {found['prediction']:.1f} |"
         )
-    print(f"\n{found['threads']} thread{'s' * (found['threads'] > 1)}, {n_rows} × {N_COLUMNS}.")
+        print(lines[-1], flush=True)
+    threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
+    head = f"`ManifoldMixupClassifier()` on {n_rows} × {N_COLUMNS}, {threads}.\n"
+    if write:
+        PAGE.write_text("\n".join([head, *lines, ""]))
 
 
 if __name__ == "__main__":
@@ -90,8 +97,9 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--kind", choices=KINDS, help="measure this one here, print JSON")
+    parser.add_argument("--write", action="store_true", help=f"keep it in {PAGE.name}")
     arguments = parser.parse_args()
     if arguments.kind:
         print(json.dumps(measure(arguments.kind, arguments.rows, arguments.epochs)))
     else:
-        main(arguments.rows, arguments.epochs)
+        main(arguments.rows, arguments.epochs, arguments.write)
