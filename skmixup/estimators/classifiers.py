@@ -80,8 +80,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     max_epochs : int, default=32
         Epochs of each call of `fit` or `partial_fit`.
     batch_size : int or "auto", default="auto"
-        Rows in a minibatch. "auto" is the power of two next to n/32, within 16 … 256; -1 is all
-        rows.
+        Rows in a minibatch. "auto" is a power of two: next to n/32 from 16 to 64, and from 8192
+        rows on next to n/128, at most 256. -1 is all rows.
     iterator_train, iterator_valid, dataset : classes
         How rows become minibatches. The defaults gather whole tensors. ``iterator_train__…``
         arguments that belong to torch's DataLoader (``num_workers``, ``sampler``, …) select it, as

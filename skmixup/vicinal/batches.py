@@ -168,5 +168,10 @@ class _WritableAlias:
 
 
 def auto_batch_size(n_rows: int) -> int:
-    """Power of two next to n/32, within 16 … 256: some thirty steps an epoch, or more."""
-    return int(np.clip(2 ** round(np.log2(max(n_rows, 1) / 32)), 16, 256))
+    """Some thirty steps an epoch up to 64 rows; from 8192 rows on n/128, within 16 … 256.
+
+    Tables of several thousand rows need more steps than a thirty-second of them gives, and small
+    batches cost a CPU little.
+    """
+    rows = max(n_rows / 128, min(n_rows / 32, 64), 16)
+    return int(min(2 ** round(np.log2(rows)), 256))

@@ -622,9 +622,12 @@ def test_every_batch_has_a_row_in_the_history_whoever_listens():
             assert net.history[epoch, "train_batch_count"] == 4
 
 
-def test_auto_batch_size_is_the_power_of_two_next_to_a_32nd():
-    sizes = {n: auto_batch_size(n) for n in (1, 100, 1000, 1797, 4096, 10**6)}
-    assert sizes == {1: 16, 100: 16, 1000: 32, 1797: 64, 4096: 128, 10**6: 256}
+def test_auto_batch_size_grows_with_the_rows():
+    sizes = {n: auto_batch_size(n) for n in (1, 100, 1000, 1797, 4096, 8192, 20_000, 10**6)}
+    assert sizes == {
+        **{1: 16, 100: 16, 1000: 32, 1797: 64},
+        **{4096: 64, 8192: 64, 20_000: 128, 10**6: 256},
+    }
 
 
 # ---- torch.compile
