@@ -272,11 +272,8 @@ class VicinalEstimator(VicinalNet):
         if as_written:
             state = {**state, "device": resolve_device(given)}
         super().__setstate__(state)
-        for name in (
-            "_training_device_",
-            "_listeners_",
-            "_learning_rate_",
-        ):  # pickled by a callback, in training
+        # A callback may have pickled it in training, with what only training needs.
+        for name in ("_training_device_", "_listeners_", "_learning_rate_"):
             self.__dict__.pop(name, None)
         if as_written:
             object.__setattr__(self, "device", given)

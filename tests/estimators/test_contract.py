@@ -232,12 +232,12 @@ def test_joblib_files():
 
 
 def test_two_processes_give_what_one_gives():
-    net = ManifoldMixupClassifier(**FAST)
+    net = ManifoldMixupClassifier(**FAST | {"max_epochs": 30})
     alone = cross_val_score(net, X, CODES, cv=2)
     with joblib.parallel_config(backend="loky", max_nbytes=100):  # X arrives as a memory map
         together = cross_val_score(net, X, CODES, cv=2, n_jobs=2)
     assert np.array_equal(alone, together)
-    assert alone.min() > 0.6  # chance is 1/3
+    assert alone.min() > 0.8
 
 
 # ---- searches and compositions
@@ -321,9 +321,9 @@ def test_calibrated_and_voting_classifiers():
 
 def test_cross_validated_probabilities():
     probabilities = cross_val_predict(
-        MixupClassifier(**FAST), X, CODES, cv=2, method="predict_proba"
+        MixupClassifier(**FAST | {"max_epochs": 30}), X, CODES, cv=2, method="predict_proba"
     )
-    assert (probabilities.argmax(axis=1) == CODES).mean() > 0.8
+    assert (probabilities.argmax(axis=1) == CODES).mean() > 0.9
 
 
 def test_pandas_output_of_a_pipeline():
