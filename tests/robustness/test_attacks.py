@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from art.attacks import evasion
+from art.estimators.classification import PyTorchClassifier
 from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -363,9 +365,6 @@ def test_bad_attack_is_named(linear_net, blobs):
 
 
 def test_agrees_with_the_adversarial_robustness_toolbox(mlp_net, blobs):
-    evasion = pytest.importorskip("art.attacks.evasion")
-    from art.estimators.classification import PyTorchClassifier
-
     X, y = blobs
     mlp_net.module_.eval()
     reference = PyTorchClassifier(
