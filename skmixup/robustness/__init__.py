@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from skmixup.robustness.attacks import accuracy_under_attack, fgsm, ifgsm
-    from skmixup.robustness.calibration import ReliabilityDisplay, expected_calibration_error
+    from skmixup.robustness.calibration import expected_calibration_error
     from skmixup.robustness.held_out import HeldOutError
     from skmixup.robustness.label_noise import corrupt_labels
+    from skmixup.robustness.reliability import ReliabilityDisplay
 
 __all__ = [
     "HeldOutError",
@@ -24,7 +25,7 @@ __all__ = [
 
 _HOME = {
     "HeldOutError": "held_out",
-    "ReliabilityDisplay": "calibration",
+    "ReliabilityDisplay": "reliability",
     "accuracy_under_attack": "attacks",
     "corrupt_labels": "label_noise",
     "expected_calibration_error": "calibration",
