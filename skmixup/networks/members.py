@@ -32,6 +32,24 @@ class MemberInputs(nn.Module):
         return x.unsqueeze(1) * self.weight
 
 
+class MemberDropout(nn.Dropout):
+    """Dropout that drops the same units of a row in all members.
+
+    With as many random numbers as one network needs: drawing them for each of four members took a
+    tenth of the time of a training step, and predictions were no better.
+
+    Shape
+    -----
+    Input and output (n, n_members, n_features).
+    """
+
+    def forward(self, h: Tensor) -> Tensor:
+        """Drop and rescale units while training."""
+        if not self.training:
+            return h
+        return h * super().forward(h.new_ones(len(h), 1, h.shape[2]))
+
+
 class MemberHeads(nn.Module):
     """A linear layer for each member.
 

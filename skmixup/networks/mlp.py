@@ -5,7 +5,12 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from skmixup.networks.members import MemberHeads, MemberInputs, average_members
+from skmixup.networks.members import (
+    MemberDropout,
+    MemberHeads,
+    MemberInputs,
+    average_members,
+)
 from skmixup.networks.scaling import RobustScaling
 
 
@@ -27,7 +32,7 @@ class MLP(nn.Module):
     n_members : int, default=4
         1 is a plain perceptron.
     dropout : float, default=0.1
-        Probability of dropping a unit after each block.
+        Probability of dropping a unit after each block, in all members alike.
     activation : nn.Module class, default=nn.ReLU
     batch_norm : bool, default=False
         Normalise before the activation; for ``n_members=1``.
@@ -82,6 +87,7 @@ class MLP(nn.Module):
         sizes = [n_features, *hidden_sizes]
         self.scaling = RobustScaling(n_features) if scale_inputs else nn.Identity()
         self.members = MemberInputs(n_features, n_members) if n_members > 1 else nn.Identity()
+        dropout_kind = MemberDropout if n_members > 1 else nn.Dropout
         self.blocks = nn.Sequential()
         for fan_in, fan_out in pairwise(sizes):
             block = nn.Sequential(nn.Linear(fan_in, fan_out))
@@ -89,7 +95,7 @@ class MLP(nn.Module):
                 block.append(nn.BatchNorm1d(fan_out))
             block.append(activation())
             if dropout > 0:
-                block.append(nn.Dropout(dropout))
+                block.append(dropout_kind(dropout))
             self.blocks.append(block)
         self.head = (
             MemberHeads(sizes[-1], n_outputs, n_members)

@@ -5,7 +5,13 @@ import torch
 from torch import nn
 
 from skmixup.networks import MLP
-from skmixup.networks.members import MemberHeads, MemberInputs, average_members, members_as_rows
+from skmixup.networks.members import (
+    MemberDropout,
+    MemberHeads,
+    MemberInputs,
+    average_members,
+    members_as_rows,
+)
 
 
 def test_each_member_is_the_network_with_its_own_inputs_and_head():
@@ -39,6 +45,19 @@ def test_members_begin_as_random_signs_and_heads_as_linear_layers():
     for ours, theirs in ((heads.weight, linear.weight), (heads.bias, linear.bias)):
         assert ours.abs().max().item() <= 1 / 8
         assert ours.std().item() == pytest.approx(theirs.std().item(), rel=0.3)
+
+
+def test_dropout_drops_the_same_units_of_a_row_in_all_members():
+    torch.manual_seed(0)
+    dropout = MemberDropout(0.3)
+    h = torch.randn(200, 4, 50)
+    dropped = dropout(h)
+    kept = dropped != 0
+    assert torch.equal(kept, kept[:, :1].expand_as(kept))
+    assert 0.68 < kept.float().mean().item() < 0.72
+    assert not torch.equal(kept[0], kept[1])
+    torch.testing.assert_close(dropped[kept], h[kept] / 0.7)
+    assert torch.equal(dropout.eval()(h), h)
 
 
 def test_members_as_rows_keeps_a_rows_members_together():

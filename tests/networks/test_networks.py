@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from skmixup.networks import MLP, PreActResNet
+from skmixup.networks.members import MemberDropout
 from skmixup.networks.resnet import PreActBlock
 
 
@@ -26,7 +27,8 @@ def test_options_of_the_mlp_choose_its_layers():
         return [type(m) for m in MLP(4, 2, hidden_sizes=(3,), **options).blocks[0]]
 
     assert kinds(dropout=0) == [nn.Linear, nn.ReLU]
-    assert kinds() == [nn.Linear, nn.ReLU, nn.Dropout]
+    assert kinds() == [nn.Linear, nn.ReLU, MemberDropout]
+    assert kinds(n_members=1) == [nn.Linear, nn.ReLU, nn.Dropout]
     assert kinds(n_members=1, batch_norm=True, activation=nn.SiLU, dropout=0.0) == [
         nn.Linear, nn.BatchNorm1d, nn.SiLU,
     ]  # fmt: skip
