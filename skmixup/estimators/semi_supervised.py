@@ -27,6 +27,7 @@ from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, spli
 from skmixup.networks.members import members_as_rows
 from skmixup.vicinal.batches import ArrayDataset
 from skmixup.vicinal.draw import Draw
+from skmixup.vicinal.layers import unwrap
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import single_row_statistics
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
@@ -107,8 +108,8 @@ class InterpolationConsistencyClassifier(MixupClassifier):
                                                             formula
     squared error             divided by the number of      summed over classes, so w does not
                               classes                       depend on their number
-    teacher                   training mode: dropout, and   evaluation mode
-                              statistics of the batch
+    teacher                   training mode                 no dropout, but as there BatchNorm
+                                                            with the statistics of the batch
     average                   parameters                    also floating-point buffers (the
                                                             statistics of BatchNorm); integer
                                                             ones are copied
@@ -340,7 +341,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
             unlabeled = self._vicinity_.draw(u, self._rng_, self._sites_)
         if self.module_.training:
             self.module_.eval()
-        with torch.no_grad():
+        with torch.no_grad(), _batch_statistics(self.module_, len(u)):
             q = self._class_probabilities(self.infer(u))
         return _ConsistencyDraw(
             labeled=labeled,
@@ -413,6 +414,28 @@ class _ConsistencyDraw(Draw):
     rows: Any = None
     target: Any = None
     weight: float = 0.0
+
+
+@contextmanager
+def _batch_statistics(module: nn.Module, n_rows: int) -> Iterator[None]:
+    """Let BatchNorm normalise by the batch, unless it is a single row, and learn nothing from it.
+
+    The student normalises by its batch; a teacher that does not is another function of the rows,
+    and a deep network that is to agree with it goes astray.
+    """
+    norms = [
+        child
+        for child in unwrap(module).modules()
+        if isinstance(child, nn.modules.batchnorm._BatchNorm) and n_rows > 1
+    ]
+    before = [(norm.training, norm.track_running_stats) for norm in norms]
+    for norm in norms:
+        norm.training, norm.track_running_stats = True, False
+    try:
+        yield
+    finally:
+        for norm, (training, tracks) in zip(norms, before, strict=True):
+            norm.training, norm.track_running_stats = training, tracks
 
 
 def _tensors(module: nn.Module) -> Iterator[Tensor]:

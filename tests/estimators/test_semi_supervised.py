@@ -175,6 +175,25 @@ def test_average_follows_its_recursion_with_batchnorm(moons, ema_decay):
             assert torch.equal(a, s)
 
 
+def test_teacher_normalises_by_the_batch_and_drops_nothing(moons):
+    def network():
+        return nn.Sequential(*normalised()[:3], nn.Dropout(0.9), nn.Linear(8, 2))
+
+    clf = recorded(moons, module=network, batch_size=32)
+    for step in clf._log_:
+        (draw,) = step["draws"]
+        teacher = network()
+        teacher.load_state_dict(step["teacher"])
+        teacher.eval()
+        teacher[1].train()
+        with torch.no_grad():
+            q = teacher(draw.rows).softmax(1)
+        lam, j = draw.unlabeled.lam, draw.unlabeled.partner
+        torch.testing.assert_close(draw.target, lam * q + (1 - lam) * q[j])
+    norm = clf.module_[1]
+    assert (norm.training, norm.track_running_stats) == (False, True)
+
+
 def test_averaged_network_predicts_and_the_optimizer_moves_the_student(moons):
     X, _, partly = moons
     clf = quick(lr=0.1).fit(X, partly)
