@@ -19,13 +19,12 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from tuning_methods import METHODS, search
+from tuning_methods import BUDGETS, METHODS, search
 
 from skmixup.tuning.space import Category, Interval, LogIntegers
 
 RESULTS = Path(__file__).parent / "results"
 LEARNERS_CSV = RESULTS / "tuning_regret_learners.csv"
-N_SEEDS = 10
 
 BOOSTING = {
     "learning_rate": Interval(0.01, 0.5, log=True),
@@ -95,11 +94,11 @@ def rmse(model: Any, X: np.ndarray, y: np.ndarray) -> float:
     return float(root_mean_squared_error(y, model.predict(X)))
 
 
-Task = tuple[Callable[..., Any], dict[str, Any], Callable[..., Any], Callable[..., float], tuple]
+Task = tuple[Callable[..., Any], dict[str, Any], Callable[..., Any], Callable[..., float]]
 TASKS: dict[str, Task] = {
-    "SVC on digits": (support_vectors, SUPPORT_VECTORS, load_digits, error, (9, 16, 25, 50)),
-    "boosting on diabetes": (boosting_regressor, BOOSTING, load_diabetes, rmse, (9, 25, 50)),
-    "manifold mixup on digits": (network, NETWORK, load_digits, probabilistic, (9, 25)),
+    "SVC on digits": (support_vectors, SUPPORT_VECTORS, load_digits, error),
+    "boosting on diabetes": (boosting_regressor, BOOSTING, load_diabetes, rmse),
+    "manifold mixup on digits": (network, NETWORK, load_digits, probabilistic),
 }
 N_ROWS = 400
 
@@ -108,7 +107,7 @@ class Tuning:
     """Losses of one learner on one split, remembered by parameters."""
 
     def __init__(self, task: Task, seed: int):
-        self.make, self.space, load, self.loss, _ = task
+        self.make, self.space, load, self.loss = task
         X, y = load(return_X_y=True)
         kept = np.random.default_rng(seed).permutation(len(X))[:N_ROWS]
         X, y = X[kept], y[kept]
@@ -135,7 +134,7 @@ class Tuning:
         return self.seen[key][0]
 
 
-def run(only: str) -> None:
+def run(only: str, seeds: range) -> None:
     """One row per task, method, budget and seed: chosen by one quarter, reported on the other.
 
     ``only`` is a part of the names of the tasks to run.
@@ -146,18 +145,18 @@ def run(only: str) -> None:
     before = done(LEARNERS_CSV)
     with LEARNERS_CSV.open("a", newline="") as file:
         writer = csv.writer(file)
-        for seed in range(N_SEEDS):
+        for seed in seeds:
             for name, task in TASKS.items():
                 if only not in name:
                     continue
-                tuning, budgets = Tuning(task, seed), task[-1]
+                tuning = Tuning(task, seed)
                 for method in METHODS:
-                    if (name, method, str(budgets[-1]), str(seed)) in before:
+                    if (name, method, str(BUDGETS[-1]), str(seed)) in before:
                         continue
-                    for n in budgets:
-                        if method != "TPE" or n == budgets[0]:
+                    for n in BUDGETS:
+                        if method != "TPE" or n == BUDGETS[0]:
                             tuning.order.clear()
-                            runs = budgets[-1] if method == "TPE" else n
+                            runs = BUDGETS[-1] if method == "TPE" else n
                             search(method, tuning, runs, len(task[1]), seed)
                         if tuning.order:
                             chosen, reported = min(tuning.order[:n])

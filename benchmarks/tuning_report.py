@@ -47,14 +47,14 @@ def common_seeds(cells: Cells, problem: str) -> list[int]:
 def mean_ranks(
     cells: Cells, names: list[str], methods: list[str], budget: int
 ) -> dict[str, float]:
-    """Average rank over problems and seeds; a method without a design there has no rank."""
+    """Mean over problems of the mean rank over seeds; where it has no design, it has no rank."""
     ranks = defaultdict(list)
     for name in names:
         there = [m for m in methods if (name, m, budget) in cells]
-        for seed in common_seeds(cells, name):
-            values = [cells[name, m, budget][seed] for m in there]
-            for method, rank in zip(there, rankdata(values), strict=True):
-                ranks[method].append((rank - 1) / (len(there) - 1) * (len(methods) - 1) + 1)
+        values = [list(map(cells[name, m, budget].get, common_seeds(cells, name))) for m in there]
+        of_seeds = (rankdata(values, axis=0) - 1) / (len(there) - 1) * (len(methods) - 1) + 1
+        for method, mean in zip(there, of_seeds.mean(axis=1), strict=True):
+            ranks[method].append(mean)
     return {m: float(np.mean(ranks[m])) if ranks[m] else np.nan for m in methods}
 
 
