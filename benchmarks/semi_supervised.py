@@ -61,9 +61,10 @@ Written by `benchmarks/semi_supervised.py --report`. Mean ± standard deviation 
 brackets: fewer seeds than the others). A seed draws the split, the rows that keep a label and the
 weights. `digits`: 1257 training rows as a table; `digits_default`: the same in the default network
 with its cosine schedule; `digits_images`: the same as 1×8×8 images in a small convolutional
-network with BatchNorm, and `digits_images_default` in the default ResNet; `phishing` (UCI): 4000 training rows, 30 features,
-2 classes; `fashion` (Fashion-MNIST): 10 000 training rows of 784 pixels. All features scaled to
-[−1, 1]; the other tables go into a perceptron of two layers of 256, constant learning rate.
+network with BatchNorm, and `digits_images_default` in the default ResNet; `phishing` (UCI): 4000
+training rows, 30 features, 2 classes; `fashion` (Fashion-MNIST): 10 000 training rows of 784
+pixels. All features scaled to [−1, 1]; the other tables go into a perceptron of two layers of 256,
+constant learning rate.
 Fashion-MNIST has ten classes: 10 and 50 labels a class are 100 and 500 in all.
 
 * *supervised*: `VicinalClassifier` on the labelled rows alone; *mixup*:
