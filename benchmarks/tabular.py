@@ -180,7 +180,8 @@ model needs; CatBoost and RealMLP-TD-S take text columns as they are, told which
 [how](tabular_defaults.md)): expect the network a little less far ahead on other tables.
 
 Seconds are those of the processor for one fit on one core ({machine}); those of ours and of
-RealMLP-TD-S were taken side by side, with nothing else running, the others beside other work.
+RealMLP-TD-S were taken side by side, two fits at a time with nothing else running, the others
+beside other work.
 """
 
 
