@@ -341,7 +341,9 @@ class InterpolationConsistencyClassifier(MixupClassifier):
             unlabeled = self._vicinity_.draw(u, self._rng_, self._sites_)
         if self.module_.training:
             self.module_.eval()
-        with torch.no_grad(), _batch_statistics(self.module_, len(u)):
+        if not self.student_.training:
+            self.student_.train()
+        with torch.no_grad(), _batch_statistics(self.module_, self.student_, len(u)):
             q = self._class_probabilities(self.infer(u))
         return _ConsistencyDraw(
             labeled=labeled,
@@ -417,16 +419,16 @@ class _ConsistencyDraw(Draw):
 
 
 @contextmanager
-def _batch_statistics(module: nn.Module, n_rows: int) -> Iterator[None]:
-    """Let BatchNorm normalise by the batch, unless it is a single row, and learn nothing from it.
+def _batch_statistics(teacher: nn.Module, student: nn.Module, n_rows: int) -> Iterator[None]:
+    """Let the teacher's BatchNorm normalise by the batch where the student's does.
 
-    The student normalises by its batch; a teacher that does not is another function of the rows,
-    and a deep network that is to agree with it goes astray.
+    It learns nothing from it. Elsewhere the teacher would be another function of the rows than
+    the student, and a deep network that is to agree with it goes astray. A single row is no batch.
     """
     norms = [
         child
-        for child in unwrap(module).modules()
-        if isinstance(child, nn.modules.batchnorm._BatchNorm) and n_rows > 1
+        for child, twin in zip(unwrap(teacher).modules(), unwrap(student).modules(), strict=True)
+        if isinstance(child, nn.modules.batchnorm._BatchNorm) and twin.training and n_rows > 1
     ]
     before = [(norm.training, norm.track_running_stats) for norm in norms]
     for norm in norms:

@@ -175,9 +175,19 @@ def test_average_follows_its_recursion_with_batchnorm(moons, ema_decay):
             assert torch.equal(a, s)
 
 
-def test_teacher_normalises_by_the_batch_and_drops_nothing(moons):
+class Frozen(nn.Sequential):
+    """Its BatchNorm keeps to the running statistics, as in fine-tuning."""
+
+    def train(self, mode=True):
+        super().train(mode)
+        self[1].eval()
+        return self
+
+
+@pytest.mark.parametrize("kind", [nn.Sequential, Frozen])
+def test_teacher_normalises_as_the_student_and_drops_nothing(moons, kind):
     def network():
-        return nn.Sequential(*normalised()[:3], nn.Dropout(0.9), nn.Linear(8, 2))
+        return kind(*normalised()[:3], nn.Dropout(0.9), nn.Linear(8, 2)).train()
 
     clf = recorded(moons, module=network, batch_size=32)
     for step in clf._log_:
@@ -185,7 +195,7 @@ def test_teacher_normalises_by_the_batch_and_drops_nothing(moons):
         teacher = network()
         teacher.load_state_dict(step["teacher"])
         teacher.eval()
-        teacher[1].train()
+        teacher[1].train(kind is nn.Sequential)
         with torch.no_grad():
             q = teacher(draw.rows).softmax(1)
         lam, j = draw.unlabeled.lam, draw.unlabeled.partner
