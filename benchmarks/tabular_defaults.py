@@ -248,12 +248,12 @@ def read():
     return {tuple(row["key"]): row for row in rows}
 
 
-def measured(part, variant, name, seed, params):
-    """Measure, unless it has been; keep the result."""
+def measured(part, variant, name, seed, params, **kept):
+    """Measure, unless it has been; keep the result and what else is to be kept with it."""
     key = (part, variant, name, seed)
     done = read()
     if key not in done:
-        row = {"key": key, **measure(name, seed, params)}
+        row = {"key": key, **measure(name, seed, params), **kept}
         with (RESULTS / "tabular_defaults.jsonl").open("a") as file:
             file.write(json.dumps(row) + "\n")
         return row
@@ -277,24 +277,37 @@ def classifier_parameters(point):
 
 
 def run_design():
-    """Run the design as an Optuna study and return it."""
+    """Run the design as an Optuna study; resumes where it stopped.
+
+    The points are kept with the results: a later version may have a better design of this size.
+    """
+    kept = read()
 
     def objective(trial):
         point = {name: trial.suggest_categorical(name, d.choices) for name, d in SPACE.items()}
-        params = classifier_parameters(point)
-        gaps = []
+        run = f"run {trial.number}"
         for seed in SEEDS["design"]:
             for name in DESIGN_SETS:
-                ours = measured("design", f"run {trial.number}", name, seed, params)
-                default = measured("design", "the defaults", name, seed, {})
-                gaps.append(logarithms(ours) - logarithms(default))
-        trial.set_user_attr("error", float(np.mean(gaps, axis=0)[1]))
-        return float(np.mean(gaps, axis=0)[0])
+                row = kept.get(("design", run, name, seed))
+                if row is not None and row["point"] != point:
+                    raise RuntimeError(f"{run} of the results has another point than the design")
+                measured("design", run, name, seed, classifier_parameters(point), point=point)
+                measured("design", "the defaults", name, seed, {})
+        return gap(read(), run)[0]
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(sampler=UniformDesignSampler(SPACE, n_runs=N_RUNS, seed=0))
     study.optimize(objective)
-    return study
+
+
+def gap(rows, run):
+    """Log-loss and error of a run of the design against the defaults, mean over its sets."""
+    pairs = [(name, seed) for seed in SEEDS["design"] for name in DESIGN_SETS]
+    ours, default = (
+        [logarithms(rows["design", variant, *pair]) for pair in pairs]
+        for variant in (run, "the defaults")
+    )
+    return np.mean(np.subtract(ours, default), axis=0)
 
 
 def run_one_by_one():
@@ -352,7 +365,15 @@ def _design_report(rows):
     n_done = sum(key[0] == "design" for key in rows)
     if n_done < (N_RUNS + 1) * len(DESIGN_SETS) * len(SEEDS["design"]):
         return "The design has not been run to its end.\n"
-    study = run_design()  # from the results that are there
+    study = optuna.create_study()
+    for k in range(N_RUNS):
+        point = rows["design", f"run {k}", DESIGN_SETS[0], SEEDS["design"][0]]["point"]
+        loss, error = gap(rows, f"run {k}")
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=point, distributions=SPACE, value=loss, user_attrs={"error": error}
+            )
+        )
     effects = design_effects(study)
     best = sorted(study.trials, key=lambda t: t.value)[:5]
     lines = [
