@@ -20,7 +20,7 @@ from skmixup.robustness import HeldOutError, corrupt_labels
 
 RESULTS = Path(__file__).parent / "results"
 NOISE = (0.0, 0.2, 0.5, 0.8)
-SEEDS = range(3)
+SEEDS = range(10)
 METHODS = {
     "ERM": (VicinalClassifier, {}),
     "mixup 0.4": (MixupClassifier, {"alpha": 0.4}),
