@@ -138,7 +138,9 @@ def test_names_that_come_up_at_the_same_time_get_their_own_columns(seed):
     study.optimize(objective, n_jobs=8)
     attrs = study._storage.get_study_system_attrs(study._study_id)
     columns = [attrs[f"skmixup:column:{name}"] for name in names]
-    assert sorted(columns) == list(range(6))
+    # A proposal that its worker withdraws may leave a column free: at most one for each rival.
+    assert len(set(columns)) == 6
+    assert max(columns) < 6 + 7
     # Every trial, also those of the race, used the columns that were agreed on.
     replay = study.sampler._design(study).points
     for trial in study.get_trials(states=(TrialState.COMPLETE,)):
