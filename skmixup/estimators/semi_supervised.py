@@ -23,11 +23,11 @@ from skmixup.estimators.inputs import (
     row_weights,
 )
 from skmixup.estimators.mixup import MixupClassifier
+from skmixup.estimators.teacher import batch_statistics, move_average
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.networks.members import members_as_rows
 from skmixup.vicinal.batches import ArrayDataset
 from skmixup.vicinal.draw import Draw
-from skmixup.vicinal.layers import unwrap
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import single_row_statistics
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
@@ -293,17 +293,10 @@ class InterpolationConsistencyClassifier(MixupClassifier):
             self.__dict__["module_"] = averaged
 
     def _update_average(self) -> None:
-        """θ' ← d θ' + (1 − d) θ, for buffers too: BatchNorm's statistics belong to the weights."""
+        """Follow the student, faster at the beginning."""
         t = self._n_averaged_
         decay = min(self.ema_decay, (1 + t) / (10 + t))
-        with torch.no_grad():
-            for averaged, current in zip(
-                _tensors(self.module_), _tensors(self.student_), strict=True
-            ):
-                if averaged.is_floating_point():
-                    averaged.lerp_(current, 1 - decay)
-                else:
-                    averaged.copy_(current)
+        move_average(self.module_, self.student_, decay)
         self._n_averaged_ += 1
 
     # ---- the training step
@@ -344,7 +337,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
             self.module_.eval()
         if not self.student_.training:
             self.student_.train()
-        with torch.no_grad(), _batch_statistics(self.module_, self.student_, len(u)):
+        with torch.no_grad(), batch_statistics(self.module_, self.student_, len(u)):
             q = self._class_probabilities(self.infer(u))
         return _ConsistencyDraw(
             labeled=labeled,
@@ -417,30 +410,3 @@ class _ConsistencyDraw(Draw):
     rows: Any = None
     target: Any = None
     weight: float = 0.0
-
-
-@contextmanager
-def _batch_statistics(teacher: nn.Module, student: nn.Module, n_rows: int) -> Iterator[None]:
-    """Let the teacher's BatchNorm normalise by the batch where the student's does.
-
-    It learns nothing from it. Elsewhere the teacher would be another function of the rows than
-    the student, and a deep network that is to agree with it goes astray. A single row is no batch.
-    """
-    norms = [
-        child
-        for child, twin in zip(unwrap(teacher).modules(), unwrap(student).modules(), strict=True)
-        if isinstance(child, nn.modules.batchnorm._BatchNorm) and twin.training and n_rows > 1
-    ]
-    before = [(norm.training, norm.track_running_stats) for norm in norms]
-    for norm in norms:
-        norm.training, norm.track_running_stats = True, False
-    try:
-        yield
-    finally:
-        for norm, (training, tracks) in zip(norms, before, strict=True):
-            norm.training, norm.track_running_stats = training, tracks
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
