@@ -33,7 +33,7 @@ DESIGN, LEVELS, COLUMN = "skmixup:design", "skmixup:levels:", "skmixup:column:"
 ROW, PROPOSALS = "skmixup:row", "skmixup:proposals"
 #: Longer columns are not stored (attributes stay short); every worker computes them.
 MAX_STORED_CHARACTERS = 2000
-_PAUSE, _PATIENCE = 0.01, 10.0  # seconds
+_PAUSE, _COURTESY, _PATIENCE = 0.01, 2.0, 10.0  # seconds
 
 
 def pack(levels: Ints, q: int) -> str:
@@ -196,8 +196,9 @@ def agree(
 
     ``propose`` suggests a value, given all values of other names; with ``distinct`` no two names
     get the same. A standing proposal is respected, also when its worker is dead: whoever comes
-    next for this name adopts it, everybody else leaves its value alone. Only where two workers
-    died over a clash do their proposals lapse, after ten seconds.
+    next for this name adopts it, everybody else leaves its value alone, and gives it two seconds
+    to be decided or withdrawn, so that no value goes unused. Only where two workers died over a
+    clash do their proposals lapse, after ten seconds.
     """
     storage, attempt, start = study._storage, 0, time.monotonic()
     abandoned: set[str] = set()
@@ -225,11 +226,18 @@ def agree(
         clash = decided.get(name, value) != value or (
             distinct and any(v == value for k, v in decided.items() if k != name)
         )
-        if not rivals and not clash:
+        early = (
+            distinct
+            and time.monotonic() - start < _COURTESY
+            and value != propose([v for k, v in decided.items() if k != name])
+        )
+        if not rivals and not clash and not early:
             storage.set_study_system_attr(study._study_id, key, value)
             return value
         storage.set_trial_system_attr(trial._trial_id, PROPOSALS, own)
         _pause(trial, rivals, attempt)
+        if early:
+            time.sleep(_PAUSE)
         attempt += 1
 
 
