@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from tuning_methods import BUDGETS, METHODS, search
 
-from skmixup.tuning.space import Category, Interval, LogIntegers
+from skmixup.design.factors import Category, Interval, LogIntegers
 
 RESULTS = Path(__file__).parent / "results"
 LEARNERS_CSV = RESULTS / "tuning_regret_learners.csv"

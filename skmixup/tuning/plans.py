@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from skmixup.design import orthogonal_array, uniform_design
+from skmixup.design.factors import Factor
 from skmixup.tuning.points import Ints, PointTable
-from skmixup.tuning.space import Factor
 
 #: Larger uniform designs come from a Sobol' sequence: their search would take minutes.
 MAX_SEARCHED_RUNS = 1000

@@ -6,9 +6,9 @@ from typing import Any
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler
 
+from skmixup.design.factors import Factor, as_factors
 from skmixup.tuning.agreement import digest
 from skmixup.tuning.plans import Levels, orthogonal_plan, uniform_plan
-from skmixup.tuning.space import Factor, as_factors
 from skmixup.tuning.trials import DesignSampler
 
 

@@ -15,10 +15,10 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skmixup.design import to_unit_cube
+from skmixup.design.factors import Factor, as_factors
 from skmixup.tuning.plans import Plan, check_runs, is_prime_power, orthogonal_plan, uniform_plan
 from skmixup.tuning.points import Floats
 from skmixup.tuning.rounds import fill_box, next_box, round_sizes, whole_cube
-from skmixup.tuning.space import Factor, as_factors
 
 Evaluate = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
 

@@ -14,9 +14,9 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from skmixup.design.factors import as_factor, bin_of
 from skmixup.tuning import agreement
 from skmixup.tuning.plans import Plan
-from skmixup.tuning.space import as_factor, bin_of
 from skmixup.tuning.zoom import StudyZoom
 
 _MAX_MEMO = 10_000

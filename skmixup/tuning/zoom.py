@@ -11,11 +11,11 @@ import numpy as np
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from skmixup.design.factors import as_factor
 from skmixup.tuning import agreement
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.points import Floats, PointTable
 from skmixup.tuning.rounds import Box, fill_box, next_box, whole_cube
-from skmixup.tuning.space import as_factor
 
 #: Study attributes: one round each.
 ROUND = "skmixup:round:"

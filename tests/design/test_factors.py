@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy import stats
 
-from skmixup.tuning.space import as_factor, as_factors
+from skmixup.design.factors import as_factor, as_factors
 
 MIDDLES = (np.arange(1000) + 0.5) / 1000
 
