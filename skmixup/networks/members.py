@@ -72,9 +72,13 @@ class MemberHeads(nn.Module):
         return torch.baddbmm(self.bias, h.transpose(0, 1), self.weight).permute(1, 2, 0)
 
 
-def average_members(logits: Tensor) -> Tensor:
-    """Logarithm of the members' mean probability: (n, n_outputs, n_members) → (n, n_outputs)."""
-    return torch.logsumexp(torch.log_softmax(logits, dim=1), dim=2) - log(logits.shape[2])
+def average_members(logits: Tensor, n_members: int | None = None) -> Tensor:
+    """Logarithm of the members' mean probability: (n, n_outputs, n_members) → (n, n_outputs).
+
+    Given as a number, `n_members` stays one where a shape does not: in a module that is traced.
+    """
+    n_members = logits.shape[2] if n_members is None else n_members
+    return torch.logsumexp(torch.log_softmax(logits, dim=1), dim=2) - log(n_members)
 
 
 def members_as_rows(logits: Tensor) -> Tensor:

@@ -85,6 +85,7 @@ class MLP(nn.Module):
                 f"n_members={n_members}"
             )
         sizes = [n_features, *hidden_sizes]
+        self.n_members = n_members
         self.scaling = RobustScaling(n_features) if scale_inputs else nn.Identity()
         self.members = MemberInputs(n_features, n_members) if n_members > 1 else nn.Identity()
         dropout_kind = MemberDropout if n_members > 1 else nn.Dropout
@@ -114,4 +115,4 @@ class MLP(nn.Module):
         logits = self.head(self.blocks(self.members(self.scaling(x))))
         if self.training or logits.ndim == 2:
             return logits
-        return average_members(logits)
+        return average_members(logits, self.n_members)

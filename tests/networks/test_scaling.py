@@ -65,3 +65,24 @@ def test_scaling_is_saved_with_the_weights_and_can_be_turned_off():
     plain = MLP(4, 3, scale_inputs=False)
     plain.adapt_to_data(X)
     assert not any("scaling" in name for name in plain.state_dict())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("limit", [0.1, 3.0])
+def test_clipping_is_exact_to_the_last_digits_of_every_dtype(dtype, limit):
+    largest = torch.finfo(dtype).max / 16  # for the reference, which divides by the limit
+    z = torch.tensor([0.0, 0.01, -0.3, 2.0, -40.0, 1e3, -6e4], dtype=dtype)
+    z = torch.cat([z, torch.tensor([largest, -largest], dtype=dtype)]).unsqueeze(1)
+    layer = RobustScaling(1, limit=limit).to(dtype)
+    exact = z.double()
+    exact = exact / torch.hypot(exact / limit, torch.ones((), dtype=torch.float64))
+    error = (layer(z).double() - exact).abs() / exact.abs().clamp_min(1e-30)
+    assert error.max() <= 3 * torch.finfo(dtype).eps
+
+
+def test_columns_far_from_what_was_seen_stay_finite():
+    layer = RobustScaling(2)
+    layer.adapt_to_data(torch.tensor([[0.0, -3e38], [1e-6, 0.0], [2e-6, 3e38]]).double())
+    far = torch.tensor([[3e38, 3e38], [-3e38, -3e38]])
+    assert torch.all(torch.isfinite(layer(far)))
+    torch.testing.assert_close(layer(far)[:, 0], torch.tensor([3.0, -3.0]))
