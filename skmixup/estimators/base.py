@@ -232,7 +232,7 @@ class VicinalEstimator(VicinalNet):
             return
         self._set_training(False)
         with torch.no_grad():
-            dtype = self.__dict__.get("_input_dtype_", torch.float32)
+            dtype = getattr(torch, self.__dict__.get("_input_dtype_", "float32"))
             output = self.infer(torch.zeros((2, *shape), dtype=dtype))
         self.check_output(output, None)
 

@@ -304,7 +304,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             row = first_row(X)
             if row is not None:
                 self.input_shape_ = tuple(row.shape)
-                self._input_dtype_ = row.dtype
+                self._input_dtype_ = str(row.dtype).removeprefix("torch.")  # skops refuses a dtype
                 self.n_features_in_ = row.shape[0] if row.ndim else 1
         if labels is not None:
             labels = check_labels(labels)

@@ -67,7 +67,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
     shape = tuple(X.shape[1:])
     if reset:
         net.input_shape_ = shape
-        net._input_dtype_ = torch.float32
+        net._input_dtype_ = "float32"
     elif shape != getattr(net, "input_shape_", shape):  # none is known after load_params
         raise ValueError(
             f"X has rows of shape {shape}, but {type(net).__name__} was fitted on rows of shape "
