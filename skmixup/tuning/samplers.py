@@ -1,7 +1,7 @@
 """Optuna samplers that run a design, on one core or on a cluster."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler
@@ -9,6 +9,7 @@ from optuna.samplers import BaseSampler
 from skmixup.design.factors import Factor, as_factors
 from skmixup.tuning.agreement import digest
 from skmixup.tuning.plans import Levels, orthogonal_plan, uniform_plan
+from skmixup.tuning.runs import resolve_n_runs
 from skmixup.tuning.trials import DesignSampler
 
 
@@ -30,8 +31,10 @@ class UniformDesignSampler(DesignSampler):
         column of the design when it is first suggested, and the study remembers which, so
         define-by-run and conditional objectives work from the first trial on; the columns form a
         uniform design in the order in which they came up.
-    n_runs : int
-        Points of the design; more than there are parameters, better three times as many.
+    n_runs : int or "auto"
+        Points of the design; more than there are parameters, better three times as many. "auto",
+        which needs a ``search_space``: about ten per parameter, 50 in most cases at most, so that
+        every category comes equally often (:func:`skmixup.tuning.runs.auto_n_runs`).
     n_levels : int or dict of str → int, optional
         Different values per parameter. Default: as many as runs.
     criterion : {"CD", "WD", "MD"}, default "CD"
@@ -81,8 +84,11 @@ class UniformDesignSampler(DesignSampler):
 
     **What is stored.** In study attributes the settings and the design's columns, so that workers
     on different processors, and later versions, run the same points; in each trial its row.
-    Designs of more than 1000 runs come from a Sobol' sequence instead of a search and are not
-    stored.
+
+    **Sizes.** A declared design of more than 1000 runs, and one of more than 400 whose columns are
+    made as names come up, is a Sobol' sequence instead of a search; so are the points of "augment"
+    beyond row 400. Attributes hold columns of up to about 1100 runs; longer ones are computed by
+    every worker.
 
     References
     ----------
@@ -108,7 +114,7 @@ class UniformDesignSampler(DesignSampler):
         self,
         search_space: Mapping[str, BaseDistribution] | None = None,
         *,
-        n_runs: int,
+        n_runs: int | Literal["auto"],
         n_levels: Levels = None,
         criterion: str = "CD",
         then: str | BaseSampler | None = None,
@@ -117,6 +123,8 @@ class UniformDesignSampler(DesignSampler):
         stale_after: float | None = None,
     ):
         factors = None if search_space is None else _check_space(search_space)
+        if isinstance(n_runs, str):
+            n_runs = resolve_n_runs(n_runs, factors)
         plan = uniform_plan(factors, n_runs, n_levels, criterion, seed, _describe(search_space))
         super().__init__(search_space, plan, then, retry_failed, stale_after)
 
