@@ -24,8 +24,8 @@ from skmixup.estimators.inputs import (
     first_row,
     is_dataset,
     labels_of,
-    row_weights,
 )
+from skmixup.estimators.weights import row_weights
 from skmixup.networks.members import average_members
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
 from skmixup.vicinal.layers import unwrap
@@ -60,7 +60,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         `max_epochs` (float in [0, 1]), and train on clean pairs after. None: always.
         Very long training with mixup hurts on small data; turning it off late helps.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class, as in scikit-learn. Multiplies `sample_weight`.
+        Weight of each class, as in scikit-learn; a dict has every class. Multiplies
+        `sample_weight`.
     random_state : int, RandomState or None, default=None
         Source of all randomness: initial weights, order of rows, dropout, vicinity. With the
         same int on the same machine, predictions are bit-identical on CPU. Global random states
@@ -122,9 +123,10 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
 
     Notes
     -----
-    The product of `sample_weight` and `class_weight` is divided by its mean over the training
-    rows. In a mixed pair, λ·w_i weighs label y_i and (1 − λ)·w_j weighs label y_j; the sum over
-    a minibatch is divided by its number of rows.
+    In `fit` the product of `sample_weight` and `class_weight` is divided by its mean over the
+    training rows; in `partial_fit`, which sees a part of them, it counts as it is. In a mixed
+    pair, λ·w_i weighs label y_i and (1 − λ)·w_j weighs label y_j; the sum over a minibatch is
+    divided by its number of rows.
 
     References
     ----------
@@ -237,7 +239,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         """
         fresh = not (self.warm_start and self.initialized_)
         with self._undone_on_error():
-            return self._fit(X, y, sample_weight, classes=None, fresh=fresh)
+            return self._fit(X, y, sample_weight, classes=None, fresh=fresh, whole=True)
 
     def partial_fit(
         self, X: Any, y: ArrayLike | None = None, classes: Any = None, sample_weight: Any = None
@@ -262,9 +264,12 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
                 "rows at once; pass a dict from sklearn.utils.class_weight.compute_class_weight"
             )
         with self._undone_on_error():
-            return self._fit(X, y, sample_weight, classes=classes, fresh=not self.initialized_)
+            fresh = not self.initialized_
+            return self._fit(X, y, sample_weight, classes=classes, fresh=fresh, whole=False)
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool) -> Self:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool, whole: bool
+    ) -> Self:
         self.check_parameters()
         if is_dataset(X):
             y = self._check_dataset(X, y, sample_weight, classes, fresh)
@@ -274,7 +279,9 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         check_consistent_length(X, y)
         self._set_classes(y, classes, fresh)
         codes = encode(y, self.classes_)
-        weight = row_weights(sample_weight, self.class_weight, codes, self.classes_, X)
+        weight = row_weights(
+            sample_weight, self.class_weight, codes, self.classes_, X, as_they_are=not whole
+        )
         return self._train(self._make_dataset(X, y, codes, weight), y, fresh=fresh)
 
     def _make_dataset(self, X: Any, y: Any, codes: Any, weight: Any) -> Any:

@@ -5,13 +5,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
-    _check_sample_weight,
     assert_all_finite,
     check_consistent_length,
-    column_or_1d,
     validate_data,
 )
 from skorch.utils import data_from_dataset, is_dataset, to_numpy
@@ -19,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from skmixup.estimators.columns import advice_on, check_numeric_columns
+from skmixup.labels import label_column, of_one_type
 from skmixup.vicinal.randomness import preserved_randomness
 
 
@@ -82,7 +80,7 @@ def check_labels(y: Any) -> NDArray[Any]:
         raise ValueError(
             "requires y to be passed, but the target y is None; give one class label per row"
         )
-    y = column_or_1d(as_array(y), warn=True)
+    y = of_one_type(label_column(y))
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     if type_of_target(y) not in ("binary", "multiclass"):
@@ -108,40 +106,6 @@ def encode(y: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
             f"{np.unique(y[unknown])[:10].tolist()}"
         )
     return codes.astype(np.int64, copy=False)
-
-
-def row_weights(
-    sample_weight: Any, class_weight: Any, codes: NDArray[np.int64], classes: NDArray[Any], X: Any
-) -> NDArray[np.float32] | None:
-    """Weight of each row in the loss, of mean one; None where all are equal.
-
-    The product of `sample_weight` and `class_weight` is divided by its mean, so that multiplying
-    all weights by a constant changes nothing, as in an average.
-    """
-    if sample_weight is None and class_weight is None:
-        return None
-    weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    if class_weight is not None:
-        if isinstance(class_weight, dict):
-            _check_class_weight_keys(class_weight, classes)
-            per_class = np.array([class_weight.get(label, 1.0) for label in classes.tolist()])
-        else:
-            seen = np.unique(codes)
-            per_class = np.ones(len(classes))
-            per_class[seen] = compute_class_weight(class_weight, classes=seen, y=codes)
-        weight = weight * per_class[codes]
-    mean = weight.mean()
-    if not mean > 0:
-        raise ValueError("sample_weight (times class_weight) must be positive for some row")
-    return (weight / mean).astype(np.float32)
-
-
-def _check_class_weight_keys(class_weight: dict[Any, Any], classes: NDArray[Any]) -> None:
-    unknown = [label for label in class_weight if label not in set(classes.tolist())]
-    if unknown:
-        raise ValueError(
-            f"class_weight has {unknown}, which are not among the classes {classes.tolist()}"
-        )
 
 
 def first_row(dataset: Dataset[Any]) -> Tensor | None:
@@ -190,5 +154,4 @@ __all__ = [
     "first_row",
     "is_dataset",
     "labels_of",
-    "row_weights",
 ]

@@ -20,11 +20,11 @@ from skmixup.estimators.inputs import (
     check_inputs,
     encode,
     is_dataset,
-    row_weights,
 )
 from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.teacher import batch_statistics, move_average
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
+from skmixup.estimators.weights import row_weights
 from skmixup.networks.members import members_as_rows
 from skmixup.vicinal.batches import ArrayDataset
 from skmixup.vicinal.draw import Draw
@@ -199,7 +199,9 @@ class InterpolationConsistencyClassifier(MixupClassifier):
 
     # ---- fit
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool) -> Self:
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool, whole: bool
+    ) -> Self:
         self.check_parameters()
         if is_dataset(X) or self.dataset is not ArrayDataset:
             raise TypeError(
@@ -212,7 +214,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))
         codes = np.full(len(y), UNLABELED, dtype=np.int64)
         codes[labeled] = encode(labels, self.classes_)
-        weight = self._row_weights(sample_weight, codes, labeled, X)
+        weight = self._row_weights(sample_weight, codes, labeled, X, as_they_are=not whole)
         self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh)
         self.transduction_ = self._transduce(X, labels, labeled)
         return self
@@ -235,14 +237,25 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         self._set_classes(y, classes, fresh)
 
     def _row_weights(
-        self, sample_weight: Any, codes: NDArray[np.int64], labeled: NDArray[np.bool_], X: Any
+        self,
+        sample_weight: Any,
+        codes: NDArray[np.int64],
+        labeled: NDArray[np.bool_],
+        X: Any,
+        *,
+        as_they_are: bool,
     ) -> NDArray[np.float32] | None:
         if sample_weight is not None:
             sample_weight = np.asarray(as_array(sample_weight))
             if sample_weight.ndim == 1 and len(sample_weight) == len(codes):
                 sample_weight = sample_weight[labeled]
         of_labeled = row_weights(
-            sample_weight, self.class_weight, codes[labeled], self.classes_, X[labeled]
+            sample_weight,
+            self.class_weight,
+            codes[labeled],
+            self.classes_,
+            X[labeled],
+            as_they_are=as_they_are,
         )
         if of_labeled is None:
             return None

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedKFold
-from sklearn.utils.validation import column_or_1d
 from torch.utils.data import Dataset, Subset
 
-from skmixup.estimators.inputs import as_array, check_labels
+from skmixup.estimators.inputs import check_labels
+from skmixup.labels import label_column
 from skmixup.vicinal.batches import in_memory
 
 # scikit-learn's mark of an unlabelled row
 UNLABELED = -1
+# what is left of it among strings
+_AS_STRING = ("-1", "-1.0")
 
 
 def split_labels(
@@ -25,18 +27,19 @@ def split_labels(
     Raises
     ------
     ValueError
-        If no row is labelled, if the labelled rows do not hold class labels, or if −1 was turned
-        into a string by an array of strings.
+        If no row is labelled, if the labelled rows do not hold class labels, or if the mark of
+        unlabelled rows became something else: the string "-1", NaN, or 255 in unsigned bytes.
     """
     if y is None:
         check_labels(y)
-    array = column_or_1d(as_array(y), warn=True)
-    if array.dtype.kind == "U" and np.any(array == str(UNLABELED)):
-        raise ValueError(
-            f"y is an array of strings that holds {str(UNLABELED)!r}; strings beside the "
-            f"{UNLABELED} of unlabelled rows need an array of dtype=object"
-        )
-    labeled = np.array([label != UNLABELED for label in array.tolist()], dtype=bool)
+    array = label_column(
+        y, advice=f"rows without a label are marked {UNLABELED}; a pandas y.fillna({UNLABELED})"
+    )
+    _check_mark(array)
+    if array.dtype.kind in "iufb":
+        labeled = array != UNLABELED
+    else:
+        labeled = np.array([label != UNLABELED for label in array.tolist()], dtype=bool)
     if not labeled.any():
         raise ValueError(
             f"y has no labelled row: all {len(array)} are {UNLABELED}. Give at least one labelled "
@@ -46,6 +49,30 @@ def split_labels(
     if array.dtype.kind == "O" and len({type(label) for label in labels}) == 1:
         labels = np.array(labels.tolist())  # without −1, an array of their own type will do
     return array, labeled, check_labels(labels)
+
+
+def _check_mark(y: NDArray[Any]) -> None:
+    """Raise ValueError where −1 was written, but is something else in an array of that type."""
+    if y.dtype.kind == "u":
+        wrapped = np.iinfo(y.dtype).max
+        if np.any(y == wrapped):
+            raise ValueError(
+                f"y is of the unsigned type {y.dtype} and holds {wrapped}, which {UNLABELED} "
+                "becomes there; give it a signed type, as by y.astype(int), before rows are marked"
+            )
+        return
+    if y.dtype.kind not in "OUST":
+        return
+    strings = np.unique([label for label in y.tolist() if isinstance(label, str)])
+    of_bytes = {label.decode(errors="replace") for label in y.tolist() if isinstance(label, bytes)}
+    marks = [label for label in {*strings.tolist(), *of_bytes} if label.strip() in _AS_STRING]
+    if marks:
+        raise ValueError(
+            f"y is an array of strings that holds {marks[0]!r}; unlabelled rows are marked by the "
+            f"integer {UNLABELED}, which beside strings needs an array of dtype=object: "
+            f"y = np.array(y, dtype=object); y[y == {marks[0]!r}] = {UNLABELED}. If it is a class "
+            "of yours, give that another name"
+        )
 
 
 class LabeledStratifiedKFold(StratifiedKFold):

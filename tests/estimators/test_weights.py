@@ -1,11 +1,20 @@
 """Facts about class weights and sample weights."""
 
+from functools import partial
+
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from torch import nn
 
-from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    VicinalClassifier,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)).astype(np.float32)
@@ -65,10 +74,102 @@ def test_balanced_gives_every_class_the_same_total():
     assert np.allclose(balanced.predict_proba(X), explicit.predict_proba(X), atol=1e-6)
 
 
-def test_classes_that_the_dict_leaves_out_have_weight_one():
-    first = MixupClassifier(class_weight={"c": 5.0}, **FAST).fit(X, Y)
-    again = MixupClassifier(class_weight={"a": 1, "b": 1, "c": 5.0}, **FAST).fit(X, Y)
-    assert np.array_equal(first.predict_proba(X), again.predict_proba(X))
+@pytest.mark.parametrize(
+    ("class_weight", "message"),
+    [
+        ({"c": 5.0}, r"class_weight lacks \['a', 'b'\]; give every class a weight"),
+        ({}, r"class_weight lacks \['a', 'b', 'c'\]"),
+        ({"a": 1, "b": 1, "C": 5}, r"class_weight has \['C'\], .*'b', 'c'\].* lacks \['c'\]"),
+        ({"a": 1, "b": -1, "c": 5}, r"class_weight .*≥ 0; got -1 for class 'b'"),
+        ({"a": 1, "b": 1, "c": np.nan}, r"class_weight .*≥ 0; got nan for class 'c'"),
+        ({"a": 1, "b": 1, "c": np.inf}, r"class_weight .*≥ 0; got inf for class 'c'"),
+        ({"a": 1, "b": "2", "c": 1}, r"class_weight .*≥ 0; got '2' for class 'b'"),
+        ({"a": 1, "b": None, "c": 1}, r"class_weight .*≥ 0; got None for class 'b'"),
+        ({"a": 0, "b": 0, "c": 0}, "must be positive for some row"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("estimator", [MixupClassifier, InterpolationConsistencyClassifier])
+def test_class_weights_that_are_wrong_are_named_before_training(estimator, class_weight, message):
+    net = estimator(class_weight=class_weight, **FAST)
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, Y)
+    assert not hasattr(net, "module_")
+
+
+def test_a_weight_for_a_class_that_these_rows_lack_is_fine():
+    wide = MixupClassifier(class_weight={"a": 1, "b": 1, "c": 5, "d": 9}, **FAST).fit(X, Y)
+    exact = MixupClassifier(class_weight={"a": 1, "b": 1, "c": 5}, **FAST).fit(X, Y)
+    assert np.array_equal(wide.predict_proba(X), exact.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [{"sample_weight": (Y == "b") * 1.0}, {"class_weight": {"a": 0, "b": 2, "c": 0}}],
+    ids=lambda weights: next(iter(weights)),
+)
+def test_weights_that_leave_one_class_are_as_a_y_of_one_class(weights):
+    net = MixupClassifier(class_weight=weights.get("class_weight"), **FAST)
+    with pytest.raises(ValueError, match=r"leaves 1 class, \['b'\]: .* \['a', 'c'\] has weight 0"):
+        net.fit(X, Y, sample_weight=weights.get("sample_weight"))
+    assert not hasattr(net, "module_")
+
+
+def test_a_class_of_weight_zero_is_not_learnt():
+    net = MixupClassifier(class_weight={"a": 0, "b": 1, "c": 1}, **FAST | {"max_epochs": 30})
+    assert "a" not in net.fit(X, Y).predict(X)
+
+
+@pytest.mark.parametrize("kind", [torch.tensor, pd.Series, pl.Series, list])
+def test_sample_weights_of_any_kind(kind):
+    given = kind(WEIGHT.tolist())
+    if kind is torch.tensor:
+        given.requires_grad_()
+    expected = MixupClassifier(**FAST).fit(X, Y, sample_weight=WEIGHT).predict_proba(X)
+    found = MixupClassifier(**FAST).fit(X, Y, sample_weight=given).predict_proba(X)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+# ---- partial_fit: weights as they are, as in scikit-learn
+
+
+def steps_in_chunks_of_one_class(estimator=VicinalClassifier, weight=None, **params):
+    """How far each of three chunks, each of one class, moves a linear model."""
+    net = estimator(
+        nn.Linear, module__in_features=4, module__out_features=3, batch_size=-1, max_epochs=0,
+        optimizer=torch.optim.SGD, lr=1e-3, lr_schedule=None, random_state=0, **params,
+    )  # fmt: skip
+    moved = []
+    net.partial_fit(X, Y).set_params(max_epochs=1)
+    for label in "abc":
+        rows = label == Y
+        before = net.module_.weight.detach().clone()
+        net.partial_fit(X[rows], Y[rows], sample_weight=None if weight is None else weight[rows])
+        moved.append(float((net.module_.weight.detach() - before).norm()))
+    return np.array(moved)
+
+
+SEMI = partial(InterpolationConsistencyClassifier, ema_decay=0.0, alpha=0.0)
+
+
+@pytest.mark.parametrize("estimator", [VicinalClassifier, SEMI], ids=["plain", "semi"])
+def test_class_weights_count_in_chunks_of_one_class(estimator):
+    plain = steps_in_chunks_of_one_class(estimator)
+    weighted = steps_in_chunks_of_one_class(estimator, class_weight={"a": 1, "b": 10, "c": 0.1})
+    np.testing.assert_allclose(weighted / plain, [1, 10, 0.1], rtol=0.05)
+
+
+@pytest.mark.parametrize("estimator", [VicinalClassifier, SEMI], ids=["plain", "semi"])
+def test_sample_weights_of_a_chunk_count_as_they_are(estimator):
+    plain = steps_in_chunks_of_one_class(estimator)
+    weight = np.where(Y == "b", 0.01, 1.0)
+    weighted = steps_in_chunks_of_one_class(estimator, weight=weight)
+    np.testing.assert_allclose(weighted / plain, [1, 0.01, 1], rtol=0.05)
+
+
+def test_a_warm_start_divides_by_the_mean_as_every_fit():
+    first = VicinalClassifier(warm_start=True, **FAST).fit(X, Y, WEIGHT).fit(X, Y, 100 * WEIGHT)
+    again = VicinalClassifier(warm_start=True, **FAST).fit(X, Y, WEIGHT).fit(X, Y, WEIGHT)
+    assert np.allclose(first.predict_proba(X), again.predict_proba(X), atol=1e-6)
 
 
 def test_balancing_finds_more_of_a_rare_class():

@@ -1,0 +1,96 @@
+"""What each row counts in the loss: `sample_weight` times `class_weight`."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.validation import _check_sample_weight
+
+from skmixup.estimators.inputs import as_array
+
+
+def row_weights(
+    sample_weight: Any,
+    class_weight: Any,
+    codes: NDArray[np.int64],
+    classes: NDArray[Any],
+    X: Any,
+    *,
+    as_they_are: bool = False,
+) -> NDArray[np.float32] | None:
+    """Weight of each row in the loss; None where all are equal.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (n,), float or None
+    class_weight : dict, "balanced" or None
+    codes : ndarray of shape (n,)
+        Position of each row's label in `classes`.
+    classes : ndarray of shape (n_classes,)
+    X : array-like of shape (n, …)
+    as_they_are : bool, default=False
+        False, in `fit`: the product of both is divided by its mean, so that multiplying all
+        weights by a constant changes nothing, as in an average. True, in `partial_fit`, as in
+        scikit-learn's: a call sees a part of the rows, whose mean would undo what their weights
+        say about them beside the rows of other calls.
+
+    Raises
+    ------
+    ValueError
+        For weights that are negative, NaN or infinite, or 0 but for one class, and for a dict
+        that does not have all classes.
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    weight = _check_sample_weight(
+        as_array(sample_weight), X, dtype=np.float64, ensure_non_negative=True
+    )
+    if class_weight is not None:
+        if isinstance(class_weight, dict):
+            per_class = _weights_from_dict(class_weight, classes)
+        else:
+            seen = np.unique(codes)
+            per_class = np.ones(len(classes))
+            per_class[seen] = compute_class_weight(class_weight, classes=seen, y=codes)
+        weight = weight * per_class[codes]
+    if as_they_are:
+        return weight.astype(np.float32)
+    mean = weight.mean()
+    if not mean > 0:
+        raise ValueError("sample_weight (times class_weight) must be positive for some row")
+    _check_classes_left(weight, codes, classes)
+    return (weight / mean).astype(np.float32)
+
+
+def _weights_from_dict(class_weight: dict[Any, Any], classes: NDArray[Any]) -> NDArray[np.float64]:
+    labels = classes.tolist()
+    missing = [label for label in labels if label not in class_weight]
+    if missing:
+        unknown = [label for label in class_weight if label not in set(labels)]
+        also = f"class_weight has {unknown}, which are not among the classes {labels}, and "
+        raise ValueError(
+            f"{also if unknown else 'class_weight '}lacks {missing}; give every class a weight, "
+            "1.0 where it is to stay as it is"
+        )
+    for label, weight in class_weight.items():
+        if not isinstance(weight, Real) or not 0 <= float(weight) < np.inf:
+            raise ValueError(
+                f"class_weight must hold finite numbers ≥ 0; got {weight!r} for class {label!r}"
+            )
+    return np.array([class_weight[label] for label in labels], dtype=np.float64)
+
+
+def _check_classes_left(
+    weight: NDArray[np.float64], codes: NDArray[np.int64], classes: NDArray[Any]
+) -> None:
+    """Rows without weight might as well be absent, and one class cannot be told from another."""
+    present = np.unique(codes)
+    left = np.unique(codes[weight > 0])
+    if len(left) < 2 <= len(present):
+        raise ValueError(
+            f"sample_weight (times class_weight) leaves 1 class, {classes[left].tolist()}: every "
+            f"row of the classes {classes[np.setdiff1d(present, left)].tolist()} has weight 0, "
+            "and a classifier needs at least 2 classes"
+        )

@@ -1,0 +1,118 @@
+"""Labels as users write them, brought to one plain array."""
+
+import warnings
+from numbers import Number
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import DataConversionWarning
+from sklearn.utils.validation import column_or_1d
+
+
+def label_column(
+    y: Any, *, advice: str = "give every row a label or leave it out"
+) -> NDArray[Any]:
+    """Return labels as a one-dimensional numpy array of the type that they have.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,) or (n, 1)
+        Array, list, tensor, or a column of pandas or polars. Nullable booleans become booleans,
+        nullable integers integers; a list of strings and numbers keeps both.
+    advice : str
+        What to do about rows without a label, for the error.
+
+    Raises
+    ------
+    ValueError
+        For more than one column, or for NaN, None and NA among the labels.
+    """
+    if hasattr(y, "detach"):  # a torch tensor; this module does without torch
+        y = y.detach().cpu().numpy()
+    _check_none_missing(y, advice)
+    if isinstance(y, (list, tuple)):
+        kinds = {issubclass(kind, str) for kind in map(type, y)}
+        y = np.array(y, dtype=object if len(kinds) == 2 else None)
+    elif not hasattr(y, "shape"):
+        y = np.asarray(y)
+    _check_one_column(y)
+    if hasattr(y, "iloc") and np.ndim(y) == 2:
+        warnings.warn(
+            "A column-vector y was passed when a 1d array was expected; pass y.iloc[:, 0]",
+            DataConversionWarning,
+            stacklevel=2,
+        )
+        y = y.iloc[:, 0]
+    plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)  # of a nullable column
+    if plain is not None and hasattr(y, "to_numpy"):
+        y = y.to_numpy(dtype=plain)
+    return column_or_1d(y, warn=True)
+
+
+def of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
+    """Give an array of Python numbers or booleans their own dtype; leave strings as they are.
+
+    Raises
+    ------
+    ValueError
+        If there are strings beside other labels, which have no order.
+    """
+    if labels.dtype != object or not len(labels):
+        return labels
+    kinds = {type(label) for label in labels}
+    if all(issubclass(kind, bool | np.bool_) for kind in kinds):
+        return labels.astype(bool)
+    if all(issubclass(kind, Number) for kind in kinds):
+        return np.array(labels.tolist())
+    strings = {kind for kind in kinds if issubclass(kind, str)}
+    if strings and strings != kinds:
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(f"y mixes labels of the types {names}; make all of them strings")
+    return labels
+
+
+def _check_one_column(y: Any) -> None:
+    shape = np.shape(y)
+    if len(shape) != 2 or shape[1] <= 1:
+        return
+    message = f"y should be a 1d array, got an array of shape {shape} instead"
+    values = np.asarray(y)
+    if values.dtype.kind in "biuf" and np.allclose(values.sum(axis=1), 1):
+        if np.isin(values, (0, 1)).all():
+            raise ValueError(f"{message}: for one-hot labels, pass np.argmax(y, axis=1)")
+        raise ValueError(
+            f"{message}: probabilities of classes (soft labels) are not supported; give each row "
+            "its one label"
+        )
+    raise ValueError(f"{message}; one label per row is supported, not several")
+
+
+def _check_none_missing(y: Any, advice: str) -> None:
+    missing = np.flatnonzero(_missing(y))
+    if len(missing):
+        raise ValueError(
+            f"Input y contains NaN, None or NA in {len(missing)} of {len(y)} rows, first in row "
+            f"{missing[0]}; {advice}"
+        )
+
+
+def _missing(y: Any) -> Any:
+    if hasattr(y, "isna"):  # pandas
+        return y.isna()
+    if isinstance(y, (list, tuple)):  # numpy would make the string "nan" of NaN beside strings
+        return [_is_missing(label) for label in y]
+    if isinstance(y, np.ma.MaskedArray):
+        return np.ma.getmaskarray(y)
+    array = np.asarray(y)
+    if array.dtype.kind in "mM":
+        return np.isnat(array)
+    if array.dtype.kind == "f":
+        return np.isnan(array)
+    return [_is_missing(label) for label in array.flat] if array.dtype == object else []
+
+
+def _is_missing(label: Any) -> bool:
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(label, Number) and label != label

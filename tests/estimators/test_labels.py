@@ -1,0 +1,186 @@
+"""Labels of every kind: those that mean classes are taken as such, the rest get a clear error."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+
+from skmixup import InterpolationConsistencyClassifier, MixupClassifier
+
+RNG = np.random.default_rng(0)
+CODES = np.arange(30) % 3
+X = RNG.normal(size=(30, 2))
+NAMES = np.array(["a", "b", "c"])[CODES]
+MARKED = np.array([-1, 0, 1])[CODES]
+MARKED_NAMES = np.array([-1, "a", "b"], dtype=object)[CODES]
+FAST = {"module__hidden_sizes": (4,), "max_epochs": 1, "random_state": 0}
+
+
+def masked(y):
+    return np.ma.masked_array(y, mask=y == 1)
+
+
+MISSING = {
+    "None": np.where(CODES == 1, None, NAMES),
+    "None in a list": [None if c == 1 else int(c) for c in CODES],
+    "None beside booleans": [None if c == 1 else c == 0 for c in CODES],
+    "NaN": np.where(CODES == 1, np.nan, CODES),
+    "NaN beside strings": np.array(["a", np.nan, "b"], dtype=object)[CODES],
+    "NaN in a list of strings": [float("nan") if c == 1 else "ab"[c // 2] for c in CODES],
+    "NA of a string column": pd.Series(NAMES, dtype="string").where(CODES != 1),
+    "NaN of a str column": pd.Series(NAMES, dtype="str").where(CODES != 1),
+    "NA of an Int64 column": pd.Series(CODES, dtype="Int64").where(CODES != 1),
+    "NA of a boolean column": pd.Series(CODES == 0, dtype="boolean").where(CODES != 1),
+    "category": pd.Series(pd.Categorical(np.where(CODES == 1, None, NAMES))),
+    "pandas array": pd.array(NAMES.tolist(), dtype="string").copy(),
+    "polars strings": pl.Series([None if c == 1 else "ab"[c // 2] for c in CODES]),
+    "polars integers": pl.Series([None if c == 1 else c for c in CODES.tolist()]),
+    "NaT": np.where(CODES == 1, np.datetime64("NaT"), np.datetime64("2020-01-01") + CODES),
+    "masked": masked(CODES),
+}
+MISSING["pandas array"][CODES == 1] = pd.NA
+
+
+@pytest.mark.parametrize("estimator", [MixupClassifier, InterpolationConsistencyClassifier])
+@pytest.mark.parametrize("kind", MISSING)
+def test_missing_labels_are_counted_and_the_first_is_named(estimator, kind):
+    net = estimator(**FAST)
+    with pytest.raises(ValueError, match=r"NaN, None or NA in 10 of 30 rows, first in row 1; "):
+        net.fit(X, MISSING[kind])
+    assert not hasattr(net, "module_")
+
+
+def test_rows_without_a_label_are_told_their_mark():
+    with pytest.raises(
+        ValueError, match=r"without a label are marked -1; a pandas y.fillna\(-1\)"
+    ):
+        InterpolationConsistencyClassifier(**FAST).fit(X, MISSING["NaN"])
+
+
+TAKEN = {
+    "objects that are integers": (CODES.astype(object), int),
+    "objects that are booleans": ((CODES == 1).astype(object), bool),
+    "nullable booleans": (pd.Series(CODES == 1, dtype="boolean"), bool),
+    "nullable integers": (pd.Series(CODES, dtype="Int64"), int),
+    "small nullable integers": (pd.array(CODES.tolist(), dtype="Int8"), int),
+    "a column of a frame": (pd.DataFrame({"y": pd.array(CODES == 1, dtype="boolean")}), bool),
+    "categories of integers": (pd.Categorical(CODES, categories=range(9)), int),
+    "polars booleans": (pl.Series((CODES == 1).tolist()), bool),
+    "a tensor that requires gradients": (torch.tensor(CODES * 1.0, requires_grad=True), float),
+    "strings": (pd.Series(NAMES, dtype="string"), str),
+    "polars Enum": (pl.Series(NAMES.tolist(), dtype=pl.Enum(["c", "b", "a"])), str),
+    "dates": (np.datetime64("2020-01-01") + CODES, np.datetime64),
+}
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+@pytest.mark.parametrize("kind", TAKEN)
+def test_labels_keep_the_type_they_mean(kind):
+    y, expected = TAKEN[kind]
+    net = MixupClassifier(**FAST).fit(X, y)
+    predicted = net.predict(X)
+    assert net.classes_.dtype == predicted.dtype
+    value = predicted[0] if expected is np.datetime64 else predicted.tolist()[0]
+    assert isinstance(value, expected)
+    assert expected is bool or not isinstance(value, bool)
+    assert set(predicted.tolist()) <= set(net.classes_.tolist())
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.eye(3)[CODES], r"\(30, 3\) instead: for one-hot labels, pass np.argmax\(y, axis=1\)"),
+        (torch.eye(3, dtype=torch.long)[CODES], "one-hot labels, pass np.argmax"),
+        (pd.DataFrame(np.eye(3)[CODES]), "one-hot labels, pass np.argmax"),
+        (np.eye(3)[CODES] * 0.7 + 0.1, r"\(soft labels\) are not supported"),
+        (np.c_[CODES, CODES], "one label per row is supported, not several"),
+        ([1, "a", 2.0] * 10, "y mixes labels of the types float, int, str; make all of them str"),
+        (np.array([1, "a"] * 15, dtype=object), "y mixes labels of the types int, str"),
+        ([b"a", b"b"] * 15, "bytes is not supported"),
+        ([{"a": 1}] * 30, "[Ll]abel"),
+    ],
+)
+def test_other_targets_are_explained(y, message):
+    net = MixupClassifier(**FAST)
+    with pytest.raises((ValueError, TypeError), match=message):
+        net.fit(X, y)
+    assert not hasattr(net, "module_")
+
+
+# ---- the mark of unlabelled rows
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        MARKED_NAMES,
+        MARKED_NAMES.tolist(),
+        pd.Series(MARKED_NAMES),
+        pd.Categorical(MARKED_NAMES),
+        np.array([-1.0, "a", "b"], dtype=object)[CODES],
+    ],
+    ids=["array", "list", "Series", "Categorical", "float"],
+)
+def test_the_mark_beside_strings(y):
+    net = InterpolationConsistencyClassifier(**FAST).fit(X, y)
+    assert net.classes_.tolist() == ["a", "b"]
+    assert set(net.transduction_.tolist()) <= {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.Series(MARKED, dtype="Int64"),
+        pd.array(MARKED.tolist(), dtype="Int8"),
+        pd.Categorical(MARKED),
+        pl.Series(MARKED.tolist()),
+        torch.tensor(MARKED),
+        MARKED.astype(object),
+    ],
+    ids=["Int64", "Int8", "Categorical", "polars", "tensor", "object"],
+)
+def test_the_mark_beside_integers(y):
+    net = InterpolationConsistencyClassifier(**FAST).fit(X, y)
+    assert net.classes_.tolist() == [0, 1]
+    assert net.transduction_.dtype.kind == "i"
+
+
+AS_STRINGS = MARKED_NAMES.astype(str)
+STRINGS = {
+    "numpy": AS_STRINGS,
+    "object": AS_STRINGS.astype(object),
+    "list": AS_STRINGS.tolist(),
+    "Series of objects": pd.Series(AS_STRINGS.astype(object)),
+    "str": pd.Series(AS_STRINGS, dtype="str"),
+    "string": pd.Series(AS_STRINGS, dtype="string"),
+    "category": pd.Series(pd.Categorical(AS_STRINGS)),
+    "polars": pl.Series(AS_STRINGS.tolist()),
+    "polars Categorical": pl.Series(AS_STRINGS.tolist(), dtype=pl.Categorical),
+    "bytes": AS_STRINGS.astype("S"),
+    "objects that are bytes": AS_STRINGS.astype("S").astype(object),
+    "of floats": np.array(["-1.0", "0.0", "1.0"], dtype=object)[CODES],
+    "with a blank": np.array([" -1", "a", "b"], dtype=object)[CODES],
+    "beside the real mark": np.array(["-1", -1, "b", "a"] * 10, dtype=object)[:30],
+}
+
+
+@pytest.mark.parametrize("kind", STRINGS)
+def test_a_mark_that_is_a_string_is_no_class(kind):
+    net = InterpolationConsistencyClassifier(**FAST)
+    with pytest.raises(ValueError, match=r"strings that holds ' ?-1.*integer -1, .*dtype=object"):
+        net.fit(X, STRINGS[kind])
+    assert not hasattr(net, "module_")
+
+
+def test_the_remedy_for_strings_works():
+    y = AS_STRINGS
+    y = np.array(y, dtype=object)
+    y[y == "-1"] = -1
+    clf = InterpolationConsistencyClassifier(**FAST).fit(X, y)
+    assert clf.classes_.tolist() == ["a", "b"]
+
+
+def test_a_mark_that_wrapped_around_is_no_class():
+    with pytest.raises(ValueError, match=r"unsigned type uint8 and holds 255, which -1 becomes"):
+        InterpolationConsistencyClassifier(**FAST).fit(X, MARKED.astype(np.uint8))
