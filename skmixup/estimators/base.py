@@ -27,7 +27,7 @@ from skmixup.vicinal.layers import unwrap
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import VicinalNet
 from skmixup.vicinal.randomness import generator_from, isolated_randomness
-from skmixup.vicinal.schedule import SHAPES
+from skmixup.vicinal.schedule import SHAPES, declare, finish
 
 # Rows of a user's own data set that a module may look at before training.
 SAMPLED_ROWS = 1000
@@ -36,6 +36,10 @@ _Init = TypeVar("_Init", bound=Callable[..., None])
 
 # What skorch keeps in the instance although it is no parameter.
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_validate")
+
+
+# What is there while it trains, and in no copy that a callback makes.
+_TRAINING_STATE = ("_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_")
 
 
 def with_parameters_of(
@@ -157,6 +161,8 @@ class VicinalEstimator(VicinalNet):
                     "whose parameters could be changed; pass one with vicinity="
                 )
             vicinity.set_params(**{k.split("__", 1)[1]: v for k, v in nested.items()})
+        if self.initialized_ and any(name == "lr" or name.endswith("__lr") for name in own):
+            self._declared_rates_ = declare(self.optimizer_)
         return self
 
     def check_parameters(self) -> None:
@@ -265,6 +271,12 @@ class VicinalEstimator(VicinalNet):
         """Load what ``save_params`` saved; see skorch."""
         with self._resolved_device():
             super().load_params(*args, **kwargs)
+        self.put_peaks_back()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = super().__getstate__()
+        # A callback may pickle it in training, with what only training needs.
+        return {name: value for name, value in state.items() if name not in _TRAINING_STATE}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         given = state["device"]
@@ -272,9 +284,6 @@ class VicinalEstimator(VicinalNet):
         if as_written:
             state = {**state, "device": resolve_device(given)}
         super().__setstate__(state)
-        # A callback may have pickled it in training, with what only training needs.
-        for name in ("_training_device_", "_listeners_", "_learning_rate_"):
-            self.__dict__.pop(name, None)
         if as_written:
             object.__setattr__(self, "device", given)
 
@@ -292,9 +301,13 @@ class VicinalEstimator(VicinalNet):
             self.check_module()
             self._training_began_ = True
             self.notify("on_train_begin", X=X, y=y)
+            complete = False
             with suppress(KeyboardInterrupt):  # as skorch: keep what has been learnt so far
                 self.fit_loop(X, y)
+                complete = True
             self.notify("on_train_end", X=X, y=y)
+        if complete:
+            finish(self.optimizer_)
         return self
 
     @contextmanager

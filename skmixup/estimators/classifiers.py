@@ -73,7 +73,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         Its fused kernel is used where it has one for the device; ``optimizer__fused=False``
         turns that off.
     lr : float, default=0.003
-        Learning rate, at its peak.
+        Learning rate, at its peak. An optimizer's state that is loaded brings its moments, not its
+        decayed rate.
     lr_schedule : {"auto", "cosine", "one_cycle"} or None, default="auto"
         How the learning rate moves over the steps of each call of `fit` or `partial_fit`:
         "cosine" falls to 0, "one_cycle" rises during the first 0.3 of the steps and then falls,
@@ -245,6 +246,9 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         self, X: Any, y: ArrayLike | None = None, classes: Any = None, sample_weight: Any = None
     ) -> Self:
         """Train `max_epochs` more epochs; the first call makes the module.
+
+        Where these are the epochs that an earlier call, cut off in the middle, had left, it goes
+        on as if it had not been.
 
         Parameters
         ----------

@@ -384,7 +384,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         return self._get_predict_nonlinearity()(first_output(output))
 
     def _ramped_weight(self) -> float:
-        length = self.ramp_up * (self.max_epochs if isinstance(self.ramp_up, float) else 1)
+        length = self.ramp_up * (self._n_epochs_ if isinstance(self.ramp_up, float) else 1)
         epochs = len(self.history) - 1 + self._step_ / self._n_steps_
         t = min(1.0, epochs / length) if length > 0 else 1.0
         return float(self.unlabeled_weight * np.exp(-5 * (1 - t) ** 2))

@@ -27,7 +27,7 @@ from skmixup.vicinal.layers import (
     unwrap,
 )
 from skmixup.vicinal.loss import first_output, vicinal_loss
-from skmixup.vicinal.schedule import LearningRate
+from skmixup.vicinal.schedule import LearningRate, declare, going_on, put_back
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
@@ -169,7 +169,6 @@ class VicinalNet(NeuralNet):
         """Resolve the vicinity once for the module, then run skorch's loop."""
         self._vicinity_ = self.get_vicinity().validate()
         self._sites_ = self._vicinity_.sites(self.module_)
-        self._first_epoch_ = len(self.history)
         self._listeners_ = {
             event: [
                 getattr(who, event)
@@ -179,22 +178,36 @@ class VicinalNet(NeuralNet):
             for event in ("on_batch_begin", "on_batch_end", "on_grad_computed")
         }
         self._training_device_ = self._device_  # looked up once instead of at every step
-        self._n_epochs_ = self.max_epochs if epochs is None else epochs
-        shape = self.lr_shape()
-        self._learning_rate_ = None if shape is None else LearningRate(self.optimizer_, shape)
+        epochs = self.max_epochs if epochs is None else epochs
+        start, self._n_epochs_ = going_on(self.optimizer_, epochs)
+        self._first_epoch_ = len(self.history) - start
+        self.put_peaks_back()
+        self._learning_rate_ = LearningRate(self.optimizer_, self.lr_shape(), self._n_epochs_)
         batch_size = self.batch_size
         try:
             return super().fit_loop(X, y, epochs=epochs, **fit_params)
         finally:
             self.batch_size = batch_size
-            if self._learning_rate_ is not None:
-                self._learning_rate_.restore()
-            del self._training_device_, self._listeners_, self._learning_rate_
+            self._learning_rate_.restore()
+            del self._training_device_, self._listeners_, self._learning_rate_, self._n_epochs_
+
+    def put_peaks_back(self) -> None:
+        """Set the learning rates to their peaks, for a fit to start from."""
+        scheduled = getattr(self, "lr_schedule", None) is not None and not self._has_scheduler()
+        put_back(self.optimizer_, self._declared_rates_, scheduled=scheduled)
+
+    def _has_scheduler(self) -> bool:
+        return any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_)
+
+    def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        super()._initialize_optimizer(*args, **kwargs)
+        self._declared_rates_ = declare(self.optimizer_)
+        return self
 
     def lr_shape(self) -> str | None:
         """Return how the learning rate moves: `lr_schedule`, or for "auto" what suits."""
         schedule: str | None = getattr(self, "lr_schedule", None)
-        theirs = any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_)
+        theirs = self._has_scheduler()
         if schedule == "auto":
             return None if theirs else "cosine"
         if schedule is not None and theirs:
@@ -228,7 +241,7 @@ class VicinalNet(NeuralNet):
             return float("inf")
         if isinstance(mix_epochs, Integral):
             return int(mix_epochs)
-        return round(mix_epochs * self.max_epochs)
+        return round(mix_epochs * self.__dict__.get("_n_epochs_", self.max_epochs))
 
     def run_single_epoch(
         self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
@@ -239,12 +252,14 @@ class VicinalNet(NeuralNet):
         count = 0
         rows = self.history[-1, "batches"]
         listened = self._listeners_["on_batch_begin"] or self._listeners_["on_batch_end"]
-        rate = self._learning_rate_ if training else None
+        rate = self._learning_rate_
+        rate.optimizer = self.optimizer_  # which a callback may have made anew
         epoch = len(self.history) - 1 - self._first_epoch_
         n_batches = _length(iterator)
+        moving = training and rate.moves(n_batches)
         for batch in iterator:
-            if rate is not None:
-                rate.move((epoch + min(count / n_batches, 1.0)) / self._n_epochs_)
+            if moving:
+                rate.move(epoch + min(count / n_batches, 1.0))
             row: dict[str, Any] = {}
             rows.append(row)
             if listened:
@@ -257,6 +272,8 @@ class VicinalNet(NeuralNet):
                 self.notify("on_batch_end", batch=seen, training=training, **step)
             count += 1
         self.history.record(prefix + "_batch_count", count)
+        if training:
+            rate.end_epoch(epoch + 1)
 
     def on_batch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
         """Nothing: :meth:`run_single_epoch` begins the batch's row of the history."""

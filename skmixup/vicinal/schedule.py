@@ -1,12 +1,21 @@
-"""How the learning rate moves in the course of a fit."""
+"""How the learning rate moves in the course of a fit, and where in it an optimizer is."""
 
-from math import cos, pi
+import warnings
+from collections.abc import Sequence
+from math import ceil, cos, floor, inf, pi
+from typing import Any
 
+import numpy as np
 from torch.optim import Optimizer
 
 # Fraction of the steps in which the one-cycle schedule rises, and where it starts, as in torch.
 RISE = 0.3
 START = 1 / 25
+
+# Key in a parameter group of (declared, peak, last, epoch, n_epochs): the rate that the parameters
+# gave the group, the peak it has by now, the rate that the schedule set last, and after how many
+# epochs of how many. A plain tuple, so that files of optimizers load with ``weights_only=True``.
+MARK = "schedule"
 
 
 def cosine(t: float) -> float:
@@ -27,30 +36,123 @@ SHAPES = {"cosine": cosine, "one_cycle": one_cycle}
 class LearningRate:
     """Moves an optimizer's learning rates, each a factor times its peak.
 
+    Where a group is in the schedule is kept in the group itself: it is saved and loaded with the
+    optimizer, so that a decayed rate is never taken for a peak, and a fit that was cut off can be
+    gone on with.
+
     Parameters
     ----------
     optimizer : Optimizer
         Its learning rates are the peaks; one that is set by somebody else in the course of the fit
         is the peak from there on.
-    shape : {"cosine", "one_cycle"}
+    shape : {"cosine", "one_cycle"} or None
+        None leaves the rates alone.
+    n_epochs : int, default=1
+        Epochs of the whole fit.
     """
 
-    def __init__(self, optimizer: Optimizer, shape: str):
-        self.groups = optimizer.param_groups
-        self.factor = SHAPES[shape]
-        self.peaks = [group["lr"] for group in self.groups]
-        self.last = list(self.peaks)
+    def __init__(self, optimizer: Optimizer, shape: str | None, n_epochs: int = 1):
+        self.optimizer = optimizer
+        self.factor = None if shape is None else SHAPES[shape]
+        self.n_epochs = n_epochs
 
-    def move(self, t: float) -> None:
-        """Set the learning rates for the step at the fraction `t` of the fit, 0 ≤ t < 1."""
-        factor = self.factor(t)
-        for i, group in enumerate(self.groups):
-            if group["lr"] != self.last[i]:
-                self.peaks[i] = group["lr"]
-            group["lr"] = self.last[i] = factor * self.peaks[i]
+    def moves(self, n_batches: float) -> bool:
+        """Whether there is anything to move in an epoch of `n_batches`; infinity: nobody knows."""
+        if self.factor is not None and n_batches == inf and self.n_epochs == 1:
+            warnings.warn(
+                "X does not say how long it is, so that the learning rate can move from epoch to "
+                "epoch only, and there is one: it stays at its peak. Give the data set a __len__, "
+                "train for more than one epoch, or pass lr_schedule=None",
+                UserWarning,
+                stacklevel=2,
+            )
+            return False
+        return self.factor is not None
+
+    def move(self, epoch: float) -> None:
+        """Set the learning rates for the step after `epoch` epochs, 0 ≤ epoch < n_epochs."""
+        assert self.factor is not None
+        factor = self.factor(epoch / self.n_epochs)
+        for group in self.optimizer.param_groups:
+            declared, peak, last, *_ = group.get(MARK) or _as_is(group)
+            rate = group["lr"]
+            if rate != last:
+                peak = rate
+            group["lr"] = rate = factor * peak
+            group[MARK] = (declared, peak, rate, epoch, self.n_epochs)
+
+    def end_epoch(self, epoch: int) -> None:
+        """Note that `epoch` epochs are over."""
+        for group in self.optimizer.param_groups:
+            group[MARK] = (*(group.get(MARK) or _as_is(group))[:3], epoch, self.n_epochs)
 
     def restore(self) -> None:
         """Put the peaks back, for the next fit to start from."""
-        for group, last, peak in zip(self.groups, self.last, self.peaks, strict=True):
+        for group in self.optimizer.param_groups:
+            declared, peak, last, *position = group.get(MARK) or _as_is(group)
             if group["lr"] == last:
                 group["lr"] = peak
+                group[MARK] = (declared, peak, peak, *position)
+
+
+def declare(optimizer: Optimizer) -> list[Any]:
+    """Take the rates that somebody has set since the last look for those of the parameters."""
+    for group in optimizer.param_groups:
+        # Plain numbers: files with numpy's do not load with weights_only=True.
+        group.update({k: v.item() for k, v in group.items() if isinstance(v, np.generic)})
+        mark = group.get(MARK)
+        if mark is None or group["lr"] != mark[2]:
+            group[MARK] = _as_is(group)
+    return [group[MARK][0] for group in optimizer.param_groups]
+
+
+def put_back(optimizer: Optimizer, declared: Sequence[Any], *, scheduled: bool) -> None:
+    """Set the learning rates to their peaks.
+
+    Parameters
+    ----------
+    optimizer : Optimizer
+        Maybe with the state of another one, saved in the middle of its training.
+    declared : sequence of float
+        The rate that the parameters give to each group. Where the group comes from an optimizer
+        with another, it is the peak.
+    scheduled : bool
+        Whether the rates are those of a :class:`LearningRate`. Then what a scheduler of torch's
+        has left is no peak.
+    """
+    groups = optimizer.param_groups
+    # A group that was added since then has the rate that it was added with.
+    rates = [*declared, *(group["lr"] for group in groups[len(declared) :])]
+    for group, own in zip(groups, rates, strict=False):
+        unmarked = (own, own if scheduled else group["lr"], group["lr"], 0, 0)
+        theirs, peak, last, *position = group.get(MARK) or unmarked
+        if theirs != own:
+            peak = own
+        elif group["lr"] != last:
+            peak = own if scheduled and "initial_lr" in group else group["lr"]
+        group["lr"] = peak
+        group[MARK] = (own, peak, peak, *position)
+
+
+def going_on(optimizer: Optimizer, n_epochs: int) -> tuple[int, int]:
+    """Return the epochs that a fit of `n_epochs` more has behind it, and those of the whole.
+
+    (0, n_epochs), unless `n_epochs` is what is left of a fit that was cut off.
+    """
+    *_, epoch, whole = optimizer.param_groups[0].get(MARK) or (0, 0)
+    start = whole - n_epochs
+    if start > 0 and floor(epoch) <= start <= ceil(epoch):
+        return start, whole
+    return 0, n_epochs
+
+
+def finish(optimizer: Optimizer) -> None:
+    """Note that the fit is over, also where its best epoch was loaded at the end."""
+    for group in optimizer.param_groups:
+        if MARK in group:
+            *rates, _, n_epochs = group[MARK]
+            group[MARK] = (*rates, n_epochs, n_epochs)
+
+
+def _as_is(group: dict[str, Any]) -> tuple[Any, ...]:
+    return (group["lr"], group["lr"], group["lr"], 0, 0)
