@@ -1,7 +1,8 @@
 """Which runs to make: uniform designs and orthogonal arrays, in numpy."""
 
 from skmixup.design.discrepancy import discrepancy, to_unit_cube
-from skmixup.design.effects import DesignEffects, design_effects
+from skmixup.design.effect_tables import DesignEffects
+from skmixup.design.effects import design_effects
 from skmixup.design.effects_plot import plot_effects
 from skmixup.design.good_lattice import good_lattice_points
 from skmixup.design.ordering import prefix_uniform_order

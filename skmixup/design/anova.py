@@ -7,7 +7,13 @@ import numpy as np
 from scipy.special import fdtrc
 
 from skmixup.design.discrepancy import Floats
-from skmixup.design.response_model import Fit, ResponseModel, least_squares
+from skmixup.design.response_model import (
+    Fit,
+    ResponseModel,
+    in_units,
+    least_squares,
+    rounding,
+)
 
 
 @dataclass(frozen=True)
@@ -25,14 +31,14 @@ class AnovaRow:
 def factor_sum_of_squares(fit: Fit, y: Floats, factor: int) -> tuple[float, int]:
     """What the model loses, in sum of squares and degrees of freedom, without the factor.
 
+    The sum of squares is in the fit's units, and 0 where it is no more than rounding makes.
     In an orthogonal array this is the classical sum of squares between the level means.
     """
     others = [term for term in fit.terms if factor not in term.factors]
     reduced = least_squares(others, y)
-    return (
-        max(reduced.residual_ss - fit.residual_ss, 0.0),
-        reduced.residual_df - fit.residual_df,
-    )
+    ss = reduced.residual_ss - fit.residual_ss
+    nothing = rounding(len(y)) + 1e-14 * reduced.residual_ss
+    return ss if ss > nothing else 0.0, reduced.residual_df - fit.residual_df
 
 
 def check_pool(pool: Sequence[str] | str, names: Sequence[str]) -> None:
@@ -58,9 +64,10 @@ def _pooled(rows: list[tuple[str, float, int]], fit: Fit, pool: Sequence[str] | 
 def anova_table(
     model: ResponseModel, y: Floats, pool: Sequence[str] | str
 ) -> tuple[tuple[AnovaRow, ...], float, int]:
-    """One row per factor, and the error's sum of squares and degrees of freedom.
+    """One row per factor; the error's sum of squares, in the fit's units; its degrees of freedom.
 
-    The F test compares a factor's mean square with the error's; p is its upper tail.
+    The F test compares a factor's mean square with the error's; p is its upper tail. Without any
+    error the factors that explain something have an infinite F, the others none.
     """
     rows = [
         (factor.name, *factor_sum_of_squares(model.fit, y, i))
@@ -73,7 +80,11 @@ def anova_table(
     for name, ss, df in rows:
         f = p = np.nan
         if name not in pooled and error_df and df:
-            f = np.divide(ss / df, error_ss / error_df) if error_ss > 0 else np.inf
-            p = float(fdtrc(df, error_df, f)) if np.isfinite(f) else 0.0
+            if error_ss > 0:
+                f = (ss / df) / (error_ss / error_df)
+                p = float(fdtrc(df, error_df, f))
+            elif ss > 0:
+                f, p = np.inf, 0.0
+        ss = in_units(ss, 2 * model.fit.unit)
         table.append(AnovaRow(name, ss, df, float(f), p, name in pooled))
     return tuple(table), error_ss, error_df

@@ -1,136 +1,25 @@
 """Effects: which factors matter, and which setting is best, once a design has been run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import stdtr
 
-from skmixup.design.anova import AnovaRow, anova_table, check_pool
-from skmixup.design.response_model import ResponseModel, fit_model
-from skmixup.design.responses import Responses, read_responses
-
-
-@dataclass(frozen=True)
-class LevelMean:
-    """The mean response of the runs at one level of a factor."""
-
-    factor: str
-    level: Any
-    runs: int
-    mean: float
+from skmixup.design.anova import anova_table, check_pool
+from skmixup.design.discrepancy import Floats
+from skmixup.design.effect_tables import DesignEffects, LevelMean
+from skmixup.design.read_runs import Objective, read_responses
+from skmixup.design.response_model import ResponseModel, fit_model, in_units, least_squares
+from skmixup.design.responses import Responses
+from skmixup.design.settings import level_key, shown
 
 
-@dataclass(frozen=True)
-class DesignEffects:
-    """What :func:`design_effects` finds; ``print`` it, or take :meth:`to_frame`.
-
-    Attributes
-    ----------
-    model : ResponseModel
-        How the responses were explained: ``str(model)`` says it in words.
-    ranges : dict of str to float
-        Each factor's range: the largest minus the smallest mean over its levels, or, for a factor
-        whose levels do not repeat, of its fitted curve. Largest first, which is the factors' rank.
-    level_means : tuple of LevelMean
-        Range analysis, for the factors whose levels repeat.
-    anova : tuple of AnovaRow
-        One row per factor: ss, df, f, p, pooled.
-    error_ss, error_df : float, int
-        The residual together with the pooled factors.
-    best : dict of str to setting
-        The best level combination or the fitted optimum inside the box.
-    best_predicted, best_se : float
-        The model's response there, and its standard error (nan without an error estimate).
-    best_was_run : bool
-        Whether that very combination is among the runs.
-    responses : Responses
-        Factors and responses as they were read; ``notes`` says what was left out.
-    """
-
-    model: ResponseModel
-    responses: Responses
-    ranges: dict[str, float]
-    level_means: tuple[LevelMean, ...]
-    anova: tuple[AnovaRow, ...]
-    error_ss: float
-    error_df: int
-    best: dict[str, Any]
-    best_predicted: float
-    best_se: float
-    best_was_run: bool
-
-    @property
-    def error_variance(self) -> float:
-        """The error mean square; nan where no degree of freedom is left for it."""
-        return self.error_ss / self.error_df if self.error_df else np.nan
-
-    def coefficients(self) -> list[tuple[str, float, float, float]]:
-        """Term, estimate, standard error and p of each coefficient; factors coded −1 … 1."""
-        se = np.sqrt(np.diag(self.model.fit.unscaled_covariance) * self.error_variance)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            t = np.abs(self.model.fit.coefficients / se)
-        p = 2 * stdtr(self.error_df, -t) if self.error_df else np.full(len(t), np.nan)
-        labels = ["intercept", *(term.label for term in self.model.fit.terms)]
-        values = zip(labels, self.model.fit.coefficients, se, p, strict=True)
-        return [(label, float(b), float(e), float(q)) for label, b, e, q in values]
-
-    def to_frame(self, table: str = "anova") -> Any:
-        """A pandas DataFrame of one table: "anova", "levels" or "coefficients".
-
-        Raises
-        ------
-        ValueError
-            Another name of a table.
-        """
-        import pandas as pd
-
-        if table == "anova":
-            rows: list[Any] = [
-                (r.name, self.ranges[r.name], r.ss, r.df, r.ss / r.df, r.f, r.p, r.pooled)
-                for r in self.anova
-            ]
-            rows.append(
-                ("error", None, self.error_ss, self.error_df, self.error_variance, *[None] * 3)
-            )
-            columns = ["factor", "range", "ss", "df", "ms", "F", "p", "pooled"]
-        elif table == "levels":
-            rows = [(m.factor, m.level, m.runs, m.mean) for m in self.level_means]
-            columns = ["factor", "level", "runs", "mean"]
-        elif table == "coefficients":
-            rows, columns = self.coefficients(), ["term", "estimate", "se", "p"]
-        else:
-            raise ValueError(
-                f"table={table!r} is unknown: choose 'anova', 'levels' or 'coefficients'"
-            )
-        return pd.DataFrame(rows, columns=columns)
-
-    def __str__(self) -> str:
-        lines = [f"{self.model}, {len(self.responses.y)} runs"]
-        lines += [f"note: {note}" for note in self.responses.notes]
-        width = max(len("factor"), *(len(name) for name in self.ranges))
-        lines.append("")
-        lines.append(f"{'factor':<{width}}  {'range':>9} {'SS':>10} {'df':>3} {'F':>8} {'p':>7}")
-        rows = {row.name: row for row in self.anova}
-        for name, spread in self.ranges.items():
-            row = rows[name]
-            test = "  pooled" if row.pooled else f"{row.f:8.2f} {row.p:7.4f}"
-            lines.append(f"{name:<{width}}  {spread:9.4g} {row.ss:10.4g} {row.df:3d} {test}")
-        lines.append(f"{'error':<{width}}  {'':9} {self.error_ss:10.4g} {self.error_df:3d}")
-        for name in dict.fromkeys(m.factor for m in self.level_means):
-            means = [f"{m.level}: {m.mean:.4g}" for m in self.level_means if m.factor == name]
-            lines.append(f"mean by {name}: " + ", ".join(means))
-        settings = ", ".join(
-            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
-            for name, value in self.best.items()
-        )
-        known = "among the runs" if self.best_was_run else "not among the runs"
-        lines.append(f"best: {settings} ({known})")
-        error = f" ± {self.best_se:.2g}" if np.isfinite(self.best_se) else ""
-        lines.append(f"predicted there: {self.best_predicted:.4g}{error}")
-        return "\n".join(lines)
+def _mean(y: Floats) -> float:
+    """The mean, also of numbers whose sum overflows."""
+    unit = int(np.frexp(np.abs(y).max())[1])
+    return in_units(float(np.ldexp(y, -unit).mean()), unit)
 
 
 def _ranges(model: ResponseModel, means: Sequence[LevelMean]) -> dict[str, float]:
@@ -138,11 +27,30 @@ def _ranges(model: ResponseModel, means: Sequence[LevelMean]) -> dict[str, float
     ranges = {}
     for i, factor in enumerate(model.factors):
         if i in model.continuous:
-            values = model.curve(i, np.linspace(-1, 1, 201))
+            values = model.curve(i, np.linspace(*factor.box(), 201))
         else:
             values = np.array([m.mean for m in means if m.factor == factor.name])
         ranges[factor.name] = float(np.ptp(values))
     return dict(sorted(ranges.items(), key=lambda item: -item[1]))
+
+
+def _best(model: ResponseModel, responses: Responses) -> tuple[dict[str, Any], list[str]]:
+    """The best setting, and what the runs without response have to say about it."""
+    sign = 1.0 if responses.maximize else -1.0
+    best = model.best(sign)
+    if not responses.lost:
+        return best, []
+    notes = []
+    allowed = model.best(sign, responses.lost)
+    passed = {
+        name: value for name, value in best.items() if level_key(value) != level_key(allowed[name])
+    }
+    if passed:
+        words = ", ".join(f"{name}={shown(value)}" for name, value in passed.items())
+        notes.append(f"{words} would be better yet by the effects, but such runs have no response")
+    if model.nearest_is_lost(allowed, responses.lost):
+        notes.append("the run nearest to the best setting has no response: it may fail there too")
+    return allowed, notes
 
 
 def design_effects(
@@ -152,6 +60,7 @@ def design_effects(
     names: Sequence[str] | None = None,
     log: Sequence[str] = (),
     maximize: bool | None = None,
+    objective: Objective = None,
     kind: str = "auto",
     pool: Sequence[str] | str = "auto",
 ) -> DesignEffects:
@@ -161,23 +70,32 @@ def design_effects(
     level means: range analysis (mean response per level, range, rank, best combination, also one
     that was never run) and analysis of variance. Numbers whose levels do not repeat are explained
     by a response surface: a quadratic regression with all two-factor products where the runs
-    suffice, without products or squares where they do not, and its optimum inside the box. Both
-    kinds may be mixed; numbers on a logarithmic scale enter by their logarithm.
+    suffice, without products or squares where they do not, and its optimum inside the range that
+    has responses. Both kinds may be mixed; numbers on a logarithmic scale enter by their
+    logarithm.
 
     Parameters
     ----------
-    result : Optuna study, fitted search, or array or DataFrame of shape (n_runs, n_factors)
+    result : Optuna study, fitted search, or table of shape (n_runs, n_factors)
         A study brings its distributions (scale, range, categories) and its direction; a search
-        (anything with ``cv_results_``) its mean test scores. Arrays need ``y``.
-    y : array of shape (n_runs,), only with arrays
-        Responses. Runs whose response is not finite are left out, and a note says so.
-    names : list of str, only with arrays
+        (anything with ``cv_results_``) its mean test scores and its space. A table is an array, a
+        list of rows, a DataFrame or a dict of columns, and needs ``y``; its settings are of any
+        type, and 1, 1.0 and True are three levels.
+    y : array of shape (n_runs,), only with tables
+        Responses. Runs whose response is missing, masked or infinite are left out, and a note says
+        so, as for trials that failed, were pruned or still run.
+    names : list of str, only with tables
         Factor names; by default a DataFrame's columns, or x0, x1, ….
-    log : list of str, only with arrays
-        Factors on a logarithmic scale.
+    log : list of str
+        Factors on a logarithmic scale, beside those whose distribution in a study or a search has
+        one. Numbers that a study has as choices count as numbers then.
     maximize : bool, optional
         Whether larger responses are better. None: a study's own direction; True otherwise, as for
         scores.
+    objective : int, str or function, optional
+        The objective to explain where there are several: of a study its index, its metric name or
+        a function of the trial (as Optuna's ``target``, with ``maximize``); of a search the name
+        of its scorer, by default the one of ``refit``.
     kind : {"auto", "levels", "quadratic"}, default "auto"
         "levels" explains every factor by its levels, "quadratic" every number by the surface.
         "auto" takes levels where each occurs twice on average and their effects can be estimated.
@@ -194,7 +112,8 @@ def design_effects(
     ------
     TypeError, ValueError
         Something else than runs and responses, too few runs, runs that cannot tell the factors'
-        effects apart, a study of several objectives, an unknown kind or factor.
+        effects apart, a setting that is missing, two factors of one name, several objectives
+        without a choice, an unknown kind or factor.
 
     Notes
     -----
@@ -203,6 +122,10 @@ def design_effects(
     Level means are those of the runs as they are; the best levels go by the fitted effects, which
     are the same thing in an orthogonal array and adjusted for the other factors elsewhere.
     Interactions are not part of level means: repeat the best combination before believing it.
+
+    Where runs failed nothing is known. Levels without a response are not judged, a surface is not
+    followed beyond the runs that have one, and a combination of levels whose runs all failed is
+    passed over; ``responses.notes`` says so.
 
     References
     ----------
@@ -232,32 +155,38 @@ def design_effects(
     """
     if kind not in ("auto", "levels", "quadratic"):
         raise ValueError(f"kind={kind!r} is unknown: choose 'auto', 'levels' or 'quadratic'")
-    responses = read_responses(result, y, names, log, maximize)
+    responses = read_responses(result, y, names, log, maximize, objective)
+    if least_squares([], responses.y).residual_ss == 0:
+        note = "the response never varies: no factor has an effect, no setting is best"
+        responses = replace(responses, notes=(*responses.notes, note))
     check_pool(pool, [factor.name for factor in responses.factors])
     y = responses.y
     model = fit_model(responses.factors, y, kind)
     anova, error_ss, error_df = anova_table(model, y, pool)
     means = tuple(
-        LevelMean(factor.name, level, int(at.sum()), float(y[at].mean()))
+        LevelMean(factor.name, level, int(at.sum()), _mean(y[at]))
         for i, factor in enumerate(responses.factors)
         if i not in model.continuous
         for k, level in enumerate(factor.levels)
         if (at := factor.indices() == k).any()
     )
-    best = model.best(1.0 if responses.maximize else -1.0)
+    best, notes = _best(model, responses)
+    responses = replace(responses, notes=(*responses.notes, *notes))
     row = model.rows({name: [value] for name, value in best.items()})[0]
-    variance = error_ss / error_df if error_df else np.nan
-    runs = zip(*(factor.settings for factor in responses.factors), strict=True)
+    unit = model.fit.unit
+    error_sd = in_units(np.sqrt(error_ss / error_df), unit) if error_df else np.nan
+    runs = zip(*(map(level_key, factor.settings) for factor in responses.factors), strict=True)
     return DesignEffects(
         model=model,
         responses=responses,
         ranges=_ranges(model, means),
         level_means=means,
         anova=anova,
-        error_ss=error_ss,
+        error_ss=in_units(error_ss, 2 * unit),
         error_df=error_df,
+        error_sd=error_sd,
         best=best,
         best_predicted=float(row @ model.fit.coefficients),
-        best_se=float(np.sqrt(variance * (row @ model.fit.unscaled_covariance @ row))),
-        best_was_run=tuple(best.values()) in set(runs),
+        best_se=error_sd * float(np.sqrt(row @ model.fit.unscaled_covariance @ row)),
+        best_was_run=tuple(map(level_key, best.values())) in set(runs),
     )

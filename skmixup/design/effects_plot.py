@@ -4,7 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from skmixup.design.effects import DesignEffects, design_effects
+from skmixup.design.effect_tables import DesignEffects
+from skmixup.design.effects import design_effects
+from skmixup.design.responses import ObservedFactor
+from skmixup.design.settings import labels
 
 _DOTS, _LINE = "0.6", "tab:blue"
 
@@ -99,28 +102,43 @@ def _panel(axes: Any, effects: DesignEffects, factor_index: int) -> None:
     index = factor.indices()
     axes.plot(index, responses, "o", color=_DOTS, markersize=3)
     means = [m.mean for m in effects.level_means if m.factor == factor.name]
-    shown = [m.level for m in effects.level_means if m.factor == factor.name]
-    at = [factor.levels.index(level) for level in shown]
-    axes.plot(at, means, "o-" if factor.numeric else "o", color=_LINE, markersize=6)
-    axes.plot(at[shown.index(best)], means[shown.index(best)], "*", color="tab:orange", ms=12)
-    labels = [f"{level:.3g}" if isinstance(level, float) else str(level) for level in shown]
-    crowded = sum(map(len, labels)) > 24
-    axes.set_xticks(at, labels, rotation=30 if crowded else 0, ha="right" if crowded else "center")
+    axes.plot(range(len(means)), means, "o-" if factor.numeric else "o", color=_LINE, markersize=6)
+    star = int(factor.indices([best])[0])
+    axes.plot(star, means[star], "*", color="tab:orange", ms=12)
+    texts = _tick_labels(factor)
+    crowded = sum(map(len, texts)) > 24
+    axes.set_xticks(
+        range(len(texts)),
+        texts,
+        rotation=30 if crowded else 0,
+        ha="right" if crowded else "center",
+        parse_math=False,
+    )
     axes.margins(x=0.12)
+
+
+def _tick_labels(factor: ObservedFactor) -> list[str]:
+    """One short label for each level."""
+    if factor.numeric:
+        texts = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in factor.levels]
+        if len(set(texts)) == len(texts):
+            return texts
+    return [text if len(text) <= 24 else text[:23] + "…" for text in labels(factor.levels)]
 
 
 def _curve(effects: DesignEffects, factor_index: int) -> tuple[Any, Any, Any]:
     """A continuous factor's fitted effect around the mean response, and its standard error."""
     model = effects.model
     factor = model.factors[factor_index]
-    z = np.linspace(-1, 1, 101)
+    z = np.linspace(*factor.box(), 101)
     own = [k for k, t in enumerate(model.fit.terms, start=1) if set(t.factors) == {factor_index}]
     powers = np.stack([z**k for k in range(1, len(own) + 1)], axis=1)
     coded = factor.coded()
     centre = np.array([(coded**k).mean() for k in range(1, len(own) + 1)])
     curve = effects.responses.y.mean() + (powers - centre) @ model.fit.coefficients[own]
-    covariance = model.fit.unscaled_covariance[np.ix_(own, own)] * effects.error_variance
+    covariance = model.fit.unscaled_covariance[np.ix_(own, own)]
     spread = np.einsum("ij,jk,ik->i", powers - centre, covariance, powers - centre)
+    band = effects.error_sd * np.sqrt(np.maximum(spread, 0))
     low, high = (np.log([factor.low, factor.high])) if factor.log else (factor.low, factor.high)
     x = low + (z + 1) / 2 * (high - low)
-    return (np.exp(x) if factor.log else x), curve, np.sqrt(np.maximum(spread, 0))
+    return (np.exp(x) if factor.log else x), curve, band

@@ -2,7 +2,8 @@
 
 Every number of values is spread over the unit interval in bins of equal width, so a design whose
 levels are balanced gives balanced values: nothing is rounded, which would halve the bins at both
-ends. Values are plain Python objects, never numpy scalars.
+ends. Values are plain Python objects, never numpy scalars. The way back, from numbers to places
+on the unit interval, is what the analysis of effects codes its factors by.
 """
 
 import math
@@ -29,6 +30,24 @@ class Factor(Protocol):
 
     def at(self, u: float) -> Any:
         """The value at ``u``, 0 ≤ u < 1."""
+
+
+class Scale(Factor, Protocol):
+    """Numbers between two ends, whose places on the unit interval are known both ways."""
+
+    @property
+    def low(self) -> float:
+        """The smallest value."""
+
+    @property
+    def high(self) -> float:
+        """The largest value."""
+
+    def place(self, value: float) -> float:
+        """Where a value lies: ``at(place(value))`` is the value.
+
+        Linear in the value, or in its logarithm where the scale is logarithmic.
+        """
 
 
 def bin_of(u: float, n_bins: int) -> int:
@@ -88,6 +107,13 @@ class Interval:
             value = self.low * (1 - u) + self.high * u
         return float(min(max(value, self.low), self.high))
 
+    def place(self, value: float) -> float:
+        if self.log:
+            low, high = math.log(self.low), math.log(self.high)
+            return (math.log(value) - low) / (high - low)
+        # Halves, because the difference of two large numbers may overflow.
+        return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
+
 
 @dataclass(frozen=True)
 class Steps:
@@ -101,8 +127,14 @@ class Steps:
 
     @property
     def n_values(self) -> int:
+        if self._whole:
+            return int((self.high - self.low) // self.step) + 1
         low, high, step = (Decimal(str(v)) for v in (self.low, self.high, self.step))
         return int((high - low) // step) + 1
+
+    @property
+    def _whole(self) -> bool:
+        return all(isinstance(v, int) for v in (self.low, self.high, self.step))
 
     def at(self, u: float) -> float | int:
         k = bin_of(u, self.n_values)
@@ -110,6 +142,10 @@ class Steps:
             return int(self.low + k * self.step)
         # In decimals, as they were written: −10.2 + 3 · 0.1 is −9.9 and not −9.899999999999999.
         return float(Decimal(str(self.low)) + k * Decimal(str(self.step)))
+
+    def place(self, value: float) -> float:
+        """The middle of the value's bin."""
+        return float(((value - self.low) / self.step + 0.5) / self.n_values)
 
 
 @dataclass(frozen=True)
@@ -129,6 +165,15 @@ class LogIntegers:
         low, end = math.log(self.low), math.log(self.high + 1)
         return min(max(int(math.exp(low + u * (end - low))), self.low), self.high)
 
+    def place(self, value: float) -> float:
+        """In the value's share, half the narrowest share above its start.
+
+        The middle of each share would not be linear in the logarithm.
+        """
+        low, end = math.log(self.low), math.log(self.high + 1)
+        narrowest = math.log1p(1 / self.high)
+        return (math.log(value) + narrowest / 2 - low) / (end - low)
+
 
 @dataclass(frozen=True)
 class Quantiles:
@@ -144,6 +189,14 @@ class Quantiles:
         # scipy returns the integers of a discrete distribution as floats.
         discrete = hasattr(getattr(self.distribution, "dist", None), "pmf")
         return int(value) if discrete else float(value)
+
+
+def nearest_value(scale: Scale, u: float) -> float | int:
+    """The value whose place is nearest to ``u``; ``at`` gives the one whose share holds ``u``."""
+    value: float | int = scale.at(min(max(u, 0.0), 1.0))
+    if isinstance(scale, LogIntegers) and value < scale.high:
+        return min((value, value + 1), key=lambda v: abs(scale.place(v) - u))
+    return value
 
 
 def as_factor(name: str, distribution: Any) -> Factor:

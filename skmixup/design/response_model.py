@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize
 
+from skmixup.design.best_levels import best_levels
 from skmixup.design.discrepancy import Floats
-from skmixup.design.responses import Factor
+from skmixup.design.responses import ObservedFactor
+from skmixup.design.settings import labels
 
 #: From the richest to the plainest treatment of continuous factors.
 SURFACES = ("full quadratic", "quadratic", "linear")
@@ -27,10 +29,12 @@ class Term:
     column: Floats
 
 
-def model_terms(factors: Sequence[Factor], continuous: Sequence[int], surface: str) -> list[Term]:
+def model_terms(
+    factors: Sequence[ObservedFactor], continuous: Sequence[int], surface: str
+) -> list[Term]:
     """Effects of levels (coded to sum to zero) and polynomials of the continuous factors.
 
-    A continuous factor is coded −1 … 1 over its range; a factor with two settings has no square.
+    A continuous factor is coded −1 … 1 over its scale; a factor with two settings has no square.
     """
     terms = []
     coded = {i: factors[i].coded() for i in continuous}
@@ -42,9 +46,9 @@ def model_terms(factors: Sequence[Factor], continuous: Sequence[int], surface: s
             continue
         index = factor.indices()
         last = len(factor.levels) - 1
-        for level in range(last):
+        for level, text in enumerate(labels(factor.levels)[:last]):
             column = (index == level).astype(float) - (index == last)
-            terms.append(Term(f"{factor.name}={factor.levels[level]}", (i,), column))
+            terms.append(Term(f"{factor.name}={text}", (i,), column))
     if surface == "full quadratic":
         for i, j in combinations(continuous, 2):
             label = f"{factors[i].name}·{factors[j].name}"
@@ -54,40 +58,76 @@ def model_terms(factors: Sequence[Factor], continuous: Sequence[int], surface: s
 
 @dataclass(frozen=True)
 class Fit:
-    """Least squares: intercept first, then one coefficient for each term."""
+    """Least squares: intercept first, then one coefficient for each term.
+
+    ``residual_ss`` is in units of (2^unit)², in which the squares of any responses can be had.
+    """
 
     terms: tuple[Term, ...]
     coefficients: Floats
     unscaled_covariance: Floats
+    unit: int
     residual_ss: float
     residual_df: int
     full_rank: bool
 
 
+def in_units(value: float, unit: int) -> float:
+    """Value · 2^unit; infinite or zero where no number is that large or small."""
+    with np.errstate(over="ignore", under="ignore"):
+        return float(np.ldexp(value, unit))
+
+
+def rounding(n_runs: int) -> float:
+    """The sum of squares, in units of a :class:`Fit`, that rounding alone may make of nothing.
+
+    Responses of size 1 are known to their last binary digits only.
+    """
+    return n_runs * (64 * float(np.finfo(float).eps)) ** 2
+
+
 def least_squares(terms: Sequence[Term], y: Floats) -> Fit:
-    """Fit the terms and an intercept."""
+    """Fit the terms and an intercept.
+
+    The responses are divided by a power of two, which costs no digit, and their mean is taken
+    away: squares of 1e300 overflow and those of 1e-300 vanish, and equal responses must leave
+    nothing to explain.
+    """
+    unit = int(np.frexp(np.abs(y).max())[1])
+    scaled = np.ldexp(y, -unit)
+    first = scaled[0]
+    mean = (scaled - first).mean()
+    centred = scaled - first - mean
     matrix = np.column_stack([np.ones(len(y)), *(term.column for term in terms)])
-    coefficients, _, rank, _ = np.linalg.lstsq(matrix, y)
-    residual = y - matrix @ coefficients
+    coefficients, _, rank, _ = np.linalg.lstsq(matrix, centred)
+    residual = centred - matrix @ coefficients
+    residual_ss = float(residual @ residual)
+    coefficients[0] += first + mean
     inverse = np.linalg.pinv(matrix)
     return Fit(
-        tuple(terms),
-        np.asarray(coefficients, dtype=np.float64),
-        np.asarray(inverse @ inverse.T, dtype=np.float64),
-        float(residual @ residual),
-        len(y) - int(rank),
-        int(rank) == matrix.shape[1],
+        terms=tuple(terms),
+        coefficients=np.array([in_units(float(b), unit) for b in coefficients]),
+        unscaled_covariance=np.asarray(inverse @ inverse.T, dtype=np.float64),
+        unit=unit,
+        residual_ss=residual_ss if residual_ss > rounding(len(y)) else 0.0,
+        residual_df=len(y) - int(rank),
+        full_rank=int(rank) == matrix.shape[1],
     )
 
 
-def best_in_box(linear: Floats, quadratic: Floats, starts: Floats) -> Floats:
-    """The point of [−1, 1]^c where bᵀz + zᵀQz is largest, from several starts."""
+def best_in_box(
+    linear: Floats, quadratic: Floats, starts: Floats, box: Sequence[tuple[float, float]]
+) -> Floats:
+    """The point of the box where bᵀz + zᵀQz is largest, from several starts."""
+    # The search stops at small slopes, and what is small depends on the responses' size.
+    size = max(float(np.abs(linear).max()), float(np.abs(quadratic).max()))
+    exponent = -int(np.frexp(size)[1])
+    linear, quadratic = np.ldexp(linear, exponent), np.ldexp(quadratic, exponent)
 
     def negative(z: Floats) -> tuple[float, Floats]:
         return -float(linear @ z + z @ quadratic @ z), -(linear + 2 * quadratic @ z)
 
-    bounds = [(-1.0, 1.0)] * len(linear)
-    found = [minimize(negative, z, jac=True, method="L-BFGS-B", bounds=bounds) for z in starts]
+    found = [minimize(negative, z, jac=True, method="L-BFGS-B", bounds=box) for z in starts]
     return np.asarray(min(found, key=lambda result: float(result.fun)).x)
 
 
@@ -95,7 +135,7 @@ def best_in_box(linear: Floats, quadratic: Floats, starts: Floats) -> Floats:
 class ResponseModel:
     """Fitted effects: the ``continuous`` factors by a surface, the others by their levels."""
 
-    factors: tuple[Factor, ...]
+    factors: tuple[ObservedFactor, ...]
     continuous: tuple[int, ...]
     surface: str
     fit: Fit
@@ -128,22 +168,55 @@ class ResponseModel:
         powers = np.stack([z**k for k in range(1, len(effects) + 1)])
         return np.asarray(effects @ powers)
 
-    def best(self, sign: float) -> dict[str, Any]:
-        """The settings with the largest sign · response: best levels, optimum inside the box."""
+    def best(self, sign: float, lost: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+        """The settings with the largest sign · response: best levels, optimum inside the box.
+
+        The box is the range of the runs that have a response; ``lost`` are the others' settings.
+        """
         z = np.zeros(len(self.continuous))
         if self.continuous:
             linear, quadratic = self._surface_coefficients()
             coded = np.column_stack([self.factors[i].coded() for i in self.continuous])
-            starts = np.concatenate([np.zeros((1, len(z))), np.clip(coded, -1, 1)])
-            z = best_in_box(sign * linear, sign * quadratic, starts[:50])
+            box = [self.factors[i].box() for i in self.continuous]
+            starts = np.concatenate([np.mean(box, axis=1)[None], coded])[:50]
+            z = best_in_box(sign * linear, sign * quadratic, starts, box)
+        by_level = [i for i in range(len(self.factors)) if i not in self.continuous]
         settings = {}
-        for i, factor in enumerate(self.factors):
-            if i in self.continuous:
-                settings[factor.name] = factor.decoded(float(z[self.continuous.index(i)]))
-            else:
-                level = int(np.argmax(sign * self.level_effects(i)))
-                settings[factor.name] = factor.levels[level]
-        return settings
+        if by_level:
+            factors = [self.factors[i] for i in by_level]
+            chosen = best_levels(
+                [sign * self.level_effects(i) for i in by_level],
+                np.stack([f.indices() for f in factors], axis=1),
+                np.stack([f.indices([row[f.name] for row in lost]) for f in factors], axis=1),
+            )
+            settings = {f.name: f.levels[k] for f, k in zip(factors, chosen, strict=True)}
+        for i, at in zip(self.continuous, z, strict=True):
+            settings[self.factors[i].name] = self.factors[i].decoded(float(at))
+        return {factor.name: settings[factor.name] for factor in self.factors}
+
+    def nearest_is_lost(
+        self, settings: Mapping[str, Any], lost: Sequence[Mapping[str, Any]]
+    ) -> bool:
+        """Whether a run without response lies nearer to the settings than any with one.
+
+        A number counts by its distance on the scale −1 … 1, a level as 1 where it differs.
+        """
+        if not lost:
+            return False
+
+        def squared_distances(runs: Mapping[str, Sequence[Any]]) -> Floats:
+            total = np.zeros(len(next(iter(runs.values()))))
+            for i, factor in enumerate(self.factors):
+                if i in self.continuous:
+                    total += (factor.coded(runs[factor.name]) - factor.coded(here[i : i + 1])) ** 2
+                else:
+                    total += factor.indices(runs[factor.name]) != factor.indices(here[i : i + 1])
+            return total
+
+        here = [settings[factor.name] for factor in self.factors]
+        done = {factor.name: factor.settings for factor in self.factors}
+        without = {factor.name: [row[factor.name] for row in lost] for factor in self.factors}
+        return bool(squared_distances(without).min() < squared_distances(done).min())
 
     def _surface_coefficients(self) -> tuple[Floats, Floats]:
         """The linear part b and the symmetric quadratic part Q in the continuous factors."""
@@ -159,7 +232,7 @@ class ResponseModel:
         return linear, quadratic
 
 
-def fit_model(factors: tuple[Factor, ...], y: Floats, kind: str) -> ResponseModel:
+def fit_model(factors: tuple[ObservedFactor, ...], y: Floats, kind: str) -> ResponseModel:
     """Level means where levels repeat and can be estimated, else the richest surface that can be.
 
     ``kind`` "levels" treats every factor by its levels, "quadratic" every number as continuous.
@@ -169,15 +242,16 @@ def fit_model(factors: tuple[Factor, ...], y: Floats, kind: str) -> ResponseMode
     seldom = [i for i in numeric if 2 * len(factors[i].levels) > n]
     needed = sum(2 if i in seldom else len(f.levels) - 1 for i, f in enumerate(factors))
     if kind == "levels":
-        continuous: tuple[int, ...] = ()
+        choices: list[list[int]] = [[]]
     elif kind == "auto" and needed < n:
-        continuous = tuple(seldom)
+        choices = [seldom, numeric]
     else:
-        continuous = tuple(numeric)
-    for surface in SURFACES if continuous else ("",):
-        fit = least_squares(model_terms(factors, continuous, surface), y)
-        if fit.full_rank and (fit.residual_df > 0 or not continuous):
-            return ResponseModel(factors, continuous, surface, fit)
+        choices = [numeric]
+    for continuous in choices:
+        for surface in SURFACES if continuous else ("",):
+            fit = least_squares(model_terms(factors, continuous, surface), y)
+            if fit.full_rank and (fit.residual_df > 0 or not continuous):
+                return ResponseModel(factors, tuple(continuous), surface, fit)
     raise ValueError(
         f"result: {n} runs cannot tell the effects of {len(factors)} factors with "
         f"{[len(f.levels) for f in factors]} settings apart: use more runs or fewer factors"

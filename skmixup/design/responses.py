@@ -1,224 +1,250 @@
-"""What was run and what came out: factors and responses from arrays, a study or a search."""
+"""What was run and what came out: the factors' settings and the responses that count."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from numbers import Integral, Real
+import sys
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from skmixup.design.discrepancy import Floats
+from skmixup.design.factors import Interval, LogIntegers, Scale, Steps, nearest_value
+from skmixup.design.settings import is_number, labels, level_key, plain
+
+_LARGEST = sys.float_info.max
+_LARGEST_RESPONSE = 1e305
 
 
 @dataclass(frozen=True)
-class Factor:
-    """One factor's settings over the runs.
+class ObservedFactor:
+    """One factor's settings over the runs that count.
 
-    ``numeric`` factors are ordered numbers between ``low`` and ``high``, on a logarithmic scale
-    where ``log``, and in steps from ``low`` on where ``step`` is given; the others are categories,
-    whose ``levels`` have no order.
+    Numbers lie on a ``scale``, and their ``levels`` are in ascending order; without a scale they
+    are categories. Levels are those that have a response.
     """
 
     name: str
     settings: tuple[Any, ...]
-    numeric: bool
     levels: tuple[Any, ...]
-    log: bool = False
-    low: float = 0.0
-    high: float = 1.0
-    integer: bool = False
-    step: float | None = None
+    scale: Scale | None = None
 
-    def indices(self) -> NDArray[np.intp]:
-        """The level index of every run."""
-        position = {level: i for i, level in enumerate(self.levels)}
-        return np.array([position[setting] for setting in self.settings], dtype=np.intp)
+    @property
+    def numeric(self) -> bool:
+        """Whether the settings are ordered numbers."""
+        return self.scale is not None
+
+    @property
+    def log(self) -> bool:
+        """Whether they lie on a logarithmic scale."""
+        return isinstance(self.scale, LogIntegers) or getattr(self.scale, "log", False)
+
+    @property
+    def low(self) -> float:
+        """The lower end of the scale: the declared one, or the smallest setting."""
+        return self._scale.low
+
+    @property
+    def high(self) -> float:
+        """The upper end of the scale."""
+        return self._scale.high
+
+    def indices(self, settings: Iterable[Any] | None = None) -> NDArray[np.intp]:
+        """The level index of every run, or of other settings; −1 for one that is no level."""
+        position = {level_key(level): i for i, level in enumerate(self.levels)}
+        wanted = self.settings if settings is None else settings
+        return np.array([position.get(level_key(v), -1) for v in wanted], dtype=np.intp)
 
     def coded(self, values: Iterable[Any] | None = None) -> Floats:
         """Numbers as −1 … 1 between low and high, after the logarithm where it applies."""
-        x = np.asarray(list(self.settings if values is None else values), dtype=float)
-        low, high = self._ends()
-        return np.asarray(2 * ((np.log(x) if self.log else x) - low) / (high - low) - 1)
+        low, width = self._places()
+        places = [self._scale.place(v) for v in (self.settings if values is None else values)]
+        return np.asarray(2 * (np.array(places) - low) / width - 1)
 
-    def decoded(self, z: float) -> float | int:
-        """The setting at a coded value, inside the factor's range and on its nearest step."""
-        low, high = self._ends()
-        x = low + (z + 1) / 2 * (high - low)
-        value = float(np.clip(np.exp(x) if self.log else x, self.low, self.high))
-        if self.step:
-            value = self.low + self.step * round((value - self.low) / self.step)
-            value -= self.step * (value > self.high * (1 + 1e-12))
-        return round(value) if self.integer else value
+    def box(self) -> tuple[float, float]:
+        """The coded range that has responses: nothing is known beyond it."""
+        low, high = self.coded((self.levels[0], self.levels[-1]))
+        return float(low), float(high)
 
-    def _ends(self) -> tuple[float, float]:
-        if self.log:
-            return float(np.log(self.low)), float(np.log(self.high))
-        return self.low, self.high
+    def decoded(self, z: float) -> Any:
+        """The setting nearest to a coded value, inside the range that has responses."""
+        first, last = self.box()
+        if z <= first + 1e-12 * (last - first):
+            return self.levels[0]
+        if z >= last - 1e-12 * (last - first):
+            return self.levels[-1]
+        low, width = self._places()
+        value = nearest_value(self._scale, low + (z + 1) / 2 * width)
+        return min(max(value, self.levels[0]), self.levels[-1])
+
+    def _places(self) -> tuple[float, float]:
+        low = self._scale.place(self._scale.low)
+        return low, self._scale.place(self._scale.high) - low
+
+    @property
+    def _scale(self) -> Scale:
+        if self.scale is None:
+            raise AttributeError(f"{self.name} is a category: it has no scale")
+        return self.scale
 
 
 @dataclass(frozen=True)
 class Responses:
-    """The runs that count: their factors, responses, and whether larger is better."""
+    """The runs that count: their factors, responses, and whether larger is better.
 
-    factors: tuple[Factor, ...]
+    ``lost`` holds the settings of the runs without response, as far as they have all factors.
+    """
+
+    factors: tuple[ObservedFactor, ...]
     y: Floats
     maximize: bool
     notes: tuple[str, ...] = ()
+    lost: tuple[Mapping[str, Any], ...] = ()
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+@dataclass(frozen=True)
+class Declared:
+    """What is declared of a factor: its levels where it is a list, else its range and scale.
+
+    ``number`` is the type of all settings of a range: 1 among a range's floats is 1.0.
+    """
+
+    levels: tuple[Any, ...] = ()
+    category: bool = False
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    step: float | None = None
+    number: type[int] | type[float] | None = None
+
+    def setting(self, value: Any) -> Any:
+        """A value as the Python object that this factor has."""
+        value = plain(value)
+        if self.number is not None and is_number(value) and self.number(value) == value:
+            return self.number(value)
+        return value
 
 
-def _plain(value: Any) -> Any:
-    """A Python scalar for a numpy one, a hashable stand-in for what cannot be a dictionary key."""
-    if isinstance(value, np.generic):
-        value = value.item()
-    try:
-        hash(value)
-    except TypeError:
-        return repr(value)
-    return value
+@dataclass
+class Runs:
+    """Runs as they were read: settings by factor name, one response each, nan where none came.
+
+    ``lost`` holds further runs, which have no response for a reason that is in ``notes``.
+    """
+
+    settings: Mapping[str, Sequence[Any]]
+    y: Floats
+    maximize: bool
+    declared: dict[str, Declared] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    lost: Sequence[Mapping[str, Any]] = ()
 
 
-def _factor(name: str, settings: Sequence[Any], scale: Mapping[str, Any]) -> Factor:
-    """A factor from its settings and what is known of its scale."""
-    values = tuple(_plain(value) for value in settings)
-    numeric = all(_is_number(v) for v in values) and not scale.get("category", False)
-    if not numeric:
-        known = [_plain(level) for level in scale.get("levels", ())]
-        return Factor(name, values, False, tuple(dict.fromkeys([*known, *values])))
-    log = bool(scale.get("log", False))
-    low, high = float(scale.get("low", min(values))), float(scale.get("high", max(values)))
-    if log and low <= 0:
-        raise ValueError(f"log: factor {name!r} goes down to {low}, which has no logarithm")
-    whole = all(isinstance(v, Integral) for v in values)
-    low, high = min(low, *map(float, values)), max(high, *map(float, values))
-    step = scale.get("step") or (1.0 if whole else None)
-    return Factor(name, values, True, tuple(sorted(set(values))), log, low, high, whole, step)
+def _distinct(values: Iterable[Any]) -> dict[Hashable, Any]:
+    """The different settings, by their keys, in the order of their first appearance."""
+    found: dict[Hashable, Any] = {}
+    for value in values:
+        found.setdefault(level_key(value), value)
+    return found
 
 
-def _collect(
-    settings: Mapping[str, Sequence[Any]],
-    y: Floats,
-    scales: Mapping[str, Mapping[str, Any]],
-    maximize: bool,
-    notes: list[str],
-) -> Responses:
+def _are_numbers(levels: Sequence[Any]) -> bool:
+    """Whether levels are finite numbers no two of which are equal (as 1 and 1.0 are)."""
+    if not all(is_number(v) and -_LARGEST <= v <= _LARGEST for v in levels):
+        return False
+    return len(set(levels)) == len(levels)
+
+
+def _scale(name: str, levels: Sequence[Any], declared: Declared) -> Scale:
+    """The scale that holds all the levels, and the declared range."""
+    if declared.log and min(levels) <= 0:
+        raise ValueError(
+            f"log: factor {name!r} goes down to {min(levels)}, which has no logarithm"
+        )
+    ends = [*levels, *(end for end in (declared.low, declared.high) if end is not None)]
+    low, high = min(ends), max(ends)
+    log = declared.log and low > 0
+    if all(isinstance(v, Integral) for v in levels):
+        low, high = int(np.floor(low)), int(np.ceil(high))
+        if log:
+            return LogIntegers(low, high)
+        return Steps(low, high, declared.step if isinstance(declared.step, int) else 1)
+    if declared.step and not log:
+        return Steps(float(low), float(high), float(declared.step))
+    return Interval(float(low), float(high), log)
+
+
+def _observed(
+    name: str, settings: Sequence[Any], declared: Declared, lost: Sequence[Any], notes: list[str]
+) -> ObservedFactor:
+    """A factor from its settings, what is declared of it, and the settings without response."""
+    done = _distinct(settings)
+    unknown = {k: v for k, v in _distinct([*declared.levels, *lost]).items() if k not in done}
+    everything = [*done.values(), *unknown.values()]
+    numbers = _are_numbers(everything)
+    if declared.log and not numbers:
+        raise ValueError(
+            f"log: factor {name!r} has the levels {', '.join(labels(tuple(everything)))}, which "
+            "are not different numbers"
+        )
+    if declared.category or not numbers:
+        order = _distinct([*declared.levels, *settings])
+        levels = tuple(level for key, level in order.items() if key in done)
+        if unknown:
+            texts = labels((*levels, *unknown.values()))[len(levels) :]
+            notes.append(f"{name}: no run with a response has {', '.join(texts)}: not judged")
+        return ObservedFactor(name, tuple(settings), levels)
+    levels = tuple(sorted(done.values()))
+    beyond = sum(not levels[0] <= v <= levels[-1] for v in lost)
+    if beyond:
+        notes.append(
+            f"{name}: {beyond} runs outside {levels[0]:.4g} to {levels[-1]:.4g} have no response: "
+            "the best setting is sought inside"
+        )
+    return ObservedFactor(name, tuple(settings), levels, _scale(name, everything, declared))
+
+
+def unfinished(done: NDArray[np.bool_]) -> str:
+    """The note about runs without response."""
+    return f"{int((~done).sum())} of {len(done)} runs have no finite response: left out"
+
+
+def collect(runs: Runs) -> Responses:
     """Leave out runs without response and factors that never vary, and say so."""
-    done = np.isfinite(y)
+    notes = list(runs.notes)
+    done = np.isfinite(runs.y)
     if not done.all():
-        notes.append(f"{int((~done).sum())} of {len(y)} runs have no finite response: left out")
+        notes.append(unfinished(done))
+    declared = {name: runs.declared.get(name, Declared()) for name in runs.settings}
+    settings = {
+        name: [declared[name].setting(v) for v in column] for name, column in runs.settings.items()
+    }
+    rows = [
+        {name: known.setting(row[name]) for name, known in declared.items() if name in row}
+        for row in runs.lost
+    ]
+    rows += [{name: settings[name][i] for name in settings} for i in np.flatnonzero(~done)]
     factors = []
-    for name, column in settings.items():
-        kept = [value for value, keep in zip(column, done, strict=True) if keep]
-        if len({_plain(value) for value in kept}) < 2:
-            notes.append(f"{name} never varies: left out")
+    for name, values in settings.items():
+        kept = [value for value, keep in zip(values, done, strict=True) if keep]
+        lost = [row[name] for row in rows if name in row]
+        if len(_distinct(kept)) < 2:
+            where = " in the runs with a response" if len(_distinct(kept + lost)) > 1 else ""
+            notes.append(f"{name} never varies{where}: left out")
         else:
-            factors.append(_factor(name, kept, scales.get(name, {})))
+            factors.append(_observed(name, kept, declared[name], lost, notes))
     if done.sum() < 3 or not factors:
         raise ValueError(
             f"result has {int(done.sum())} runs with a finite response and {len(factors)} factors "
             "that vary: effects need at least 3 runs and 1 factor"
+            + "".join(f"; {note}" for note in notes)
         )
-    return Responses(tuple(factors), y[done], maximize, tuple(notes))
-
-
-def _from_arrays(
-    result: Any, y: ArrayLike, names: Sequence[str] | None, log: Sequence[Any], maximize: bool
-) -> Responses:
-    columns = getattr(result, "columns", None)
-    if columns is not None:  # a DataFrame: each column keeps its own type
-        table = {str(name): list(result[name]) for name in columns}
-    else:
-        rows = np.asarray(result)
-        if rows.ndim != 2:
-            raise ValueError(
-                f"result has shape {rows.shape}: arrays must be (n_runs, n_factors), with y="
-            )
-        table = {f"x{c}": list(column) for c, column in enumerate(rows.T)}
-    if names is not None:
-        if len(names) != len(table):
-            raise ValueError(f"names={list(names)!r} must name {len(table)} factors")
-        table = dict(zip(map(str, names), table.values(), strict=True))
-    response = np.asarray(y, dtype=float)
-    n_runs = len(next(iter(table.values())))
-    if response.shape != (n_runs,):
-        raise ValueError(f"y has shape {response.shape}: it must be ({n_runs},), one per run")
-    unknown = [name for name in log if name not in table]
-    if unknown:
-        raise ValueError(f"log={unknown!r} are no factors: choose from {list(table)}")
-    return _collect(table, response, {name: {"log": True} for name in log}, maximize, [])
-
-
-def _from_study(study: Any, maximize: bool | None) -> Responses:
-    if len(study.directions) != 1:
+    y = runs.y[done]
+    if np.abs(y).max() > _LARGEST_RESPONSE:
         raise ValueError(
-            f"result is a study of {len(study.directions)} objectives: pass arrays, with the "
-            "objective to explain as y="
+            f"result has a response of {y[np.abs(y).argmax()]:.4g}, and the effects of numbers "
+            f"beyond ±{_LARGEST_RESPONSE:g} overflow: make it nan, which leaves the run out"
         )
-    trials = [trial for trial in study.trials if trial.state.name == "COMPLETE"]
-    notes = []
-    if len(trials) < len(study.trials):
-        notes.append(f"{len(study.trials) - len(trials)} trials are not complete: left out")
-    names = dict.fromkeys(name for trial in trials for name in trial.params)
-    shared = [name for name in names if all(name in trial.params for trial in trials)]
-    notes += [f"{name} is not in every trial: left out" for name in names if name not in shared]
-    scales: dict[str, dict[str, Any]] = {}
-    for name in shared:
-        distribution = trials[0].distributions[name]
-        if hasattr(distribution, "choices"):
-            scales[name] = {"category": True, "levels": distribution.choices}
-        else:
-            scales[name] = {k: getattr(distribution, k) for k in ("low", "high", "log", "step")}
-    y = np.array([trial.value for trial in trials], dtype=float)
-    upward = study.directions[0].name == "MAXIMIZE" if maximize is None else maximize
-    settings = {name: [trial.params[name] for trial in trials] for name in shared}
-    return _collect(settings, y, scales, upward, notes)
-
-
-def _from_search(search: Any, maximize: bool | None) -> Responses:
-    table = search.cv_results_
-    refit = getattr(search, "refit", None)
-    key = f"mean_test_{refit}" if isinstance(refit, str) else "mean_test_score"
-    if key not in table:
-        scores = [name for name in table if name.startswith("mean_test_")]
-        raise ValueError(f"result has several scores {scores}: set refit= to the one to explain")
-    runs = list(table["params"])
-    names = dict.fromkeys(name for run in runs for name in run)
-    notes = [f"{x} is not in every run: left out" for x in names if any(x not in r for r in runs)]
-    settings = {x: [run[x] for run in runs] for x in names if all(x in run for run in runs)}
-    space = getattr(search, "param_distributions", None)
-    scales = {}
-    for name, spec in space.items() if isinstance(space, Mapping) else ():
-        family = getattr(getattr(spec, "dist", None), "name", None)
-        if hasattr(spec, "support"):
-            low, high = map(float, spec.support())
-            bounded = {"low": low, "high": high} if np.isfinite([low, high]).all() else {}
-            scales[name] = {**bounded, "log": family in ("loguniform", "reciprocal")}
-    y = np.asarray(table[key], dtype=float)
-    return _collect(settings, y, scales, True if maximize is None else maximize, notes)
-
-
-def read_responses(
-    result: Any,
-    y: ArrayLike | None,
-    names: Sequence[str] | None,
-    log: Sequence[str],
-    maximize: bool | None,
-) -> Responses:
-    """Factors and responses of an Optuna study, a fitted search, or arrays."""
-    is_study = hasattr(result, "trials") and hasattr(result, "directions")
-    if is_study or hasattr(result, "cv_results_"):
-        if y is not None or names is not None or log:
-            raise ValueError("y, names and log go with arrays: a study or search brings its own")
-        return _from_study(result, maximize) if is_study else _from_search(result, maximize)
-    if y is not None:
-        return _from_arrays(result, y, names, log, True if maximize is None else maximize)
-    if hasattr(result, "get_params"):
-        raise ValueError("result is a search that has not been fitted: call fit first")
-    raise TypeError(
-        f"result is {type(result).__name__}: pass an Optuna study, a fitted search, or the runs "
-        "as an array or DataFrame together with y="
-    )
+    whole = tuple(row for row in rows if all(factor.name in row for factor in factors))
+    return Responses(tuple(factors), y, runs.maximize, tuple(notes), whole)
