@@ -20,17 +20,14 @@ from skorch import NeuralNet
 from skorch.history import History
 from torch import nn
 
+from skmixup.estimators.first_look import rows_to_show, three_rows, usable_sites
 from skmixup.networks import MLP, PreActResNet
-from skmixup.vicinal.batches import in_memory
+from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.devices import resolve_device
-from skmixup.vicinal.layers import unwrap
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import VicinalNet
 from skmixup.vicinal.randomness import generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES, declare, finish
-
-# Rows of a user's own data set that a module may look at before training.
-SAMPLED_ROWS = 1000
 
 _Init = TypeVar("_Init", bound=Callable[..., None])
 
@@ -39,7 +36,9 @@ _SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_vali
 
 
 # What is there while it trains, and in no copy that a callback makes.
-_TRAINING_STATE = ("_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_")
+_TRAINING_STATE = (
+    "_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_", "_split_", "_pending_"
+)  # fmt: skip
 
 
 def with_parameters_of(
@@ -210,23 +209,42 @@ class VicinalEstimator(VicinalNet):
         network = MLP if len(shape) == 1 else PreActResNet
         return network(shape[0], self._n_outputs(), **kwargs)
 
-    def _adapt_module(self, dataset: Any) -> None:
-        """Show training rows to a module with a method `adapt_to_data`, before it is trained.
+    def _adapt_module(self, dataset: Any, y: Any = None) -> None:
+        """Show training rows to modules with a method `adapt_to_data`, before they are trained.
 
-        All rows of an array; of a data set of the user's, which may be slow, about a thousand;
-        of a stream none.
+        Of rows that `train_split` holds out they see nothing.
         """
-        adapt = getattr(unwrap(self.module_), "adapt_to_data", None)
-        if adapt is None:
+        if adaptable_modules(self.module_):
+            train = self._training_part(dataset, y)
+            rows = rows_to_show(self, train)
+            if rows is not None:
+                self._set_training(False)
+                adapt_to_rows(self.module_, self.infer, rows)
+
+    def _training_part(self, X: Any, y: Any) -> Any:
+        """Split as training will; the split is kept for it, since it may be random."""
+        if not self.train_split:
+            return X
+        batch_size = self.batch_size
+        key = (id(X), id(self.train_split))
+        try:
+            split = self.get_split_datasets(X, y)
+        finally:
+            self.batch_size = batch_size
+        self._split_ = key, split
+        return split[0]
+
+    def _check_layers(self, dataset: Any) -> None:
+        """Find out before training which layers can be mixed at; errors name those that cannot."""
+        vicinity = self.get_vicinity()
+        sites = vicinity.sites(self.module_)
+        self.__dict__.pop("_usable_sites_", None)
+        if vicinity.changes_nothing or self.n_mixed_epochs() == 0:
             return
-        found = in_memory(dataset)
-        if found is not None:
-            data, rows = found
-            adapt(data.inputs if rows is None else data.inputs[torch.from_numpy(rows)])
-        elif hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__"):
-            step = max(1, len(dataset) // SAMPLED_ROWS)
-            inputs = [torch.as_tensor(dataset[i][0]) for i in range(0, len(dataset), step)]
-            adapt(torch.stack(inputs))
+        rows = three_rows(self, dataset)
+        if rows is None:
+            return
+        self._usable_sites_ = usable_sites(self, vicinity, sites, rows)
 
     def _n_outputs(self) -> int:
         raise NotImplementedError
@@ -295,8 +313,8 @@ class VicinalEstimator(VicinalNet):
             self.initialize()
         with isolated_randomness(self._rng_, self._device_):
             if fresh:
-                self._adapt_module(X)
-            self.get_vicinity().sites(self.module_)
+                self._adapt_module(X, y)
+            self._check_layers(X)
             self.lr_shape()
             self.check_module()
             self._training_began_ = True

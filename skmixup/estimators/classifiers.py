@@ -28,7 +28,7 @@ from skmixup.estimators.inputs import (
 from skmixup.estimators.weights import row_weights
 from skmixup.networks.members import average_members
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
-from skmixup.vicinal.layers import unwrap
+from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.randomness import preserved_randomness
 from skmixup.vicinal.vicinity import Dirac, Vicinity

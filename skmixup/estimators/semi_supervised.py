@@ -279,9 +279,11 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         self._n_averaged_ = 0
         return self
 
-    def _adapt_module(self, dataset: Any) -> None:
-        """Let both networks see the training rows."""
-        super()._adapt_module(dataset)
+    def _adapt_module(self, dataset: Any, y: Any = None) -> None:
+        """Let both networks see the training rows: not all that they learn need be in a buffer."""
+        super()._adapt_module(dataset, y)
+        with self._student_as_module():
+            super()._adapt_module(dataset, y)
         self.student_.load_state_dict(self.module_.state_dict())
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:

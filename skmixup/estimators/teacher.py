@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from skmixup.vicinal.layers import unwrap
+from skmixup.vicinal.blocks import unwrap
 
 
 def move_average(teacher: nn.Module, student: nn.Module, decay: float) -> None:

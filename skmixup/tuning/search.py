@@ -3,24 +3,76 @@
 import math
 import numbers
 import warnings
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from joblib import effective_n_jobs
+from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import _yields_constant_splits
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skmixup.design import to_unit_cube
 from skmixup.design.factors import Factor, as_factors
-from skmixup.tuning.design_search import DesignSearchCV, Evaluate
-from skmixup.tuning.limits import Watch
 from skmixup.tuning.plans import Plan, check_runs, is_prime_power, orthogonal_plan, uniform_plan
 from skmixup.tuning.points import Floats
 from skmixup.tuning.rounds import fill_box, next_box, round_sizes, whole_cube
-from skmixup.tuning.standing import candidate_losses
+
+Evaluate = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
 
 
-class UniformDesignSearchCV(DesignSearchCV):
+class _DesignSearchCV(BaseSearchCV):
+    """Evaluates candidates round by round; subclasses say which."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BaseSearchCV._parameter_constraints,
+        "random_state": ["random_state"],
+        "progress_bar": ["boolean"],
+    }
+
+    @abstractmethod
+    def _rounds(self, evaluate: Evaluate) -> None:
+        """Evaluate every candidate of the search."""
+
+    def _seed(self) -> int | None:
+        """The design's seed; None stands for the design that every call with None makes."""
+        if self.random_state is None:
+            return None
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _run_search(self, evaluate_candidates: Any) -> None:
+        if not self.progress_bar:
+            self._rounds(evaluate_candidates)
+            return
+        from tqdm.auto import tqdm
+
+        total = getattr(self, "n_runs", None)
+        with tqdm(total=total, desc=type(self).__name__, unit="candidate") as bar:
+            self._rounds(lambda candidates: self._in_slices(evaluate_candidates, candidates, bar))
+
+    def _in_slices(
+        self, evaluate: Evaluate, candidates: list[dict[str, Any]], bar: Any
+    ) -> Mapping[str, Any]:
+        """Evaluate a few candidates at a time, so that there is progress to show.
+
+        A slice keeps all workers busy. Splitters that draw new splits every time they are asked
+        see all candidates at once: scores of different splits do not compare.
+        """
+        size = len(candidates)
+        if _yields_constant_splits(self._checked_cv_orig):
+            jobs = effective_n_jobs(self.n_jobs)
+            size = max(1, math.ceil(2 * jobs / self.n_splits_), math.ceil(size / 50))
+        results: Mapping[str, Any] = {}
+        bar.total = bar.total or len(candidates)
+        for start in range(0, len(candidates), size):
+            results = evaluate(candidates[start : start + size])
+            bar.update(len(candidates[start : start + size]))
+        return results
+
+
+class UniformDesignSearchCV(_DesignSearchCV):
     """Search over the points of a uniform design, in one round or zooming in.
 
     Meant for budgets of about 9 to 50 candidates: they are spread over the space more evenly than
@@ -41,11 +93,7 @@ class UniformDesignSearchCV(DesignSearchCV):
         Candidates evaluated, in **all rounds together**, exactly. More than there are parameters.
     n_rounds : int, default 1
         Rounds. The first one gets twice the candidates of each other one. Needs a splitter that
-        gives the same splits every time, and one metric to zoom in on, or a callable ``refit``.
-    time_limit : float, optional
-        Seconds for the whole ``fit``, the refit included. When another candidate is not likely to
-        be through in time, the search ends with those that are complete and warns; there is
-        always at least one that has succeeded. What has been begun is finished.
+        gives the same splits every time, and one metric (``refit``) to zoom in on.
     criterion : {"CD", "WD", "MD"}, default "CD"
         The discrepancy, see :func:`skmixup.design.discrepancy`. The points of a CD-optimal design
         in many dimensions keep away from the middle of the cube; "WD" does not, and finds more
@@ -56,8 +104,8 @@ class UniformDesignSearchCV(DesignSearchCV):
     random_state : int, RandomState instance or None, default None
         Another design of the same size. None always gives the same one.
     progress_bar : bool, default False
-        Show a tqdm bar of the candidates evaluated. scikit-learn's own callbacks (1.9 and later,
-        ``search.set_callbacks(ProgressBar())``) see rounds and candidates too.
+        Show a tqdm bar of the candidates evaluated. Candidates then go to the workers a few at a
+        time.
 
     Attributes
     ----------
@@ -65,21 +113,11 @@ class UniformDesignSearchCV(DesignSearchCV):
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         As in :class:`sklearn.model_selection.RandomizedSearchCV`. Numbers in ``best_params_`` are
         Python scalars.
-    n_completed_ : int
-        Candidates evaluated, also those whose fits failed.
 
     Raises
     ------
     TypeError, ValueError
         Bad parameters, before the first fit; the message names the parameter and what is valid.
-
-    Notes
-    -----
-    Ctrl-C leaves ``cv_results_``, ``best_params_`` and ``n_completed_`` of the complete candidates
-    on the search, without a refit, and goes on to whoever called. The rows of a design come in an
-    order in which the first k of them are spread evenly too.
-
-    Failed fits get ``error_score``; only when all fits of the whole search fail is it an error.
 
     See Also
     --------
@@ -105,11 +143,10 @@ class UniformDesignSearchCV(DesignSearchCV):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **DesignSearchCV._parameter_constraints,
+        **_DesignSearchCV._parameter_constraints,
         "param_distributions": [dict, list],
         "n_runs": [Interval(numbers.Integral, 2, None, closed="left")],
         "n_rounds": [Interval(numbers.Integral, 1, None, closed="left")],
-        "time_limit": [Interval(numbers.Real, 0, None, closed="neither"), None],
         "criterion": [StrOptions({"CD", "WD", "MD"})],
     }
 
@@ -120,7 +157,6 @@ class UniformDesignSearchCV(DesignSearchCV):
         *,
         n_runs: int,
         n_rounds: int = 1,
-        time_limit: float | None = None,
         criterion: str = "CD",
         scoring: Any = None,
         n_jobs: int | None = None,
@@ -136,7 +172,6 @@ class UniformDesignSearchCV(DesignSearchCV):
         self.param_distributions = param_distributions
         self.n_runs = n_runs
         self.n_rounds = n_rounds
-        self.time_limit = time_limit
         self.criterion = criterion
         self.random_state = random_state
         self.progress_bar = progress_bar
@@ -152,11 +187,10 @@ class UniformDesignSearchCV(DesignSearchCV):
             return_train_score=return_train_score,
         )
 
-    def _rounds(self, evaluate: Evaluate, watch: Watch, cv: Any) -> None:
+    def _rounds(self, evaluate: Evaluate) -> None:
         factors = as_factors(self.param_distributions, "param_distributions")
         sizes = round_sizes(self.n_runs, self.n_rounds)
-        self._check_rounds(factors, sizes, cv)
-        watch.n_expected = self.n_runs
+        self._check_rounds(factors, sizes)
         seed = self._seed() or 0
         plan = uniform_plan(factors, sizes[0], None, self.criterion, seed, {})
         ordered = [factors[name].ordered for name in plan.names or ()]
@@ -164,15 +198,13 @@ class UniformDesignSearchCV(DesignSearchCV):
         results = evaluate(candidates(factors, plan, points))
         boxes = [whole_cube(points.shape[1])]
         for size in sizes[1:]:
-            if not watch.has_time_for(watch.n_splits):
-                break
-            losses = candidate_losses(results, self.refit)
+            losses = -np.asarray(results[self._score_key()], dtype=np.float64)
             boxes.append(next_box(points, losses, boxes, ordered))
             new = fill_box(boxes[-1], points, size, ordered, self.criterion, seed)
             points = np.vstack([points, new])
             results = evaluate(candidates(factors, plan, new))
 
-    def _check_rounds(self, factors: Mapping[str, Factor], sizes: Sequence[int], cv: Any) -> None:
+    def _check_rounds(self, factors: Mapping[str, Factor], sizes: Sequence[int]) -> None:
         """Say what is wrong with the numbers of runs before any fit."""
         check_runs(self.n_runs, sum(f.n_values != 1 for f in factors.values()))
         counts = [f.n_values for f in factors.values()]
@@ -194,29 +226,23 @@ class UniformDesignSearchCV(DesignSearchCV):
                 f"all rounds: their sizes would be {sizes}, but the first round needs more runs "
                 f"than the {n_factors} parameters and every other at least one"
             )
-        if not _yields_constant_splits(cv):
+        if not _yields_constant_splits(self._checked_cv_orig):
             raise ValueError(
-                f"cv={cv} draws new splits in every round, and scores of different splits do not "
-                "compare: set its random_state to an integer, or n_rounds=1"
+                f"cv={self._checked_cv_orig} draws new splits in every round, and scores of "
+                "different splits do not compare: set its random_state to an integer, or "
+                "n_rounds=1"
             )
-        if isinstance(self.scoring, list | tuple | set | dict):
-            self._check_refit(list(self.scoring))
-
-    def _check_scores(self, scores: Any) -> None:
-        super()._check_scores(scores)
-        if callable(self.scoring) and isinstance(scores, dict) and self.n_rounds > 1:
-            self._check_refit(list(scores))
-
-    def _check_refit(self, metrics: Sequence[str]) -> None:
-        """With several metrics rounds need to be told which one, or which candidate, is best."""
-        if not isinstance(self.refit, str) and not callable(self.refit):
+        if isinstance(self.scoring, list | tuple | set | dict) and not isinstance(self.refit, str):
             raise ValueError(
                 f"n_rounds={self.n_rounds} zooms in on the best candidate and so needs one metric "
-                f"of {metrics}: name it in refit, which is {self.refit!r}"
+                f"of {list(self.scoring)}: name it in refit, which is {self.refit!r}"
             )
 
+    def _score_key(self) -> str:
+        return f"mean_test_{self.refit}" if isinstance(self.refit, str) else "mean_test_score"
 
-class OrthogonalDesignSearchCV(DesignSearchCV):
+
+class OrthogonalDesignSearchCV(_DesignSearchCV):
     """Search over the rows of an orthogonal array instead of a whole grid.
 
     With q values of every parameter, q² candidates try each pair of values of any two parameters
@@ -237,8 +263,8 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
     random_state : int, RandomState instance or None, default None
         Shuffles rows and values. None: the array as constructed.
     progress_bar : bool, default False
-        Show a tqdm bar of the candidates evaluated. scikit-learn's own callbacks (1.9 and later,
-        ``search.set_callbacks(ProgressBar())``) see rounds and candidates too.
+        Show a tqdm bar of the candidates evaluated. Candidates then go to the workers a few at a
+        time.
 
     Attributes
     ----------
@@ -246,8 +272,6 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         As in :class:`sklearn.model_selection.RandomizedSearchCV`. Numbers in ``best_params_`` are
         Python scalars.
-    n_completed_ : int
-        Candidates evaluated, also those whose fits failed.
 
     Raises
     ------
@@ -276,7 +300,7 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **DesignSearchCV._parameter_constraints,
+        **_DesignSearchCV._parameter_constraints,
         "param_grid": [dict, list],
         "strength": [Interval(numbers.Integral, 1, None, closed="left")],
     }
@@ -314,7 +338,7 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
             return_train_score=return_train_score,
         )
 
-    def _rounds(self, evaluate: Evaluate, watch: Watch, cv: Any) -> None:
+    def _rounds(self, evaluate: Evaluate) -> None:
         factors = as_factors(self.param_grid, "param_grid")
         continua = [name for name, factor in factors.items() if factor.n_values is None]
         if continua:
@@ -336,7 +360,6 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
                 "number"
             )
         plan = orthogonal_plan(factors, n_levels, self.strength, self._seed(), {})
-        watch.n_expected = plan.n_runs
         evaluate(candidates(factors, plan, first_points(plan)))
 
 

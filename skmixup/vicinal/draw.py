@@ -1,11 +1,13 @@
 """What a vicinity draws for one optimizer step: every random choice of that step."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from skmixup.vicinal.layers import INPUT
+from skmixup.vicinal.blocks import INPUT
+from skmixup.vicinal.nested import map_tensors, tensors_in
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,10 @@ class Draw:
         """Virtual inputs for the rows of `x`, shape (n, …), at the drawn site."""
         return x
 
+    def apply_to_each(self, x: Any) -> Any:
+        """Do the same for every tensor of a dict, list or tuple."""
+        return map_tensors(self.apply, x)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs(Draw):
@@ -65,7 +71,7 @@ class Interpolation(Pairs):
 class Noise(Draw):
     """x̃_i = x_i + σ·ε_i, the same ε whenever the closure is run again."""
 
-    noise: Tensor
+    noise: Any  # a tensor, or several as the inputs are, None for integer codes
 
     @property
     def is_identity(self) -> bool:
@@ -73,6 +79,13 @@ class Noise(Draw):
 
     def apply(self, x: Tensor) -> Tensor:
         return x + self.noise
+
+    def apply_to_each(self, x: Any) -> Any:
+        noises = [noise for _, noise in tensors_in(self.noise)]
+        rest = iter(noises)
+        return map_tensors(
+            lambda tensor: tensor if (noise := next(rest)) is None else tensor + noise, x
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,121 +1,14 @@
-"""Names of a module's layers, and mixing at one of them during a forward pass."""
+"""Mixing at one layer of a module during a forward pass."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Integral
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-INPUT = "input"
-
-# Input and the outputs of the first two blocks, the set S of Verma et al. (arXiv 1806.05236).
-N_AUTO_BLOCKS = 2
-
-
-def unwrap(module: nn.Module) -> nn.Module:
-    """Return the module behind ``torch.compile``'s wrapper, whose names are the user's own."""
-    return module._modules.get("_orig_mod", module)  # type: ignore[return-value]
-
-
-def block_names(module: nn.Module) -> list[str]:
-    """Names of the blocks of `module`, in order, without its head.
-
-    Parameters
-    ----------
-    module : nn.Module
-
-    Returns
-    -------
-    list of str
-        The attribute ``mixup_layers`` of the module where it has one. Otherwise its direct
-        children that have parameters, minus the last (the head). A lone child that has
-        children of its own is a wrapper, and its children are taken.
-    """
-    module = unwrap(module)
-    declared = getattr(module, "mixup_layers", None)
-    if declared is not None:
-        known = dict(module.named_modules())
-        for name in declared:
-            if name not in known or name == "":
-                raise ValueError(
-                    f"{type(module).__name__}.mixup_layers names {name!r}, which is not one of "
-                    f"its submodules: {_names(module)}"
-                )
-        return list(declared)
-    children = _children_with_parameters(module)
-    prefix = ""
-    while len(children) == 1:
-        name, child = children[0]
-        inner = _children_with_parameters(child)
-        if not inner:
-            return []
-        prefix, children = f"{prefix}{name}.", inner
-    return [prefix + name for name, _ in children[:-1]]
-
-
-def resolve_layers(module: nn.Module, layers: str | int | Sequence[str | int]) -> tuple[str, ...]:
-    """Turn the set S of layers, as a user writes it, into names.
-
-    Parameters
-    ----------
-    module : nn.Module
-    layers : "auto", int, str, or a sequence of int and str
-        ``0`` and ``"input"`` are the input; an integer k ≥ 1 is the output of the k-th block
-        (see :func:`block_names`); any other string is a name of ``module.named_modules()``.
-        ``"auto"`` is the input and the first two blocks.
-
-    Returns
-    -------
-    tuple of str
-        ``"input"`` or names of submodules, without repetitions, in the order given.
-
-    Raises
-    ------
-    ValueError
-        For a name or an index that the module does not have; the message lists those it has.
-    """
-    module = unwrap(module)
-    blocks = block_names(module)
-    if isinstance(layers, str) and layers == "auto":
-        return (INPUT, *blocks[:N_AUTO_BLOCKS])
-    several = isinstance(layers, Iterable) and not isinstance(layers, str)
-    wanted: list[Any] = list(layers) if several else [layers]  # type: ignore[arg-type]
-    if not wanted:
-        raise ValueError("layers is empty; give at least one, for instance [0] for the input")
-    return tuple(dict.fromkeys(_resolve_one(module, layer, blocks) for layer in wanted))
-
-
-def _resolve_one(module: nn.Module, layer: Any, blocks: list[str]) -> str:
-    if isinstance(layer, str):
-        if layer == INPUT:
-            return INPUT
-        if layer and layer in dict(module.named_modules()):
-            return layer
-    elif isinstance(layer, Integral) and not isinstance(layer, bool):
-        index = int(layer)
-        if index == 0:
-            return INPUT
-        if 1 <= index <= len(blocks):
-            return blocks[index - 1]
-    numbered = ", ".join(f"{k} ({name!r})" for k, name in enumerate([INPUT, *blocks]))
-    raise ValueError(
-        f"layers has {layer!r}, which {type(module).__name__} does not have. "
-        f"Valid integers: {numbered}. Valid names: 'input', {_names(module)}"
-    )
-
-
-def _names(module: nn.Module) -> str:
-    return ", ".join(repr(name) for name, _ in module.named_modules() if name)
-
-
-def _children_with_parameters(module: nn.Module) -> list[tuple[str, nn.Module]]:
-    return [
-        (name, child)
-        for name, child in module.named_children()
-        if next(child.parameters(), None) is not None
-    ]
+from skmixup.vicinal.blocks import INPUT, layer_at, unwrap
+from skmixup.vicinal.recomputation import GradientsPending, check_recomputable, in_backward
 
 
 class MixingHook:
@@ -142,12 +35,57 @@ class MixingHook:
         if mix is None:
             return None
         self.mix = None  # the first call only
-        check_mixable(output, f"the output of layer {self.site!r}")
-        mixed = mix(output)
+        return self.mixed_output(mix, output)
+
+    def mixed_output(self, mix: Callable[[Tensor], Tensor], output: Any) -> Any:
+        """Mix `output`, a tensor or a tuple of nothing but one."""
+        alone = isinstance(output, tuple) and len(output) == 1
+        value = output[0] if alone else output
+        check_mixable(value, f"the output of layer {self.site!r}")
+        mixed = mix(value)
         if self.detach:
             mixed = mixed.detach()
         self.mixed = mixed
-        return mixed
+        return (mixed,) if alone else mixed
+
+
+class RecomputedHook(MixingHook):
+    """Mixing hook that does the same again where activation checkpointing recomputes its layer.
+
+    Without that, the gradients of the layer's checkpoint would be those of unmixed rows.
+
+    Parameters
+    ----------
+    site : str
+    until : GradientsPending or None
+        The gradients to come; None: the hook will be gone when they are computed.
+    """
+
+    def __init__(self, site: str, until: GradientsPending | None):
+        super().__init__(site)
+        self.until = until
+        self.n_calls = 0
+        self.again: Callable[[Tensor], Tensor] | None = None
+
+    def __call__(self, _module: nn.Module, _args: Any, output: Any) -> Any:
+        if in_backward():
+            if self.again is None:
+                return None
+            if self.until is not None:
+                self.until.check_one_call(self.site, self.n_calls)
+            mixed = self.mixed
+            try:
+                return self.mixed_output(self.again, output)
+            finally:
+                self.mixed = mixed
+        self.n_calls += 1
+        mix = self.mix
+        if mix is None:
+            return None
+        self.mix, self.again = None, mix
+        if not torch.is_grad_enabled():
+            check_recomputable(self.site, self.until)
+        return self.mixed_output(mix, output)
 
 
 def prepare_for_compilation(module: nn.Module, sites: Sequence[str]) -> None:
@@ -158,32 +96,28 @@ def prepare_for_compilation(module: nn.Module, sites: Sequence[str]) -> None:
     """
     for site in sites:
         if site != INPUT:
-            module.get_submodule(site).register_forward_hook(MixingHook(site))
+            layer_at(module, site).register_forward_hook(MixingHook(site))
 
 
-@contextmanager
-def _hook_at(module: nn.Module, site: str) -> Iterator[MixingHook]:
-    layer = unwrap(module).get_submodule(site)
-    if unwrap(module) is not module:
-        for hook in layer._forward_hooks.values():
-            if isinstance(hook, MixingHook):
-                yield hook
-                return
-        raise RuntimeError(
-            f"layer {site!r} was not among `layers` when the module was compiled, so it cannot be "
-            "mixed at; fit again from the start, or use compile=False"
-        )
-    hook = MixingHook(site)
-    handle = layer.register_forward_hook(hook)
-    try:
-        yield hook
-    finally:
-        handle.remove()
+def standing_hook(module: nn.Module, site: str) -> MixingHook:
+    """Return the hook that a layer got before its module was compiled."""
+    for hook in layer_at(unwrap(module), site)._forward_hooks.values():
+        if isinstance(hook, MixingHook):
+            return hook
+    raise RuntimeError(
+        f"layer {site!r} was not among `layers` when the module was compiled, so it cannot be "
+        "mixed at; fit again from the start, or use compile=False"
+    )
 
 
 @contextmanager
 def mixing_at(
-    module: nn.Module, site: str, mix: Callable[[Tensor], Tensor], *, detach: bool = False
+    module: nn.Module,
+    site: str,
+    mix: Callable[[Tensor], Tensor],
+    *,
+    detach: bool = False,
+    until: GradientsPending | None = None,
 ) -> Iterator[MixingHook]:
     """Apply `mix` to the output of one submodule, at its first call inside the context.
 
@@ -196,6 +130,8 @@ def mixing_at(
         Takes and returns a tensor of the same shape.
     detach : bool, default=False
         Let no gradient flow through the mixed tensor.
+    until : GradientsPending, optional
+        Mix in recomputations too, until this ends.
 
     Yields
     ------
@@ -210,18 +146,29 @@ def mixing_at(
         If the forward pass went by without calling the submodule: its labels would be mixed
         and its inputs would not.
     """
-    with _hook_at(module, site) as hook:
-        hook.mix, hook.detach, hook.mixed = mix, detach, None
-        try:
-            yield hook
-            called = hook.mix is None
-        finally:
-            hook.mix = None
+    compiled = unwrap(module) is not module
+    hook = standing_hook(module, site) if compiled else RecomputedHook(site, until)
+    hook.mix, hook.detach, hook.mixed = mix, detach, None
+    handle = None if compiled else layer_at(unwrap(module), site).register_forward_hook(hook)
+    try:
+        yield hook
+        called = hook.mix is None
+    finally:
+        hook.mix = None
+        if handle is not None and until is not None:
+            until.handles.append(handle)
+        elif handle is not None:
+            handle.remove()
     if not called:
-        raise RuntimeError(
-            f"layer {site!r} was drawn for mixing but the module's forward did not call it; "
-            "leave it out of `layers`"
-        )
+        raise not_called(site)
+
+
+def not_called(site: str) -> RuntimeError:
+    """Return the error for a layer that no forward pass calls."""
+    return RuntimeError(
+        f"layer {site!r} was drawn for mixing but the module's forward did not call it; "
+        "leave it out of `layers`"
+    )
 
 
 def check_mixable(value: Any, what: str) -> None:
@@ -236,6 +183,14 @@ def check_mixable(value: Any, what: str) -> None:
             f"{what} has dtype {value.dtype}: integer codes cannot be averaged. Mix after the "
             "embedding instead, with ManifoldMixup and `layers` that leave the input out"
         )
+
+
+def backward(loss: Tensor, mixed: Tensor | None, block_gradient: str | None) -> None:
+    """Compute the gradients that `block_gradient` leaves; none where what it leaves is frozen."""
+    if block_gradient == "above":
+        backward_below(loss, mixed)
+    elif block_gradient is None or loss.requires_grad:
+        loss.backward()
 
 
 def backward_below(loss: Tensor, mixed: Tensor | None) -> None:

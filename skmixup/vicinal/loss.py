@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.draw import Draw
-from skmixup.vicinal.layers import unwrap
 
 
 def vicinal_loss(

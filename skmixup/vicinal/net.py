@@ -16,17 +16,18 @@ from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from skmixup.vicinal.batches import TensorBatches, auto_batch_size, in_memory, split_targets
+from skmixup.vicinal.blocks import INPUT, unwrap
 from skmixup.vicinal.devices import resolve_device
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.layers import (
-    INPUT,
-    backward_below,
+    backward,
     check_mixable,
     mixing_at,
     prepare_for_compilation,
-    unwrap,
 )
 from skmixup.vicinal.loss import first_output, vicinal_loss
+from skmixup.vicinal.nested import leading, n_rows, take, tensors_in
+from skmixup.vicinal.recomputation import GradientsPending
 from skmixup.vicinal.schedule import LearningRate, declare, going_on, put_back
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 
@@ -59,7 +60,13 @@ class VicinalNet(NeuralNet):
 
         def closure() -> Tensor:
             self._zero_grad_optimizer()
-            step = self.train_step_single((X, y), draw=draw, **fit_params)
+            # While gradients are computed, checkpointed layers are run and mixed once more.
+            self.__dict__["_pending_"] = pending = GradientsPending(draw.block_gradient)
+            try:
+                step = self.train_step_single((X, y), draw=draw, **fit_params)
+            finally:
+                self.__dict__["_pending_"] = None
+                pending.end()
             accumulator.store_step(step)
             if self._listeners_["on_grad_computed"]:
                 self.notify(
@@ -83,12 +90,9 @@ class VicinalNet(NeuralNet):
         draw = fit_params.pop("draw")
         if not self.module_.training:
             self._set_training(True)
-        with single_row_statistics(self.module_, len(X)):
+        with single_row_statistics(self.module_, n_rows(X)):
             loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
-        if draw.block_gradient == "above":
-            backward_below(loss, mixed)
-        else:
-            loss.backward()
+        backward(loss, mixed, draw.block_gradient)
         return {"loss": loss.detach(), "y_pred": self.output_for_callbacks(output)}
 
     def output_for_callbacks(self, output: Any) -> Any:
@@ -114,14 +118,20 @@ class VicinalNet(NeuralNet):
 
     def forward_mixed(self, X: Any, draw: Draw, **fit_params: Any) -> tuple[Any, Tensor | None]:
         """Run the module on the virtual inputs; also return the mixed tensor (None: not mixed)."""
+        pending = self.__dict__.get("_pending_")
+        if pending is not None:
+            pending.n_forwards += 1
         if draw.is_identity:
             return self.infer(X, **fit_params), None
         detach = draw.block_gradient == "below"
         if draw.site == INPUT:
-            check_mixable(X, "the input of the module")
-            virtual = draw.apply(X)
-            return self.infer(virtual, **fit_params), virtual
-        with mixing_at(self.module_, draw.site, draw.apply, detach=detach) as hook:
+            if isinstance(X, Tensor):
+                check_mixable(X, "the input of the module")
+                virtual = draw.apply(X)
+                return self.infer(virtual, **fit_params), virtual
+            virtual = draw.apply_to_each(X)
+            return self.infer(virtual, **fit_params), leading(virtual)
+        with mixing_at(self.module_, draw.site, draw.apply, detach=detach, until=pending) as hook:
             output = self.infer(X, **fit_params)
         mixed, hook.mixed = hook.mixed, None  # a hook that stays must not hold on to the graph
         return output, mixed
@@ -147,14 +157,14 @@ class VicinalNet(NeuralNet):
         small batches are filled up with copies of their rows.
         """
         X, y = batch
-        n_rows = _n_rows(X)
-        if training or not isinstance(X, Tensor) or n_rows >= MIN_PREDICTION_ROWS:
+        n = n_rows(X)
+        if training or n >= MIN_PREDICTION_ROWS or not _all_tensors(X):
             return super().evaluation_step(batch, training=training)
-        filled = X[torch.arange(MIN_PREDICTION_ROWS) % n_rows]
+        filled = take(X, torch.arange(MIN_PREDICTION_ROWS) % n)
         output = super().evaluation_step((filled, y), training=training)
         if isinstance(output, tuple):
-            return tuple(part[:n_rows] for part in output)
-        return output[:n_rows]
+            return tuple(part[:n] for part in output)
+        return output[:n]
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Run the module on one batch, on the device the module is on."""
@@ -168,7 +178,9 @@ class VicinalNet(NeuralNet):
     def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **fit_params: Any) -> Any:
         """Resolve the vicinity once for the module, then run skorch's loop."""
         self._vicinity_ = self.get_vicinity().validate()
-        self._sites_ = self._vicinity_.sites(self.module_)
+        self._sites_ = self.__dict__.pop("_usable_sites_", None) or self._vicinity_.sites(
+            self.module_
+        )
         self._listeners_ = {
             event: [
                 getattr(who, event)
@@ -222,11 +234,18 @@ class VicinalNet(NeuralNet):
 
         Callbacks such as skorch's ProgressBar compute with it, which they cannot with "auto".
         """
-        train, valid = super().get_split_datasets(X, y, **fit_params)
+        train, valid = self._split_once(X, y, **fit_params)
         if hasattr(train, "__len__"):
             size = self.rows_per_batch(train, training=True)
             self.batch_size = len(train) if size == -1 else size
         return train, valid
+
+    def _split_once(self, X: Any, y: Any, **fit_params: Any) -> Any:
+        """Split, or return the split that a look at the rows in training needed before."""
+        key, split = self.__dict__.pop("_split_", (None, None))
+        if key != (id(X), id(self.train_split)):
+            split = super().get_split_datasets(X, y, **fit_params)
+        return split
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Decide whether this epoch is still mixed."""
@@ -267,7 +286,7 @@ class VicinalNet(NeuralNet):
                 self.notify("on_batch_begin", batch=seen, training=training)
             step = step_fn(batch, **fit_params)
             row[prefix + "_loss"] = step["loss"].item()
-            row[prefix + "_batch_size"] = _n_rows(batch[0])
+            row[prefix + "_batch_size"] = n_rows(batch[0])
             if listened:
                 self.notify("on_batch_end", batch=seen, training=training, **step)
             count += 1
@@ -426,7 +445,5 @@ def _length(iterator: Any) -> float:
         return inf
 
 
-def _n_rows(X: Any) -> int:
-    if isinstance(X, dict):
-        return len(next(iter(X.values())))
-    return len(X[0]) if isinstance(X, (tuple, list)) else len(X)
+def _all_tensors(X: Any) -> bool:
+    return all(isinstance(x, Tensor) for _, x in tensors_in(X))

@@ -16,8 +16,10 @@ from numpy.random import Generator
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from skmixup.vicinal.blocks import INPUT, resolve_layers
 from skmixup.vicinal.draw import Draw, Interpolation, Noise, Paste
-from skmixup.vicinal.layers import INPUT, check_mixable, resolve_layers
+from skmixup.vicinal.layers import check_mixable
+from skmixup.vicinal.nested import leading, map_tensors, tensors_in
 
 Alpha = float | tuple[float, float]
 
@@ -72,6 +74,29 @@ class Vicinity(BaseEstimator):
         """Names of the layers of `module` that this vicinity may act at; here, the input only."""
         return (INPUT,)
 
+    @property
+    def chooses_layers(self) -> bool:
+        """Whether layers that cannot be mixed at are left out, since nobody named them."""
+        return False
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether every draw leaves the minibatch as it is."""
+        return False
+
+    def check_rows(self, x: Any) -> None:
+        """Check that virtual inputs can be made of `x`: a tensor, or several in a dict or list.
+
+        Raises
+        ------
+        TypeError
+            For integer codes, which have no averages.
+        ValueError
+            For a shape that does not fit.
+        """
+        for what, tensor in tensors_in(x, "the input of the module"):
+            check_mixable(tensor, what)
+
     def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
         """Draw the random choices of one optimizer step.
 
@@ -100,6 +125,11 @@ class Dirac(Vicinity):
     def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
         """Return the draw that changes nothing, without using `rng`."""
         return Draw()
+
+    @property
+    def changes_nothing(self) -> bool:
+        """True."""
+        return True
 
 
 class Gaussian(Vicinity):
@@ -138,11 +168,28 @@ class Gaussian(Vicinity):
         """Draw one noise vector per row of `x`."""
         if self.sigma == 0:
             return Draw()
-        check_mixable(x, "the input of the module")
+        self.check_rows(x)
+        first = next(tensor for _, tensor in tensors_in(x) if tensor.is_floating_point())
         # Drawn on the device of x: noise has as many numbers as the minibatch.
-        generator = torch.Generator(x.device).manual_seed(int(rng.integers(2**63)))
-        noise = torch.empty_like(x).normal_(std=float(self.sigma), generator=generator)
-        return Noise(noise=noise)
+        generator = torch.Generator(first.device).manual_seed(int(rng.integers(2**63)))
+
+        def noise_like(tensor: Tensor) -> Tensor | None:
+            if not tensor.is_floating_point():
+                return None
+            return torch.empty_like(tensor).normal_(std=float(self.sigma), generator=generator)
+
+        return Noise(noise=map_tensors(noise_like, x))
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether there is no noise."""
+        return self.sigma == 0
+
+    def check_rows(self, x: Any) -> None:
+        """Check that there are floating-point values; integer codes beside them get no noise."""
+        tensors = list(tensors_in(x, "the input of the module"))
+        if not any(tensor.is_floating_point() for _, tensor in tensors):
+            check_mixable(tensors[0][1], tensors[0][0])
 
 
 class Mixup(Vicinity):
@@ -191,11 +238,18 @@ class Mixup(Vicinity):
         _check_probability("mix_prob", self.mix_prob)
         return self
 
+    @property
+    def changes_nothing(self) -> bool:
+        """Whether `alpha` or `mix_prob` is 0."""
+        return beta_parameters(self.alpha)[0] == 0 or self.mix_prob == 0
+
     def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
         """Draw λ, the partners and, among several, the site."""
         a, b = beta_parameters(self.alpha)
         if a == 0 or (self.mix_prob < 1 and rng.random() >= self.mix_prob):
             return Draw()
+        if not isinstance(x, Tensor):
+            x = leading(x)
         lam = rng.beta(a, b, size=len(x) if self.mix_per == "sample" else None)
         partner = torch.from_numpy(rng.permutation(len(x))).to(x.device)
         return self._pair(x, lam, partner, rng, sites)
@@ -270,6 +324,11 @@ class ManifoldMixup(Mixup):
         """Names of the layers in S; ValueError for one that `module` does not have."""
         return resolve_layers(module, self.layers)
 
+    @property
+    def chooses_layers(self) -> bool:
+        """Whether `layers` is "auto"."""
+        return isinstance(self.layers, str) and self.layers == "auto"
+
     def _pair(
         self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
     ) -> Draw:
@@ -309,14 +368,20 @@ class CutMix(Mixup):
     True
     """
 
+    def check_rows(self, x: Any) -> None:
+        """Check that `x` is images; several must have one height and width."""
+        super().check_rows(x)
+        shapes = [tuple(tensor.shape) for _, tensor in tensors_in(x)]
+        if any(len(shape) != 4 for shape in shapes) or len({s[2:] for s in shapes}) > 1:
+            raise ValueError(
+                "CutMix needs images of shape (n, channels, height, width), and several of one "
+                f"size; got a minibatch of shape {', '.join(map(str, shapes))}"
+            )
+
     def _pair(
         self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
     ) -> Draw:
-        if x.ndim != 4:
-            raise ValueError(
-                "CutMix needs images of shape (n, channels, height, width); "
-                f"got a minibatch of shape {tuple(x.shape)}"
-            )
+        self.check_rows(x)
         size = tuple(x.shape[2:])
         lam = np.atleast_1d(lam)
         inside = np.ones((len(lam), *size), dtype=bool)

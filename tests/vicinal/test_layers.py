@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from skmixup.networks import MLP, PreActResNet
-from skmixup.vicinal.layers import block_names, mixing_at, resolve_layers
+from skmixup.vicinal.blocks import block_names, resolve_layers
+from skmixup.vicinal.layers import mixing_at
 
 
 def sequential():

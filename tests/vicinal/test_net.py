@@ -213,6 +213,15 @@ def test_parameters_on_both_sides_get_the_share_from_below():
     assert actual["head.weight"] is None
 
 
+def test_where_what_may_learn_is_frozen_nothing_does():
+    for block, frozen in (("below", slice(2, None)), ("above", slice(0, 2))):
+        module = sequential()
+        module[frozen].requires_grad_(False)
+        net = initialised(module=module, block_gradient=block)
+        step(net, draw_at("1", block_gradient=block))
+        assert all(gradient is None for gradient in gradients(net).values())
+
+
 @pytest.mark.parametrize("block", ["below", "above"])
 def test_fit_moves_only_what_block_gradient_leaves(block):
     net = classifier(

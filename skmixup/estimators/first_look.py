@@ -1,0 +1,101 @@
+"""What a module is shown, and asked, before it is trained."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import IterableDataset, default_collate
+
+from skmixup.vicinal.batches import in_memory
+from skmixup.vicinal.blocks import INPUT, block_names, unwrap
+from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
+from skmixup.vicinal.layers import standing_hook
+from skmixup.vicinal.nested import take
+from skmixup.vicinal.randomness import preserved_randomness
+
+# Rows of a user's own data set that a module may look at before training.
+SAMPLED_ROWS = 1000
+
+
+def rows_to_show(net: Any, dataset: Any) -> Any:
+    """All rows of arrays; of a data set of the user's, which may be slow, about a thousand.
+
+    Of a stream None.
+    """
+    found = in_memory(dataset)
+    if found is not None:
+        data, rows = found
+        return data.inputs if rows is None else take(data.inputs, torch.from_numpy(rows))
+    if not _by_position(dataset):
+        return None
+    step = max(1, len(dataset) // SAMPLED_ROWS)
+    return _collated(net, dataset, range(0, len(dataset), step))
+
+
+def three_rows(net: Any, dataset: Any) -> Any:
+    """The first, the last and a row between them, as a batch; of a stream None."""
+    found = in_memory(dataset)
+    if found is None and not _by_position(dataset):
+        return None
+    chosen = np.linspace(0, len(dataset) - 1, N_ROWS).astype(int)
+    if found is None:
+        return _collated(net, dataset, chosen.tolist())
+    data, rows = found
+    return take(data.inputs, torch.from_numpy(chosen if rows is None else rows[chosen]))
+
+
+def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> tuple[str, ...]:
+    """Return where rows can be mixed; errors name a layer, or an input, where they cannot.
+
+    Parameters
+    ----------
+    net : VicinalNet
+        With its module made.
+    vicinity : Vicinity
+    sites : tuple of str
+        What it found in the module.
+    rows : Tensor, or dict or list of tensors, of three rows
+    """
+    choose, found = vicinity.chooses_layers, []
+    module = unwrap(net.module_)
+    hidden = [site for site in sites if site != INPUT]
+    if net.compile:  # compiled code mixes at the layers it was made with
+        for site in hidden:
+            standing_hook(net.module_, site)
+    elif choose:
+        hidden = block_names(module)
+    if INPUT in sites:
+        try:
+            vicinity.check_rows(rows)
+            found.append(INPUT)
+        except TypeError:
+            if not choose or not hidden:
+                raise
+    if hidden:
+        compiled, net.__dict__["module_"] = net.module_, module
+        net._set_training(False)
+        try:
+            with preserved_randomness(net._device_):
+                check = LayerCheck(compiled, net.infer, rows)
+                found += check.usable(hidden, choose=choose)
+        finally:
+            net.__dict__["module_"] = compiled
+    if not found:
+        vicinity.check_rows(rows)
+    return tuple(site for site in (INPUT, *hidden) if site in found) if choose else tuple(sites)
+
+
+def _by_position(dataset: Any) -> bool:
+    return (
+        hasattr(dataset, "__getitem__")
+        and hasattr(dataset, "__len__")
+        and not isinstance(dataset, IterableDataset)
+    )
+
+
+def _collated(net: Any, dataset: Any, chosen: Any) -> Any:
+    """Inputs of a user's data set at the positions `chosen`, put together as its batches are."""
+    collate = net.get_params_for("iterator_train").get("collate_fn")
+    with preserved_randomness(torch.device("cpu")):  # a transform may be random
+        rows = [dataset[i] for i in chosen]
+    return default_collate([row[0] for row in rows]) if collate is None else collate(rows)[0]

@@ -1,0 +1,152 @@
+"""Showing training rows to the modules that want to see some before they are trained."""
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skmixup.vicinal.nested import map_tensors, n_rows, take, tensors_in
+
+# Rows whose path to a module deep inside is computed.
+MAX_ROWS = 16_384
+CHUNK = 1024
+
+
+class _Seen(Exception):
+    """Ends a forward pass once the input of a module is known."""
+
+
+def adaptable_modules(module: nn.Module, prefix: str = "") -> list[tuple[str, nn.Module]]:
+    """Name the outermost modules with a method ``adapt_to_data``; "" is `module` itself."""
+    if callable(getattr(module, "adapt_to_data", None)):
+        return [(prefix, module)]
+    found = []
+    for name, child in module.named_children():
+        found += adaptable_modules(child, f"{prefix}.{name}" if prefix else name)
+    return found
+
+
+def adapt_to_rows(module: nn.Module, run: Callable[[Any], Any], rows: Any) -> None:
+    """Show each module that has ``adapt_to_data`` what it will see of the training rows.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In evaluation mode.
+    run : callable
+        Runs it on a batch.
+    rows : Tensor, or dict or list of tensors
+        The training rows. A module that gets them as they are is shown them as they are; one that
+        gets what others make of them is shown that, of at most 16 384 rows. One inside a module
+        that has the method is its business.
+    """
+    targets = [target for _, target in adaptable_modules(module)]
+    if targets and targets[0] is module:
+        _show(targets[0], ((), rows) if isinstance(rows, dict) else ((rows,), {}))
+        return
+    if not targets:
+        return
+    few = take(rows, torch.arange(min(3, n_rows(rows))))
+    given, calls = _first_calls(module, run, few, targets)
+    for name, target in adaptable_modules(module):
+        if target not in calls:
+            warnings.warn(
+                f"module {name!r} has a method adapt_to_data but is not called in evaluation "
+                "mode, so it is shown no training rows",
+                UserWarning,
+                stacklevel=2,
+            )
+    whole = {
+        id(tensor): all_of_it
+        for tensor, (_, all_of_it) in zip(_tensors(given), tensors_in(rows), strict=False)
+    }
+    for target, arguments in calls.items():  # in the order of the calls: each changes the next
+        if all(id(tensor) in whole for tensor in _tensors(arguments)):
+            _show(target, _replaced(arguments, lambda tensor: whole[id(tensor)]))
+        else:
+            _show(target, _inputs_of(target, module, run, rows))
+
+
+def _inputs_of(target: nn.Module, module: nn.Module, run: Callable[[Any], Any], rows: Any) -> Any:
+    """Arguments of the first call of `target`, for all rows or a sample of them."""
+    total = n_rows(rows)
+    if total > MAX_ROWS:  # in no order, that could mislead it
+        order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
+        rows, total = take(rows, order[:MAX_ROWS]), MAX_ROWS
+    parts = [
+        _first_calls(module, run, take(rows, index), [target])[1][target]
+        for index in torch.arange(total).tensor_split(-(-total // CHUNK))
+    ]
+    joined = iter([torch.cat(column) for column in zip(*map(_tensors, parts), strict=True)])
+    return _replaced(parts[0], lambda _: next(joined))
+
+
+def _first_calls(
+    module: nn.Module, run: Callable[[Any], Any], rows: Any, targets: list[nn.Module]
+) -> tuple[Any, dict[nn.Module, Any]]:
+    """Arguments that `module` gets, and those of the first call of each target, in order."""
+    given: list[Any] = []
+    calls: dict[nn.Module, Any] = {}
+
+    def note_given(_module: nn.Module, args: Any, kwargs: Any) -> None:
+        given.append((args, kwargs))
+
+    def note(target: nn.Module, args: Any, kwargs: Any) -> None:
+        calls.setdefault(target, (args, kwargs))
+        if len(calls) == len(targets):
+            raise _Seen
+
+    with ExitStack() as stack:
+        stack.enter_context(_batch_statistics(module, n_rows(rows)))
+        for hooked, hook in [(module, note_given), *((target, note) for target in targets)]:
+            stack.callback(hooked.register_forward_pre_hook(hook, with_kwargs=True).remove)
+        try:
+            with torch.no_grad():
+                run(rows)
+        except _Seen:
+            pass
+    return given[0], calls
+
+
+def _tensors(arguments: Any) -> list[Any]:
+    return [tensor for _, tensor in tensors_in(arguments) if isinstance(tensor, Tensor)]
+
+
+def _replaced(arguments: Any, function: Callable[[Tensor], Any]) -> Any:
+    return map_tensors(lambda x: function(x) if isinstance(x, Tensor) else x, arguments)
+
+
+def _show(target: nn.Module, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
+    """Call ``adapt_to_data`` with what forward gets; with the first tensor if it takes but one."""
+    adapt: Any = target.adapt_to_data
+    args, kwargs = arguments
+    try:
+        inspect.signature(adapt).bind(*args, **kwargs)
+    except TypeError:
+        args, kwargs = (_tensors(arguments)[0],), {}
+    adapt(*args, **kwargs)
+
+
+@contextmanager
+def _batch_statistics(module: nn.Module, n: int) -> Iterator[None]:
+    """Normalise by the rows at hand, as in training, and put running statistics back."""
+    norms = [
+        norm
+        for norm in module.modules()
+        if isinstance(norm, nn.modules.batchnorm._NormBase) and not norm.training and n > 1
+    ]
+    before = [{k: v.clone() for k, v in norm.named_buffers()} for norm in norms]
+    for norm in norms:
+        norm.train()
+    try:
+        yield
+    finally:
+        for norm, buffers in zip(norms, before, strict=True):
+            norm.eval()
+            for name, value in buffers.items():
+                buffer: Tensor = norm.get_buffer(name)
+                buffer.copy_(value)

@@ -1,0 +1,202 @@
+"""Whether a module's layers can be mixed at, found out by running it on three rows."""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skmixup.vicinal.blocks import N_AUTO_BLOCKS, layer_at, unwrap
+from skmixup.vicinal.layers import MixingHook, check_mixable, not_called
+from skmixup.vicinal.loss import first_output
+from skmixup.vicinal.nested import take
+
+N_ROWS = 3
+# Far beyond rounding in other kernels, far below what another row makes of an output.
+TOLERANCE = 1e-3
+
+
+class LayerCheck:
+    """Runs a module on three rows and looks at what its layers return.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In evaluation mode, as it is behind ``torch.compile``.
+    run : callable
+        Runs it on a batch.
+    rows : Tensor, or dict or list of tensors, of three rows
+    """
+
+    def __init__(self, module: nn.Module, run: Callable[[Any], Any], rows: Any):
+        self.module, self.run, self.rows = module, run, rows
+
+    def usable(self, sites: Sequence[str], *, choose: bool) -> tuple[str, ...]:
+        """Return the hidden layers that can be mixed at.
+
+        Parameters
+        ----------
+        sites : sequence of str
+            Names of submodules.
+        choose : bool
+            Leave out those that cannot, and all but the first two that can; otherwise they are an
+            error.
+
+        Raises
+        ------
+        TypeError
+            For an output that is not one floating-point tensor.
+        RuntimeError
+            For a layer that is not called.
+        ValueError
+            For an output whose first axis is not the rows of the input, and for a layer of a
+            module that is compiled already.
+        """
+        for site in sites:
+            check_hookable(self.module, site)
+        wrong = self._problems(sites)
+        found: list[str] = []
+        for site in sites:
+            if site in wrong and not choose:
+                raise wrong[site]
+            if site not in wrong and (self._carries_all(site, warn=not choose) or not choose):
+                found.append(site)
+            if choose and len(found) == N_AUTO_BLOCKS:
+                break
+        if sites and not found:
+            reasons = "; ".join(map(str, wrong.values())) or "each is bypassed by other layers"
+            warnings.warn(
+                "layers='auto' finds no hidden layer to mix at, so rows are mixed at the input "
+                f"only: {reasons}",
+                UserWarning,
+                stacklevel=2,
+            )
+        return tuple(found)
+
+    def _problems(self, sites: Sequence[str]) -> dict[str, Exception]:
+        """What speaks against each of `sites`; nothing for those that can be mixed at."""
+        whole = self._outputs(sites, self.rows)
+        swapped = self._outputs(sites, take(self.rows, torch.tensor([1, 0, 2])))
+        fewer = self._outputs(sites, take(self.rows, torch.tensor([0, 1])))
+        again: dict[str, Any] | None = None
+        problems: dict[str, Exception] = {}
+        for site in sites:
+            if site not in whole:
+                problems[site] = not_called(site)
+                continue
+            try:
+                check_mixable(whole[site], f"the output of layer {site!r}")
+            except TypeError as error:
+                problems[site] = error
+                continue
+            if _length(whole[site]) != N_ROWS or _length(fewer.get(site)) != N_ROWS - 1:
+                problems[site] = _other_axis(site, whole[site], fewer.get(site))
+            elif not _close(whole[site][[1, 0, 2]], swapped.get(site)):
+                again = again or self._outputs(sites, self.rows)
+                if _close(whole[site], again.get(site)):  # else it is random, which says nothing
+                    problems[site] = _other_rows(site)
+        return problems
+
+    def _outputs(self, sites: Sequence[str], rows: Any) -> dict[str, Any]:
+        """First output of each of the layers at `sites`, for those that are called."""
+        outputs: dict[str, Any] = {}
+        with ExitStack() as stack:
+            for site in sites:
+
+                def keep(_layer: Any, _args: Any, output: Any, site: str = site) -> None:
+                    alone = isinstance(output, tuple) and len(output) == 1
+                    outputs.setdefault(site, output[0] if alone else output)
+
+                stack.enter_context(_hooked(self.module, site, keep))
+            with torch.no_grad():
+                self.run(rows)
+        return outputs
+
+    def _carries_all(self, site: str, *, warn: bool) -> bool:
+        """Whether nothing reaches the module's output but through the layer.
+
+        Other rows are run with the layer's output for these: it is a cut through the network if
+        the module's output is then that of these rows.
+        """
+        kept = [self._outputs([site], self.rows)[site]]
+
+        def replace(_layer: Any, _args: Any, output: Any) -> Any:
+            if not kept:
+                return None  # the first call only, as in mixing
+            return (kept.pop(),) if isinstance(output, tuple) else kept.pop()
+
+        with torch.no_grad():
+            expected, again = (first_output(self.run(self.rows)) for _ in range(2))
+            with _hooked(self.module, site, replace):
+                found = first_output(self.run(take(self.rows, torch.tensor([1, 2, 0]))))
+        if _close(expected, found) or not _close(expected, again):
+            return True
+        if warn:
+            warnings.warn(
+                f"layer {site!r} does not see all that the module's output is computed from: part "
+                "of a row goes past it (a shortcut, another input) and stays unmixed when the "
+                "layer is mixed at. Choose a layer after they meet",
+                UserWarning,
+                stacklevel=2,
+            )
+        return False
+
+
+def check_hookable(module: nn.Module, site: str) -> None:
+    """Raise ValueError for a layer whose calls no hook that is added now would be told of."""
+    layer = layer_at(unwrap(module), site)
+    if isinstance(layer, torch.jit.ScriptModule):
+        raise ValueError(
+            f"layer {site!r} is scripted (torch.jit), and scripted code runs no hooks, which mix; "
+            "pass the module as it was before torch.jit.script"
+        )
+    compiled = unwrap(module) is not module or "_orig_mod" in site.split(".")
+    hooked = any(isinstance(hook, MixingHook) for hook in layer._forward_hooks.values())
+    if compiled and not hooked:  # it would have been given its hook before
+        raise ValueError(
+            f"layer {site!r} is inside a module that is compiled already, and compiled code runs "
+            "no hooks that are added later; pass the module as it was before torch.compile, with "
+            "compile=True"
+        )
+
+
+@contextmanager
+def _hooked(module: nn.Module, site: str, hook: Callable[..., Any]) -> Iterator[None]:
+    """Run `hook` after each call of a layer."""
+    handle = layer_at(module, site).register_forward_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _length(output: Any) -> int:
+    return len(output) if isinstance(output, Tensor) and output.ndim else -1
+
+
+def _close(a: Any, b: Any) -> bool:
+    if not isinstance(a, Tensor) or not isinstance(b, Tensor) or a.shape != b.shape:
+        return False
+    scale = float(a.abs().nan_to_num(0.0, 0.0, 0.0).max()) if a.numel() else 0.0
+    return torch.allclose(a, b, rtol=0, atol=TOLERANCE * scale + 1e-30, equal_nan=True)
+
+
+def _other_axis(site: str, output: Tensor, fewer: Any) -> ValueError:
+    shapes = f"{tuple(output.shape)} for {N_ROWS} rows"
+    if isinstance(fewer, Tensor):
+        shapes += f" and {tuple(fewer.shape)} for {N_ROWS - 1}"
+    return ValueError(
+        f"the first axis of what layer {site!r} returns is not the rows: its shape is {shapes}. "
+        "Mixing there would mix something else (time steps, tokens); choose a layer that returns "
+        "(n, …), for instance with batch_first=True"
+    )
+
+
+def _other_rows(site: str) -> ValueError:
+    return ValueError(
+        f"the first axis of what layer {site!r} returns is not the rows of the input: when two "
+        "rows change places, its entries do not. Labels would be mixed with other rows' values; "
+        "choose another layer"
+    )

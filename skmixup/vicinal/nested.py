@@ -1,0 +1,47 @@
+"""Inputs of a module: one tensor, or several in a dict, list or tuple, with equal first axes."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor
+
+
+def tensors_in(X: Any, what: str = "the input") -> Iterator[tuple[str, Any]]:
+    """All tensors of `X`, each with words that say which it is."""
+    if isinstance(X, Mapping):
+        for key, value in X.items():
+            yield from tensors_in(value, f"{what}, {key!r},")
+    elif isinstance(X, (list, tuple)):
+        for i, value in enumerate(X):
+            yield from tensors_in(value, f"{what}, number {i},")
+    else:
+        yield what, X
+
+
+def map_tensors(function: Callable[[Any], Any], X: Any) -> Any:
+    """Apply `function` to every tensor of `X`; the container stays of its kind."""
+    if isinstance(X, Tensor):
+        return function(X)
+    if isinstance(X, Mapping):
+        return {key: map_tensors(function, value) for key, value in X.items()}
+    if isinstance(X, (list, tuple)):
+        return type(X)(map_tensors(function, value) for value in X)
+    return function(X)
+
+
+def take(X: Any, index: Any) -> Any:
+    """Rows `index`, a slice or tensor, of every tensor of `X`."""
+    if isinstance(X, Tensor):
+        return X[index]
+    return map_tensors(lambda tensor: tensor[index.to(tensor.device)], X)
+
+
+def n_rows(X: Any) -> int:
+    """Length of the first axis."""
+    return len(X) if isinstance(X, Tensor) else len(next(tensors_in(X))[1])
+
+
+def leading(X: Any) -> Tensor:
+    """The tensor whose dtype and device numbers for all of `X` are made in: floats, if any."""
+    tensors = [tensor for _, tensor in tensors_in(X)]
+    return next((tensor for tensor in tensors if tensor.is_floating_point()), tensors[0])

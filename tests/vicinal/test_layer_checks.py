@@ -1,0 +1,247 @@
+"""Facts about layers that cannot be mixed at: an error before training, or "auto" goes round."""
+
+import numpy as np
+import pytest
+import torch
+from skorch.callbacks import Callback
+from torch import nn
+
+from skmixup import ManifoldMixupClassifier
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(24, 4)).astype(np.float32)
+Y = np.arange(24) % 3
+SEQUENCES = RNG.normal(size=(24, 24, 4)).astype(np.float32)  # as many steps as rows
+
+
+class Began(Callback):
+    began = False
+
+    def on_batch_begin(self, net, *args, **kwargs):
+        Began.began = True
+
+
+def fit(module, X=X, **params):
+    Began.began = False
+    params = {"alpha": 1.0, "max_epochs": 1, "batch_size": 24, "random_state": 0} | params
+    return ManifoldMixupClassifier(module, callbacks=[Began()], **params).fit(X, Y)
+
+
+def refused(error, match, module, X=X, **params):
+    with pytest.raises(error, match=match):
+        fit(module, X, **params)
+    assert not Began.began
+
+
+class Sequence(nn.Module):
+    """Steps first inside, as torch's recurrent and attention layers are by default."""
+
+    def __init__(self, kind):
+        super().__init__()
+        self.embed = nn.Linear(4, 8)
+        self.inner = {
+            "transformer": lambda: nn.TransformerEncoderLayer(8, 2, 8, dropout=0.0),
+            "tanh": nn.Tanh,
+        }[kind]()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        h = self.inner(self.embed(x.transpose(0, 1)))
+        return self.head(h.mean(dim=0))
+
+
+class Flattened(Sequence):
+    """(rows · steps, features) inside."""
+
+    def __init__(self):
+        super().__init__("tanh")
+
+    def forward(self, x):
+        h = self.embed(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+        return self.head(torch.tanh(h).mean(dim=1))
+
+
+@pytest.mark.parametrize("layer", ["embed", "inner"])
+@pytest.mark.parametrize("kind", ["transformer", "tanh"])
+def test_steps_first_is_refused_even_where_the_sizes_agree(kind, layer):
+    refused(
+        ValueError, rf"first axis of what layer '{layer}' .* not the rows.*\(24, 3, 8\) for 3",
+        lambda: Sequence(kind), SEQUENCES, layers=[layer],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("steps", [1, 24])
+def test_rows_times_steps_is_refused_unless_there_is_one_step(steps):
+    if steps == 1:
+        fit(Flattened, SEQUENCES[:, :1], layers=["embed"])
+    else:
+        refused(
+            ValueError, r"'embed'.*\(72, 8\) for 3 rows", Flattened, SEQUENCES, layers=["embed"]
+        )
+
+
+class Applied(nn.Module):
+    """A layer that does what it is told, between two linear ones."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.first, self.between, self.head = nn.Linear(4, 5), Function(function), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(self.between(self.first(x)))
+
+
+class Function(nn.Module):
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, h):
+        return self.function(h)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [lambda h: h.flip(0), lambda h: h.roll(1, 0), lambda h: h.sort(dim=0).values],
+    ids=["flip", "roll", "sort"],
+)
+def test_rows_in_another_order_are_refused(function):
+    refused(
+        ValueError, "layer 'between' returns is not the rows", lambda: Applied(function),
+        layers=["between"],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda h: h - h.mean(dim=0),
+        lambda h: nn.functional.dropout(h, 0.5, training=True),
+        lambda h: h * torch.rand(()),
+        torch.zeros_like,
+        lambda h: h / 0,
+    ],
+    ids=["batch statistics", "dropout", "random factor", "zeros", "nan"],
+)
+@pytest.mark.filterwarnings("ignore:.*NaN")
+def test_what_normalises_or_is_random_may_be_mixed_at(function):
+    fit(lambda: Applied(function), layers=["between"])
+
+
+class Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn = nn.LSTM(4, 5, batch_first=True)
+        self.body, self.head = nn.Linear(5, 5), nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(self.rnn(x)[0][:, -1])))
+
+
+def test_several_tensors_are_refused_by_name_and_passed_over_by_auto():
+    refused(TypeError, "output of layer 'rnn' is a tuple", Recurrent, SEQUENCES, layers=[1])
+    assert fit(Recurrent, SEQUENCES)._sites_ == ("input", "body")
+
+
+def test_a_tuple_of_one_tensor_is_mixed():
+    class Alone(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = Function(lambda h: (2 * h,)), nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(self.body(x)[0])
+
+    net = fit(Alone, layers=["body"])
+    x, draw = torch.from_numpy(X), net._vicinity_.draw(torch.from_numpy(X), net._rng_, ["body"])
+    torch.testing.assert_close(net.forward_mixed(x, draw)[0], net.module_(draw.apply(x)))
+
+
+class Lists(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(4, 4) for _ in range(3)])
+        self.unused, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.tanh(layer(x))
+        return self.head(x)
+
+
+def test_auto_trains_a_module_with_a_list_of_layers():
+    net = fit(Lists, max_epochs=10)
+    assert net._sites_ == ("input", "layers.0", "layers.1")
+    assert fit(Lists, layers=[3])._sites_ == ("layers.2",)
+
+
+def test_a_layer_that_is_not_called_is_refused():
+    refused(RuntimeError, "layer 'unused' .* did not call it", Lists, layers=["unused"])
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_scripted_module_runs_no_hooks_inside():
+    scripted = torch.jit.script(
+        nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), nn.Linear(4, 3))
+    )
+    refused(ValueError, r"layer '0\.1' is scripted", lambda: scripted, layers=["0.1"])
+
+
+@pytest.mark.parametrize("layers", ["auto", [1], ["0"]])
+@pytest.mark.parametrize("wrap", [lambda net: net, nn.Sequential], ids=["bare", "wrapped"])
+def test_a_module_that_is_compiled_already_is_told_what_to_do(wrap, layers):
+    net = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4), nn.Linear(4, 3))
+    module = wrap(torch.compile(net, backend="eager"))
+    if layers == ["0"] and wrap is nn.Sequential:
+        layers = ["0._orig_mod.0"]
+    refused(ValueError, "compiled already.*compile=True", module, layers=layers)
+    fit(module, layers=[0])
+
+
+# ---- layers that the rest of the module goes round
+
+
+class Shortcut(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.branch, self.after = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.stem(x)
+        return self.head(torch.tanh(self.after(h + torch.tanh(self.branch(h)))))
+
+
+def test_a_layer_beside_a_shortcut_is_told_and_passed_over_by_auto():
+    with pytest.warns(UserWarning, match="layer 'branch' does not see all"):
+        fit(Shortcut, layers=["branch"])
+    assert fit(Shortcut)._sites_ == ("input", "stem", "after")
+
+
+def test_without_a_layer_to_mix_at_auto_says_that_it_mixes_at_the_input():
+    class OnlyTuples(Recurrent):
+        def forward(self, x):
+            return self.head(self.rnn(x)[0][:, -1])
+
+    with pytest.warns(UserWarning, match=r"finds no hidden layer .*'rnn' is a tuple"):
+        net = fit(OnlyTuples, SEQUENCES)
+    assert net._sites_ == ("input",)
+
+
+@pytest.mark.parametrize("params", [{"alpha": 0.0}, {"mix_prob": 0.0}, {"mix_epochs": 0}])
+def test_what_never_mixes_is_not_looked_at(params):
+    fit(Recurrent, SEQUENCES, layers=["rnn"], **params)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_few_rows(n):
+    net = ManifoldMixupClassifier(Lists, max_epochs=1, classes=[0, 1, 2])
+    net.fit(X[:n], Y[:n])
+    assert net._sites_ == ("input", "layers.0", "layers.1")
+
+
+def test_the_look_leaves_no_hook_and_no_trace_in_the_statistics():
+    net = fit(lambda: nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3)),
+              max_epochs=0)  # fmt: skip
+    assert not any(layer._forward_hooks for layer in net.module_.modules())
+    assert not net.module_[1].running_mean.any()
