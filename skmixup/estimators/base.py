@@ -20,9 +20,11 @@ from skorch import NeuralNet
 from skorch.history import History
 from torch import nn
 
+from skmixup.estimators.datasets import try_inputs
 from skmixup.estimators.first_look import rows_to_show, three_rows, usable_sites
 from skmixup.networks import MLP, PreActResNet
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
+from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.devices import resolve_device
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.net import VicinalNet
@@ -249,15 +251,17 @@ class VicinalEstimator(VicinalNet):
     def _n_outputs(self) -> int:
         raise NotImplementedError
 
-    def check_module(self) -> None:
+    def check_module(self, dataset: Any = None) -> None:
         """Run the module once on zeros: a shape that does not fit shows before training starts."""
         shape = getattr(self, "input_shape_", None)
         if shape is None:
             return
         self._set_training(False)
         with torch.no_grad():
-            dtype = getattr(torch, self.__dict__.get("_input_dtype_", "float32"))
-            output = self.infer(torch.zeros((2, *shape), dtype=dtype))
+            cast = in_memory(dataset) is None
+            name = self.__dict__.get("_yielded_dtype_") if cast else None
+            rows = torch.zeros((2, *shape), dtype=getattr(torch, name or "float32"))
+            output = try_inputs(self, rows, cast=cast)
         self.check_output(output, None)
 
     # ---- devices: `device` stays what the user wrote, "auto" included
@@ -314,9 +318,9 @@ class VicinalEstimator(VicinalNet):
         with isolated_randomness(self._rng_, self._device_):
             if fresh:
                 self._adapt_module(X, y)
-            self._check_layers(X)
             self.lr_shape()
-            self.check_module()
+            self.check_module(X)
+            self._check_layers(X)
             self._training_began_ = True
             self.notify("on_train_begin", X=X, y=y)
             complete = False

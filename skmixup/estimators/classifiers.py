@@ -15,16 +15,19 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from skmixup.estimators.base import VicinalEstimator
-from skmixup.estimators.inputs import (
-    EncodedBatches,
-    check_consistent_length,
-    check_inputs,
-    check_labels,
-    encode,
-    first_row,
+from skmixup.estimators.datasets import (
+    CollatedBatches,
+    DatasetBatches,
+    check_label,
+    check_listed,
+    first_item,
+    input_cast,
     is_dataset,
     labels_of,
+    refuse_loader,
+    row_of,
 )
+from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
 from skmixup.networks.members import average_members
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
@@ -228,7 +231,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         Parameters
         ----------
         X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, channels, h, w)
-            Or a torch Dataset that yields (input, label), then with ``y=None``.
+            Arrays become float32. Or a torch Dataset that yields (input, label), then with
+            ``y=None``; integers that the module takes stay integers.
         y : array-like of shape (n,)
             Class labels: strings, booleans or integers.
         sample_weight : array-like of shape (n,), default=None
@@ -275,6 +279,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool, whole: bool
     ) -> Self:
         self.check_parameters()
+        refuse_loader(X)
         if is_dataset(X):
             y = self._check_dataset(X, y, sample_weight, classes, fresh)
             return self._train(X, y, fresh=fresh)
@@ -305,22 +310,40 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             raise ValueError(
                 "sample_weight and class_weight need X and y as arrays, not a Dataset"
             )
-        labels = labels_of(X) if y is None else y
-        if labels is None and self.classes is None and classes is None and fresh:
-            raise ValueError(
-                f"classes cannot be read from a {type(X).__name__}; pass the labels as y, "
-                "or the list of classes as the parameter `classes`"
-            )
-        if fresh:
-            row = first_row(X)
-            if row is not None:
-                self.input_shape_ = tuple(row.shape)
-                self._input_dtype_ = str(row.dtype).removeprefix("torch.")  # skops refuses a dtype
-                self.n_features_in_ = row.shape[0] if row.ndim else 1
-        if labels is not None:
+        first = first_item(X)
+        known = not fresh or classes is not None or self.classes is not None
+        labels: Any = None
+        if y is not None:
+            labels = check_labels(y)
+            if not known:
+                check_listed(X, labels)
+        elif not known:
+            labels = labels_of(X)
+            if labels is None:
+                raise ValueError(
+                    f"classes cannot be read from a {type(X).__name__}; pass the labels as y, "
+                    "or the list of classes as the parameter `classes`"
+                )
             labels = check_labels(labels)
+        if fresh:
+            collate = self.get_params_for("iterator_train").get("collate_fn")
+            self._note_inputs(None if first is None else row_of(first, collate))
         self._set_classes(labels, classes, fresh)
+        if first is not None:
+            check_label(first[1], self.classes_)
         return y
+
+    def _note_inputs(self, row: Tensor | None) -> None:
+        """Keep the shape and type of the rows of a data set, where one could be looked at."""
+        for name in (
+            "input_shape_", "_input_dtype_", "_yielded_dtype_", "n_features_in_",
+            "feature_names_in_",
+        ):  # fmt: skip
+            self.__dict__.pop(name, None)
+        if row is not None:
+            self.input_shape_ = tuple(row.shape)
+            self._yielded_dtype_ = str(row.dtype).removeprefix("torch.")  # skops refuses a dtype
+            self.n_features_in_ = row.shape[0] if row.ndim else 1
 
     def _set_classes(self, y: Any, classes: Any, fresh: bool) -> None:
         """Set ``classes_`` at the start of training; later calls must agree with them."""
@@ -383,9 +406,13 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches of inputs and class codes."""
         iterator = super().get_iterator(dataset, training=training)
-        if in_memory(dataset) is not None:
+        found = in_memory(dataset)
+        if found is None:
+            classes = self.__dict__.get("classes_inferred_")
+            return DatasetBatches(iterator, input_cast(self), classes)
+        if isinstance(iterator, TensorBatches):
             return iterator
-        return EncodedBatches(iterator, self.__dict__.get("classes_inferred_"))
+        return CollatedBatches(iterator, weighted=found[0].weight is not None)
 
     def batch_for_callbacks(self, batch: Any) -> Any:
         """Return the batch with labels as the user wrote them."""
@@ -401,12 +428,13 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Any:
         """Outputs of the module, batch by batch, whatever labels a data set has, if any."""
         iterator = self.get_iterator(self.get_dataset(X), training=training)
-        for batch in getattr(iterator, "loader", iterator):
+        for batch in iterator.inputs() if isinstance(iterator, DatasetBatches) else iterator:
             yield to_device(self.evaluation_step(batch, training=training), device=device)
 
     def _raw_outputs(self, X: Any) -> Tensor:
         """First output of the module for every row, float64 on the CPU."""
         check_is_fitted(self)
+        refuse_loader(X)
         data = X if is_dataset(X) else ArrayDataset(check_inputs(self, X, reset=False))
         # device= is passed because skorch's cached version would take the parameter, maybe "auto".
         with preserved_randomness(self._device_):  # a DataLoader draws a seed from torch's state

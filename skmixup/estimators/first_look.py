@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, default_collate
 
+from skmixup.estimators.datasets import input_cast
 from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
@@ -98,4 +99,5 @@ def _collated(net: Any, dataset: Any, chosen: Any) -> Any:
     collate = net.get_params_for("iterator_train").get("collate_fn")
     with preserved_randomness(torch.device("cpu")):  # a transform may be random
         rows = [dataset[i] for i in chosen]
-    return default_collate([row[0] for row in rows]) if collate is None else collate(rows)[0]
+    inputs = default_collate([row[0] for row in rows]) if collate is None else collate(rows)[0]
+    return input_cast(net)(inputs)

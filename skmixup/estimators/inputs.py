@@ -11,13 +11,10 @@ from sklearn.utils.validation import (
     check_consistent_length,
     validate_data,
 )
-from skorch.utils import data_from_dataset, is_dataset, to_numpy
 from torch import Tensor
-from torch.utils.data import Dataset, IterableDataset
 
 from skmixup.estimators.columns import advice_on, check_numeric_columns
 from skmixup.labels import label_column, of_one_type
-from skmixup.vicinal.randomness import preserved_randomness
 
 
 def as_array(X: Any) -> Any:
@@ -53,9 +50,10 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
     """
     given, estimator = as_array(X), type(net).__name__
     check_numeric_columns(given, estimator)
+    dtype = np.dtype(np.float32 if reset else _dtype_of_fit(net, given))
     try:
         X = validate_data(
-            net, given, reset=reset, dtype=np.float32, order="C", allow_nd=True, ensure_2d=True
+            net, given, reset=reset, dtype=dtype, order="C", allow_nd=True, ensure_2d=True
         )
     except ValueError as error:
         advice = advice_on(error, given, estimator)
@@ -72,6 +70,17 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
             f"{net.input_shape_}"
         )
     return X
+
+
+def _dtype_of_fit(net: Any, X: Any) -> str:
+    """Integers stay integers for a net that was fitted on them, which a Dataset brought."""
+    dtype: str = net.__dict__.get("_input_dtype_", "float32")
+    return (
+        dtype if dtype.startswith("int") and getattr(X, "dtype", None) in _INTEGERS else "float32"
+    )
+
+
+_INTEGERS = [np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8", "bool")]
 
 
 def check_labels(y: Any) -> NDArray[Any]:
@@ -108,50 +117,10 @@ def encode(y: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
     return codes.astype(np.int64, copy=False)
 
 
-def first_row(dataset: Dataset[Any]) -> Tensor | None:
-    """One input of a user's data set, or None where it cannot be looked at."""
-    if isinstance(dataset, IterableDataset):
-        return None
-    with preserved_randomness(torch.device("cpu")):  # a transform may be random
-        X = dataset[0][0]
-    return None if isinstance(X, (dict, tuple, list)) else torch.as_tensor(X)
-
-
-def labels_of(dataset: Dataset[Any]) -> NDArray[Any] | None:
-    """All labels of a user's data set, or None where it does not say."""
-    try:
-        return to_numpy(data_from_dataset(dataset)[1])
-    except AttributeError:
-        targets = getattr(dataset, "targets", None)  # torchvision's name
-        return None if targets is None else np.asarray(targets)
-
-
-class EncodedBatches:
-    """The batches of a user's own loader, with labels turned into class codes."""
-
-    def __init__(self, loader: Any, classes: NDArray[Any] | None):
-        self.loader = loader
-        self.classes = classes
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Any:
-        for X, y in self.loader:
-            if self.classes is None or y is None:
-                yield X, y
-            else:
-                yield X, torch.from_numpy(encode(np.asarray(y), self.classes))
-
-
 __all__ = [
-    "EncodedBatches",
     "as_array",
     "check_consistent_length",
     "check_inputs",
     "check_labels",
     "encode",
-    "first_row",
-    "is_dataset",
-    "labels_of",
 ]

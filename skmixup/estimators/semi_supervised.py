@@ -15,12 +15,8 @@ from sklearn.utils.validation import check_consistent_length
 from torch import Tensor, nn
 
 from skmixup.estimators.base import with_parameters_of
-from skmixup.estimators.inputs import (
-    as_array,
-    check_inputs,
-    encode,
-    is_dataset,
-)
+from skmixup.estimators.datasets import is_dataset, refuse_loader
+from skmixup.estimators.inputs import as_array, check_inputs, encode
 from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.teacher import batch_statistics, move_average
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
@@ -203,6 +199,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool, whole: bool
     ) -> Self:
         self.check_parameters()
+        refuse_loader(X)
         if is_dataset(X) or self.dataset is not ArrayDataset:
             raise TypeError(
                 f"{type(self).__name__} separates labelled from unlabelled rows and needs X and y "
