@@ -20,8 +20,9 @@ from skorch import NeuralNet
 from skorch.history import History
 from torch import nn
 
+from skmixup.estimators.criteria import criterion_of, let_average
 from skmixup.estimators.datasets import try_inputs
-from skmixup.estimators.first_look import rows_to_show, three_rows, usable_sites
+from skmixup.estimators.first_look import rows_to_show, three_rows, two_rows, usable_sites
 from skmixup.networks import MLP, PreActResNet
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.batches import in_memory
@@ -252,17 +253,21 @@ class VicinalEstimator(VicinalNet):
         raise NotImplementedError
 
     def check_module(self, dataset: Any = None) -> None:
-        """Run the module once on zeros: a shape that does not fit shows before training starts."""
-        shape = getattr(self, "input_shape_", None)
-        if shape is None:
+        """Run the module once: what does not fit shows before training starts.
+
+        On two training rows where they are in memory, on zeros of their shape elsewhere.
+        """
+        rows = two_rows(self, dataset)
+        if rows is None:
             return
         self._set_training(False)
         with torch.no_grad():
-            cast = in_memory(dataset) is None
-            name = self.__dict__.get("_yielded_dtype_") if cast else None
-            rows = torch.zeros((2, *shape), dtype=getattr(torch, name or "float32"))
-            output = try_inputs(self, rows, cast=cast)
+            output = try_inputs(self, rows, cast=in_memory(dataset) is None)
         self.check_output(output, None)
+        self.check_criterion(output, dataset)
+
+    def check_criterion(self, output: Any, dataset: Any) -> None:
+        """Check, on the module's output for a few rows, that the criterion can be computed."""
 
     # ---- devices: `device` stays what the user wrote, "auto" included
 
@@ -283,6 +288,12 @@ class VicinalEstimator(VicinalNet):
     def _initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
         with self._resolved_device():
             return super()._initialize_criterion(*args, **kwargs)
+
+    def initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
+        """Make the criterion; the default network averages its members as suits it."""
+        super().initialize_criterion(*args, **kwargs)
+        let_average(self.module_, criterion_of(self))
+        return self
 
     def get_loss(self, y_pred: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
         """Criterion of an output of the module and class codes, without any mixing."""

@@ -1,6 +1,7 @@
 """The classifier for any vicinity: a skorch net that keeps scikit-learn's contract."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -15,6 +16,17 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from skmixup.estimators.base import VicinalEstimator
+from skmixup.estimators.criteria import (
+    as_log_probabilities,
+    averaged,
+    check_criterion,
+    check_logits,
+    criterion_of,
+    is_binary_output,
+    returns_logits,
+    targets_for,
+    to_probabilities,
+)
 from skmixup.estimators.datasets import (
     CollatedBatches,
     DatasetBatches,
@@ -29,9 +41,7 @@ from skmixup.estimators.datasets import (
 )
 from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
-from skmixup.networks.members import average_members
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
-from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.randomness import preserved_randomness
 from skmixup.vicinal.vicinity import Dirac, Vicinity
@@ -381,25 +391,33 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
 
     def check_output(self, output: Any, target: Tensor | None) -> Any:
         """Check that there is one logit per class; take logs where the criterion is NLLLoss."""
-        logits = first_output(output)
-        if not isinstance(logits, Tensor) or logits.ndim < 2:
-            what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ValueError(
-                f"the module must return logits of shape (n, {len(self.classes_)}); got {what}"
-            )
-        if logits.shape[1] != len(self.classes_):
-            raise ValueError(
-                f"the module returns {logits.shape[1]} logits, but y has {len(self.classes_)} "
-                f"classes: {self.classes_[:20].tolist()}"
-            )
-        if isinstance(unwrap(self.criterion_), nn.NLLLoss):
-            return torch.log(logits + torch.finfo(logits.dtype).eps)
+        criterion, logits = criterion_of(self), first_output(output)
+        check_logits(logits, criterion, self.classes_)
+        if isinstance(criterion, nn.NLLLoss):
+            return as_log_probabilities(logits, are_logits=returns_logits(self.module_))
         return output
+
+    def loss_target(self, output: Any, target: Tensor) -> Tensor:
+        """Return class codes, one-hot for a criterion such as BCEWithLogitsLoss."""
+        return targets_for(criterion_of(self), output, target)
+
+    def check_criterion(self, output: Any, dataset: Any) -> None:
+        """Try the criterion on the module's output for a few rows."""
+        found = in_memory(dataset)
+        vicinity = self.get_vicinity()
+        sample = getattr(vicinity, "mix_per", None) == "sample"
+        check_criterion(
+            criterion_of(self),
+            output,
+            len(self.classes_),
+            are_logits=returns_logits(self.module_),
+            needs_rows=sample or (found is not None and found[0].weight is not None),
+        )
 
     def output_for_callbacks(self, output: Any) -> Any:
         """Return logits of shape (n, n_classes), also of a network with members."""
         logits = first_output(output)
-        return average_members(logits.detach()) if logits.ndim == 3 else logits
+        return averaged(logits.detach(), criterion_of(self)) if logits.ndim == 3 else logits
 
     # ---- batches: codes for the loss, labels for callbacks
 
@@ -452,8 +470,13 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         -------
         ndarray of shape (n, n_classes), or (n,) for two classes
         """
-        logits = self._raw_outputs(X).numpy()
-        return logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        logits = self._raw_outputs(X)
+        if is_binary_output(criterion_of(self), logits, len(self.classes_)):
+            if isinstance(criterion_of(self), nn.BCELoss):
+                logits = torch.logit(logits, eps=torch.finfo(logits.dtype).eps)
+            return logits.flatten().numpy()
+        two_classes = len(self.classes_) == 2
+        return (logits[:, 1] - logits[:, 0] if two_classes else logits).numpy()
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """Logarithms of :meth:`predict_proba`; finite where the criterion is cross-entropy.
@@ -490,7 +513,16 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
 
     def _predicts_softmax(self) -> bool:
         return self.predict_nonlinearity == "auto" and isinstance(
-            unwrap(self.criterion_), nn.CrossEntropyLoss
+            criterion_of(self), nn.CrossEntropyLoss
+        )
+
+    def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
+        """Return what makes probabilities of the module's outputs; "auto" asks the criterion."""
+        if self.predict_nonlinearity != "auto":
+            return super()._get_predict_nonlinearity()
+        criterion = criterion_of(self) if len(self._criteria) <= 1 else None
+        return partial(
+            to_probabilities, criterion=criterion, are_logits=returns_logits(self.module_)
         )
 
     def predict(self, X: Any) -> NDArray[Any]:

@@ -84,6 +84,6 @@ def average_members(logits: Tensor, n_members: int | None = None) -> Tensor:
 def members_as_rows(logits: Tensor) -> Tensor:
     """Members as rows of their own: (n, n_outputs, k) → (n · k, n_outputs), k rows after another.
 
-    Logits of shape (n, n_outputs), of a network without members, stay as they are.
+    Logits of a network without members, of shape (n, n_outputs) or (n,), stay as they are.
     """
-    return logits if logits.ndim == 2 else logits.movedim(2, 1).flatten(0, 1)
+    return logits if logits.ndim < 3 else logits.movedim(2, 1).flatten(0, 1)

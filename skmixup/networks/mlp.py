@@ -49,6 +49,9 @@ class MLP(nn.Module):
     ----------
     blocks : nn.Sequential
         Layer k of manifold mixup is the output of the k-th block.
+    averages_probabilities : bool, default=True
+        What members are averaged in for a prediction: probabilities, or with False the logits
+        themselves, for losses whose outputs no softmax makes probabilities of. Estimators set it.
 
     References
     ----------
@@ -63,6 +66,8 @@ class MLP(nn.Module):
     >>> MLP(20, 3, hidden_sizes=(32, 16)).eval()(torch.zeros(5, 20)).shape
     torch.Size([5, 3])
     """
+
+    averages_probabilities = True
 
     def __init__(
         self,
@@ -115,4 +120,6 @@ class MLP(nn.Module):
         logits = self.head(self.blocks(self.members(self.scaling(x))))
         if self.training or logits.ndim == 2:
             return logits
+        if not self.averages_probabilities:
+            return logits.mean(dim=2)
         return average_members(logits, self.n_members)

@@ -6,12 +6,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from skmixup.networks.members import members_as_rows
 from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.draw import Draw
 
 
 def vicinal_loss(
-    criterion: nn.Module,
+    criterion: Any,
     output: Any,
     target: Tensor,
     draw: Draw,
@@ -28,13 +29,15 @@ def vicinal_loss(
 
     Parameters
     ----------
-    criterion : nn.Module
-        Loss of torch's form ``criterion(output, target)`` whose attribute ``reduction`` can be set
-        to "none"; "mean" divides the sum by n, "sum" does not divide.
+    criterion : callable
+        Loss of torch's form ``criterion(output, target)``. Where its attribute ``reduction`` can
+        be set to "none", that gives the losses ℓ of the rows; "mean" divides their sum by n, "sum"
+        does not divide. Of one without, which returns a number only, the number for y_i and the
+        number for y_j are joined, which needs one λ for the minibatch and no weights.
     output : Tensor of shape (n, …) or tuple
         What the module returned; of a tuple, the first element counts (skorch's convention).
-        Logits of shape (n, C, k), with targets of shape (n,), are those of k networks that are
-        trained at once: the loss is the mean of theirs.
+        Logits of shape (n, C, k) are those of k networks that are trained at once: the loss is the
+        mean of theirs. The criterion sees them as n · k rows of C logits.
     target : Tensor of shape (n,) or (n, …)
         Unmixed targets: class codes, or real values.
     draw : Draw
@@ -44,21 +47,62 @@ def vicinal_loss(
     Returns
     -------
     Tensor of shape ()
+
+    Notes
+    -----
+    A label that is the criterion's ``ignore_index`` adds nothing to the sum, and the mean is over
+    the rows with another label, as in torch.
     """
     output = first_output(output)
-    criterion = unwrap(criterion)
+    criterion = unwrap(criterion) if isinstance(criterion, nn.Module) else criterion
     if type(criterion) is nn.CrossEntropyLoss and output.ndim in (2, 3) and target.ndim == 1:
         return _cross_entropy(criterion, output, target, draw, weight)
+    loss = vicinal_losses(criterion, output, target, draw, weight)
+    if getattr(criterion, "reduction", None) == "sum" or loss.ndim == 0:
+        return loss.sum()
+    ignored = _ignored_class(criterion, target)
+    return loss.mean() if ignored is None else loss.sum() / _n_kept(target, ignored)
+
+
+def vicinal_losses(
+    criterion: Any,
+    output: Tensor,
+    target: Tensor,
+    draw: Draw,
+    weight: Tensor | None = None,
+) -> Tensor:
+    """Loss of each virtual pair, shape (n,): what :func:`vicinal_loss` is the mean of.
+
+    Shape () for a criterion that returns a number only.
+    """
     loss = row_losses(criterion, output, target)
+    pairs = draw.lam is not None and draw.partner is not None
+    if loss.ndim == 0 and (weight is not None or (pairs and draw.lam.ndim)):  # type: ignore[union-attr]
+        raise TypeError(needs_row_losses(criterion))
     if weight is not None:
         loss = weight * loss
-    if draw.lam is not None and draw.partner is not None:
+    if pairs:
         other = row_losses(criterion, output, target[draw.partner])
         if weight is not None:
             other = weight[draw.partner] * other
         # other + λ·(loss − other): the sum above, in one operation.
-        loss = torch.lerp(other, loss, draw.lam.to(loss.dtype))
-    return loss.sum() if criterion.reduction == "sum" else loss.mean()
+        loss = torch.lerp(other, loss, draw.lam.to(loss.dtype))  # type: ignore[union-attr]
+    return loss
+
+
+def needs_row_losses(criterion: Any) -> str:
+    """Say why a criterion that returns a number only will not do."""
+    return (
+        f"criterion {name_of(criterion)} returns one number for a minibatch, but weights and "
+        "mix_per='sample' need the loss of each row. Give it an attribute `reduction` that, set "
+        "to 'none', makes it return a loss of shape (n,), as torch's losses do; or use "
+        "mix_per='batch' without sample_weight and class_weight"
+    )
+
+
+def name_of(criterion: Any) -> str:
+    """Name of a criterion, which may be a function, for messages."""
+    return getattr(criterion, "__name__", None) or type(criterion).__name__
 
 
 def _cross_entropy(
@@ -73,7 +117,9 @@ def _cross_entropy(
     # The factor −1 or −1/n of the sum is in the targets already, where it costs nothing.
     factor = -1.0 if criterion.reduction == "sum" else -1 / n_rows
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    soft = _scaled_identity(n_classes, factor, dtype, logits.device).index_select(0, target)
+    ignored = criterion.ignore_index
+    identity = _scaled_identity(n_classes, factor, dtype, logits.device, ignored)
+    soft = identity.index_select(0, target)
     if weight is not None:
         soft = weight.to(dtype).unsqueeze(1) * soft
     if draw.lam is not None and draw.partner is not None:
@@ -90,44 +136,67 @@ def _cross_entropy(
     log_probabilities = torch.log_softmax(logits, dim=1, dtype=dtype)
     if logits.ndim == 3:
         log_probabilities = log_probabilities.mean(dim=2)
-    return torch.dot(soft.view(-1), log_probabilities.flatten())
+    loss = torch.dot(soft.view(-1), log_probabilities.flatten())
+    if 0 <= ignored < n_classes and criterion.reduction != "sum":
+        loss = loss * (n_rows / _n_kept(target, ignored))
+    return loss
 
 
 @lru_cache(maxsize=8)
-def _scaled_identity(n: int, factor: float, dtype: torch.dtype, device: torch.device) -> Tensor:
-    return factor * torch.eye(n, dtype=dtype, device=device)
+def _scaled_identity(
+    n: int, factor: float, dtype: torch.dtype, device: torch.device, ignored: int
+) -> Tensor:
+    labels = factor * torch.eye(n, dtype=dtype, device=device)
+    if 0 <= ignored < n:
+        labels[ignored] = 0
+    return labels
+
+
+def _ignored_class(criterion: Any, target: Tensor) -> int | None:
+    """Return the class code that the criterion leaves out, if it has one."""
+    ignored = getattr(criterion, "ignore_index", None)
+    codes = target.ndim == 1 and not target.is_floating_point()
+    return ignored if codes and isinstance(ignored, int) and ignored >= 0 else None
+
+
+def _n_kept(target: Tensor, ignored: int) -> Tensor:
+    """Count the rows whose label is not ignored; at least 1, so that no loss is 0/0."""
+    return (target != ignored).sum().clamp(min=1)
 
 
 def row_losses(criterion: Any, output: Tensor, target: Tensor) -> Tensor:
     """Loss of each row, shape (n,), whatever reduction `criterion` is set to.
 
+    Shape () for a criterion that returns a number only, reduced as it does that.
+
     Raises
     ------
     TypeError
-        If the criterion cannot return one loss per row.
+        If the loss has another shape.
     """
+    n_rows, n_members = len(output), 1
+    if output.ndim == 3 and target.ndim < 3:
+        n_members = output.shape[2]
+        output, target = members_as_rows(output), target.repeat_interleave(n_members, dim=0)
     reduction = getattr(criterion, "reduction", None)
-    if reduction is None:
-        raise TypeError(
-            f"criterion {type(criterion).__name__} has no attribute `reduction`, so it cannot "
-            "return one loss per row, which mixing and weights need; use a torch loss such as "
-            "torch.nn.CrossEntropyLoss"
-        )
-    if output.ndim == 3 and target.ndim == 1:  # k networks: each has the same target
-        target = target.unsqueeze(1).expand(-1, output.shape[2])
-    criterion.reduction = "none"
+    if isinstance(reduction, str):
+        criterion.reduction = "none"
     try:
         loss = criterion(output, target)
     finally:
-        criterion.reduction = reduction
+        if isinstance(reduction, str):
+            criterion.reduction = reduction
     if loss.ndim > 1:
-        loss = loss.flatten(1).mean(dim=1)
-    if loss.shape != output.shape[:1]:
+        inner = loss.flatten(1)
+        loss = inner.sum(dim=1) if reduction == "sum" else inner.mean(dim=1)
+    if loss.ndim == 0 and len(output) > 1:
+        return loss
+    if loss.numel() != len(output):
         raise TypeError(
-            f"criterion {type(criterion).__name__} returned a loss of shape {tuple(loss.shape)} "
+            f"criterion {name_of(criterion)} returned a loss of shape {tuple(loss.shape)} "
             f"with reduction='none'; {len(output)} rows need shape ({len(output)},)"
         )
-    return loss
+    return loss.view(n_rows, n_members).mean(dim=1) if n_members > 1 else loss.view(n_rows)
 
 
 def first_output(output: Any) -> Any:

@@ -113,8 +113,9 @@ class VicinalNet(NeuralNet):
         """
         target, weight = split_targets(y)
         output, mixed = self.forward_mixed(X, draw, **fit_params)
-        output = self.check_output(output, target)
-        return vicinal_loss(self.criterion_, output, target, draw, weight), output, mixed
+        checked = self.check_output(output, target)
+        target = self.loss_target(checked, target)
+        return vicinal_loss(self.criterion_, checked, target, draw, weight), output, mixed
 
     def forward_mixed(self, X: Any, draw: Draw, **fit_params: Any) -> tuple[Any, Tensor | None]:
         """Run the module on the virtual inputs; also return the mixed tensor (None: not mixed)."""
@@ -139,6 +140,10 @@ class VicinalNet(NeuralNet):
     def check_output(self, output: Any, target: Tensor | None) -> Any:
         """Check, and where a criterion needs it convert, the module's output before the loss."""
         return output
+
+    def loss_target(self, output: Any, target: Tensor) -> Tensor:
+        """Bring targets into the form that the criterion takes."""
+        return target
 
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss on clean rows, with the module in evaluation mode."""

@@ -185,19 +185,124 @@ def test_squared_error_is_averaged_over_pairs_not_over_mixed_targets():
     assert float(loss) == pytest.approx(1.0, abs=1e-3)
 
 
-def test_a_criterion_without_losses_per_row_is_refused(logits, target):
+class MeanOnly(nn.Module):
+    """Returns one number, whatever its reduction."""
+
+    def __init__(self, **attributes):
+        super().__init__()
+        vars(self).update(attributes)
+
+    def forward(self, output, target):
+        return F.cross_entropy(output, target)
+
+
+ONE_NUMBER = [MeanOnly(), MeanOnly(reduction="mean"), MeanOnly(reduction=None), F.cross_entropy]
+
+
+@pytest.mark.parametrize("criterion", ONE_NUMBER)
+def test_of_a_criterion_that_returns_one_number_two_are_joined(logits, target, criterion):
+    draw = draw_pairs("batch")
+    expected = vicinal_loss(nn.CrossEntropyLoss(), logits, target, draw)
+    torch.testing.assert_close(vicinal_loss(criterion, logits, target, draw), expected)
+    plain = vicinal_loss(criterion, logits, target, Draw())
+    torch.testing.assert_close(plain, F.cross_entropy(logits, target))
+
+
+@pytest.mark.parametrize("criterion", ONE_NUMBER)
+def test_a_criterion_without_losses_per_row_has_no_weights_and_no_lambda_per_pair(
+    logits, target, criterion
+):
+    with pytest.raises(TypeError, match="need the loss of each row"):
+        vicinal_loss(criterion, logits, target, draw_pairs("sample"))
+    with pytest.raises(TypeError, match="need the loss of each row"):
+        vicinal_loss(criterion, logits, target, Draw(), torch.ones(N))
+
+
+def test_a_loss_of_another_shape_is_refused(logits, target):
     class Odd(nn.Module):
-        def forward(self, output, target):
-            return output.sum()
-
-    with pytest.raises(TypeError, match="criterion Odd has no attribute `reduction`"):
-        row_losses(Odd(), logits, target)
-
-    class Scalar(Odd):
         reduction = "mean"
 
-    with pytest.raises(TypeError, match=r"criterion Scalar returned a loss of shape \(\)"):
-        row_losses(Scalar(), logits, target)
+        def forward(self, output, target):
+            return output[:4, 0]
+
+    with pytest.raises(TypeError, match=r"criterion Odd returned a loss of shape \(4,\)"):
+        row_losses(Odd(), logits, target)
+
+
+class Focal(nn.Module):
+    """Focal loss as users write it."""
+
+    def __init__(self, gamma=2.0, reduction="mean"):
+        super().__init__()
+        self.gamma, self.reduction = gamma, reduction
+
+    def forward(self, logits, target):
+        log_p = F.log_softmax(logits, dim=1).gather(1, target[:, None]).squeeze(1)
+        loss = -((1 - log_p.exp()) ** self.gamma) * log_p
+        return loss if self.reduction == "none" else loss.mean()
+
+
+@pytest.mark.parametrize("mix_per", ["batch", "sample"])
+@pytest.mark.parametrize(
+    "criterion",
+    [Focal(), nn.MultiMarginLoss(), type("Own", (nn.CrossEntropyLoss,), {})(label_smoothing=0.1)],
+)
+def test_any_criterion_sees_the_members_as_rows(target, criterion, mix_per):
+    logits = torch.from_numpy(np.random.default_rng(3).normal(size=(N, C, 5)))
+    weight = torch.from_numpy(np.random.default_rng(4).uniform(0, 3, size=N))
+    draw = draw_pairs(mix_per)
+    each = [vicinal_loss(criterion, logits[:, :, k], target, draw, weight) for k in range(5)]
+    expected = torch.stack(each).mean()
+    torch.testing.assert_close(vicinal_loss(criterion, logits, target, draw, weight), expected)
+
+
+def test_members_and_a_criterion_that_returns_one_number(target):
+    logits = torch.from_numpy(np.random.default_rng(3).normal(size=(N, C, 5)))
+    draw = draw_pairs("batch")
+    expected = vicinal_loss(nn.CrossEntropyLoss(), logits, target, draw)
+    torch.testing.assert_close(vicinal_loss(F.cross_entropy, logits, target, draw), expected)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_elements_are_reduced_as_torch_reduces_them(logits, target, reduction):
+    labels = F.one_hot(target, C).double()
+    criterion = nn.BCEWithLogitsLoss(reduction=reduction)
+    torch.testing.assert_close(
+        vicinal_loss(criterion, logits, labels, Draw()), criterion(logits, labels)
+    )
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("ignored", [0, 2])
+@pytest.mark.parametrize("kind", [nn.CrossEntropyLoss, type("Own", (nn.CrossEntropyLoss,), {})])
+def test_rows_with_the_ignored_label_leave_the_sum_and_the_mean(
+    logits, target, reduction, ignored, kind
+):
+    criterion = kind(ignore_index=ignored, reduction=reduction, label_smoothing=0.1)
+    expected = nn.CrossEntropyLoss(ignore_index=ignored, reduction=reduction, label_smoothing=0.1)(
+        logits, target
+    )
+    actual = vicinal_loss(criterion, logits, target, Draw())
+    torch.testing.assert_close(actual, expected)
+
+
+@pytest.mark.parametrize("kind", [nn.CrossEntropyLoss, type("Own", (nn.CrossEntropyLoss,), {})])
+def test_of_a_pair_with_one_ignored_label_the_other_counts(logits, target, kind):
+    draw = draw_pairs("sample")
+    log_p, lam = torch.log_softmax(logits, dim=1), draw.lam
+    total = 0.0
+    for i in range(N):
+        for share, row in [(lam[i], i), (1 - lam[i], int(draw.partner[i]))]:
+            if target[row] != 2:
+                total -= share * log_p[i, target[row]]
+    expected = total / int((target != 2).sum())
+    actual = vicinal_loss(kind(ignore_index=2), logits, target, draw)
+    torch.testing.assert_close(actual, expected)
+
+
+def test_a_minibatch_of_ignored_labels_has_no_loss(logits):
+    target = torch.full((N,), 2)
+    assert vicinal_loss(nn.CrossEntropyLoss(ignore_index=2), logits, target, Draw()) == 0
 
 
 def test_of_a_tuple_the_first_element_counts(logits, target):

@@ -1,0 +1,240 @@
+"""What criterions take and what comes out: class codes, one-hot labels, logits, probabilities."""
+
+import warnings
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from skmixup.networks import MLP, PreActResNet
+from skmixup.networks.members import average_members
+from skmixup.vicinal.blocks import unwrap
+from skmixup.vicinal.loss import first_output, name_of, needs_row_losses, row_losses
+
+# Compared with a label element by element: the label of a class is one-hot.
+_SQUARED = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
+_SIGMOID = (nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
+_ONE_HOT = (*_SIGMOID, nn.BCELoss, *_SQUARED)
+# Which take one output for two classes, as in skorch's NeuralNetBinaryClassifier.
+_BINARY = (nn.BCEWithLogitsLoss, nn.BCELoss)
+
+
+def criterion_of(net: Any) -> Any:
+    """Return the criterion itself; None where a net of the user's has none of this name."""
+    criterion = net.__dict__.get("criterion_")
+    return unwrap(criterion) if isinstance(criterion, nn.Module) else criterion
+
+
+def returns_logits(module: nn.Module) -> bool:
+    """Whether the module is a default network, maybe wrapped."""
+    module = unwrap(module)
+    while isinstance(module, (nn.Sequential, nn.DataParallel)):
+        children = list(module.children())
+        if len(children) != 1:
+            return False
+        module = unwrap(children[0])
+    return isinstance(module, (MLP, PreActResNet))
+
+
+def let_average(module: nn.Module, criterion: Any) -> None:
+    """Let default networks within `module` average their members as suits the criterion."""
+    for network in module.modules() if isinstance(module, nn.Module) else ():
+        if isinstance(network, MLP):
+            network.averages_probabilities = _is_likelihood(criterion)
+
+
+def averaged(logits: Tensor, criterion: Any) -> Tensor:
+    """Logits of members, shape (n, n_classes, k), averaged as the default network does."""
+    return average_members(logits) if _is_likelihood(criterion) else logits.mean(dim=2)
+
+
+def _is_likelihood(criterion: Any) -> bool:
+    return isinstance(criterion, (nn.CrossEntropyLoss, nn.NLLLoss))
+
+
+def is_binary_output(criterion: Any, logits: Tensor, n_classes: int) -> bool:
+    """Whether the module has one output for two classes and the criterion takes that."""
+    one = logits.ndim == 1 or (logits.ndim == 2 and logits.shape[1] == 1)
+    return n_classes == 2 and one and isinstance(criterion, _BINARY)
+
+
+def check_logits(logits: Any, criterion: Any, classes: Any) -> None:
+    """Raise ValueError unless there is one output for each class."""
+    n_classes = len(classes)
+    fits = isinstance(logits, Tensor) and logits.ndim >= 2 and logits.shape[1] == n_classes
+    if fits or (isinstance(logits, Tensor) and is_binary_output(criterion, logits, n_classes)):
+        return
+    if not isinstance(logits, Tensor) or logits.ndim < 2:
+        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ValueError(f"the module must return logits of shape (n, {n_classes}); got {what}")
+    advice = ""
+    if n_classes == 2 and logits.shape[1] == 1:
+        advice = ". One logit for two classes needs criterion=torch.nn.BCEWithLogitsLoss"
+    raise ValueError(
+        f"the module returns {logits.shape[1]} logits, but y has {n_classes} "
+        f"classes: {classes[:20].tolist()}{advice}"
+    )
+
+
+def targets_for(criterion: Any, output: Any, codes: Tensor) -> Tensor:
+    """Class codes as the criterion takes them: as they are, one-hot, or 0 and 1 for one output."""
+    logits = first_output(output)
+    if not isinstance(criterion, _ONE_HOT) or codes.ndim != 1:
+        return codes
+    dtype = logits.dtype if logits.is_floating_point() else torch.get_default_dtype()
+    if logits.ndim == 1 or logits.shape[1] == 1:
+        return codes.to(dtype).view(-1, *[1] * (logits.ndim - 1)).expand_as(logits)
+    return F.one_hot(codes, logits.shape[1]).to(dtype)
+
+
+def as_log_probabilities(outputs: Tensor, *, are_logits: bool) -> Tensor:
+    """What NLLLoss takes, from logits, from probabilities, or from their logarithms.
+
+    skorch's modules return probabilities for NLLLoss, torch's their logarithms. Of a row's
+    probabilities the largest is at least 1/C, and of their logarithms none is positive.
+    """
+    if are_logits:
+        return torch.log_softmax(outputs, dim=1)
+    low, high = torch.aminmax(outputs.detach())
+    tolerance = _tolerance(outputs)
+    if high <= tolerance:
+        return outputs
+    if low < -tolerance:
+        raise ValueError(_not_a_likelihood(outputs))
+    return torch.log(outputs + torch.finfo(outputs.dtype).eps)
+
+
+def _not_a_likelihood(outputs: Tensor) -> str:
+    row = [round(v, 3) for v in outputs[0].flatten().tolist()[:5]]
+    return (
+        "criterion NLLLoss takes probabilities, or their logarithms, but the module's output for "
+        f"a row is {row}, which is neither. For logits use criterion=torch.nn.CrossEntropyLoss, "
+        "which is the same loss; otherwise end the module in torch.nn.Softmax(dim=1) or "
+        "torch.nn.LogSoftmax(dim=1)"
+    )
+
+
+def to_probabilities(outputs: Tensor, criterion: Any, *, are_logits: bool) -> Tensor:
+    """Probabilities of shape (n, n_classes) from the outputs of a module trained on `criterion`.
+
+    Parameters
+    ----------
+    outputs : Tensor of shape (n, n_classes), or (n,) or (n, 1) for two classes
+    criterion : callable or None
+    are_logits : bool
+        Whether the module is known to return logits, whatever the criterion.
+    """
+    if isinstance(criterion, nn.CrossEntropyLoss):
+        return torch.softmax(outputs, dim=-1)
+    if isinstance(criterion, _SIGMOID):
+        return _normalized(torch.sigmoid(outputs))
+    if isinstance(criterion, (nn.BCELoss, *_SQUARED)):
+        return _normalized(outputs.clamp(min=0))
+    if isinstance(criterion, nn.NLLLoss):
+        if are_logits:
+            return torch.softmax(outputs, dim=-1)
+        logarithms = len(outputs) > 0 and outputs.detach().max() <= _tolerance(outputs)
+        return outputs.exp() if logarithms else outputs
+    # A criterion that is not torch's: logits, unless they are probabilities already.
+    return outputs if look_like_probabilities(outputs) else torch.softmax(outputs, dim=-1)
+
+
+def _normalized(shares: Tensor) -> Tensor:
+    if shares.ndim == 1 or shares.shape[1] == 1:
+        shares = shares.reshape(-1)
+        return torch.stack([1 - shares, shares], dim=1)
+    shares = shares + torch.finfo(shares.dtype).tiny
+    return shares / shares.sum(dim=1, keepdim=True)
+
+
+def look_like_probabilities(outputs: Tensor) -> bool:
+    """Whether every row is at least 0 and sums to 1."""
+    if outputs.ndim != 2 or outputs.shape[1] < 2 or not outputs.is_floating_point():
+        return False
+    tolerance = _tolerance(outputs)
+    outputs = outputs.detach().double()
+    return bool(((outputs.sum(dim=1) - 1).abs() <= tolerance).all() and (outputs >= 0).all())
+
+
+def _tolerance(outputs: Tensor) -> float:
+    return 1e-4 if outputs.dtype in (torch.float32, torch.float64) else 2e-2
+
+
+def check_criterion(
+    criterion: Any, output: Any, n_classes: int, *, are_logits: bool, needs_rows: bool
+) -> None:
+    """Before training, try the criterion on the module's output for a few rows.
+
+    Parameters
+    ----------
+    criterion : callable
+    output : Tensor or tuple
+        Of the module in evaluation mode.
+    n_classes : int
+    are_logits : bool
+        Whether the module is known to return logits.
+    needs_rows : bool
+        Whether training will need the loss of each row.
+
+    Raises
+    ------
+    ValueError
+        Where the criterion wants another kind of output or cannot be computed.
+    TypeError
+        Where it cannot give the loss of each row, and `needs_rows`.
+
+    Warns
+    -----
+    UserWarning
+        Where a cross-entropy, which takes logits, gets probabilities.
+    """
+    logits = first_output(output).detach()
+    if logits.ndim > 2 or not bool(torch.isfinite(logits).all()):
+        return
+    if isinstance(criterion, nn.CrossEntropyLoss) and look_like_probabilities(logits):
+        warnings.warn(
+            f"the module returns probabilities, but criterion={name_of(criterion)} takes logits "
+            "and applies the softmax itself: training will be slow and predictions too unsure. "
+            "Leave the softmax out of the module, or use criterion=torch.nn.NLLLoss, which takes "
+            "probabilities here",
+            UserWarning,
+            stacklevel=2,
+        )
+    if isinstance(criterion, nn.NLLLoss) and not (
+        are_logits or look_like_probabilities(logits) or look_like_probabilities(logits.exp())
+    ):
+        raise ValueError(_not_a_likelihood(logits))
+    if type(criterion) is not nn.CrossEntropyLoss:
+        _try(criterion, logits, n_classes, are_logits=are_logits, needs_rows=needs_rows)
+
+
+def _try(
+    criterion: Any, outputs: Tensor, n_classes: int, *, are_logits: bool, needs_rows: bool
+) -> None:
+    """Compute the loss of a few rows; not as many as there are classes: shapes tell them apart."""
+    n_rows = 3 if n_classes == 2 else 2
+    outputs = torch.cat([outputs] * n_rows)[:n_rows]
+    codes = torch.arange(len(outputs), device=outputs.device) % n_classes
+    try:
+        criterion = deepcopy(criterion)  # it may keep count of what it sees
+    except Exception:
+        return
+    if isinstance(criterion, nn.NLLLoss):
+        outputs = as_log_probabilities(outputs, are_logits=are_logits)
+    target = targets_for(criterion, outputs, codes)
+    try:
+        with torch.no_grad():
+            loss = row_losses(criterion, outputs, target)
+    except Exception as error:
+        advice = ""
+        if isinstance(criterion, nn.BCELoss):
+            advice = ". BCELoss takes probabilities; for logits use torch.nn.BCEWithLogitsLoss"
+        raise ValueError(
+            f"criterion {name_of(criterion)} cannot be computed on the module's outputs, of shape "
+            f"{tuple(outputs.shape)}, and class codes, of shape {tuple(codes.shape)} and dtype "
+            f"int64: {error}{advice}"
+        ) from error
+    if needs_rows and loss.ndim == 0:
+        raise TypeError(needs_row_losses(criterion))
