@@ -1,13 +1,10 @@
 """scikit-learn's contract for a skorch net: parameters, state, devices, randomness."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from copy import deepcopy
-from functools import cache
-from inspect import signature
 from numbers import Integral, Real
-from types import MappingProxyType
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 
 import torch
 from sklearn.utils._param_validation import (
@@ -16,27 +13,21 @@ from sklearn.utils._param_validation import (
     StrOptions,
     validate_parameter_constraints,
 )
-from skorch import NeuralNet
+from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 from torch import nn
 
 from skmixup.estimators.criteria import criterion_of, let_average
 from skmixup.estimators.datasets import try_inputs
 from skmixup.estimators.first_look import rows_to_show, three_rows, two_rows, usable_sites
+from skmixup.estimators.parameters import ParametrizedNet
 from skmixup.networks import MLP, PreActResNet
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.devices import resolve_device
 from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.net import VicinalNet
 from skmixup.vicinal.randomness import generator_from, isolated_randomness
-from skmixup.vicinal.schedule import SHAPES, declare, finish
-
-_Init = TypeVar("_Init", bound=Callable[..., None])
-
-# What skorch keeps in the instance although it is no parameter.
-_SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_validate")
-
+from skmixup.vicinal.schedule import SHAPES, finish
 
 # What is there while it trains, and in no copy that a callback makes.
 _TRAINING_STATE = (
@@ -44,37 +35,8 @@ _TRAINING_STATE = (
 )  # fmt: skip
 
 
-def with_parameters_of(
-    parent: type, *, without: frozenset[str] = frozenset()
-) -> Callable[[_Init], _Init]:
-    """Name in the signature of a constructor what its ``**kwargs`` hand on to `parent`.
-
-    Editors complete it, ``help`` shows it, and scikit-learn finds the defaults that it leaves out
-    of a repr.
-    """
-
-    def decorate(init: _Init) -> _Init:
-        own = signature(init)
-        *mine, rest = own.parameters.values()
-        known = {parameter.name for parameter in mine} | without
-        inherited = [
-            parameter
-            for name, parameter in signature(parent).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY and name not in known
-        ]
-        init.__signature__ = own.replace(parameters=[*mine, *inherited, rest])  # type: ignore[attr-defined]
-        return init
-
-    return decorate
-
-
-class VicinalEstimator(VicinalNet):
-    """A :class:`VicinalNet` whose constructor stores its parameters and nothing else."""
-
-    # Defaults of skorch's state, so that an unfitted estimator holds only its parameters.
-    history_: Any = None
-    initialized_: bool = False
-    virtual_params_: Any = MappingProxyType({})
+class VicinalEstimator(ParametrizedNet):
+    """What the estimators share: checks, the module, devices, state, training."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "criterion": [callable],
@@ -99,73 +61,6 @@ class VicinalEstimator(VicinalNet):
         "train_split": [None, callable],
         "callbacks": [None, list, StrOptions({"disable"})],
     }
-
-    def __init__(self, module: Any, **params: Any):
-        super().__init__(module, **params)
-        for name in _SKORCH_STATE:
-            self.__dict__.pop(name, None)
-
-    # ---- parameters
-
-    @property
-    def _params_to_validate(self) -> set[str]:
-        # skorch keeps this set in the instance; it follows from the parameters that are there.
-        return {
-            name
-            for name in self.__dict__
-            if not name.endswith("_")
-            and not name.startswith("_")
-            and name not in self._own_names()
-        }
-
-    @_params_to_validate.setter
-    def _params_to_validate(self, value: set[str]) -> None:
-        pass
-
-    @classmethod
-    @cache
-    def _own_names(cls) -> set[str]:
-        """Names in the signature of any constructor from this class up to skorch's."""
-        names: set[str] = set()
-        for base in cls.__mro__:
-            init = base.__dict__.get("__init__")
-            if init is not None and hasattr(init, "__code__"):
-                code = init.__code__
-                names |= set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
-            if base is NeuralNet:
-                return names
-        return names
-
-    def _get_param_names(self) -> list[str]:
-        return sorted(n for n in self.__dict__ if not n.endswith("_") and not n.startswith("_"))
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self._own_names():
-            object.__setattr__(self, name, value)  # a parameter, also when it is an nn.Module
-        else:
-            super().__setattr__(name, value)
-
-    def set_params(self, **params: Any) -> Self:
-        """Set parameters; ``vicinity__…`` reach into the vicinity, as in any nested estimator."""
-        nested = {k: v for k, v in params.items() if k.startswith("vicinity__")}
-        own = {k: v for k, v in params.items() if k not in nested and k != "callbacks"}
-        if "callbacks" in params:  # skorch would initialise them here, before they are checked
-            self.callbacks = params["callbacks"]
-            valid = self.callbacks is None or isinstance(self.callbacks, list)
-            if self.initialized_ and (valid or self.callbacks == "disable"):
-                self._initialize_callbacks()
-        super().set_params(**own)
-        if nested:
-            vicinity = self.__dict__.get("vicinity")
-            if vicinity is None:
-                raise ValueError(
-                    f"{', '.join(sorted(nested))}: {type(self).__name__} has no vicinity "
-                    "whose parameters could be changed; pass one with vicinity="
-                )
-            vicinity.set_params(**{k.split("__", 1)[1]: v for k, v in nested.items()})
-        if self.initialized_ and any(name == "lr" or name.endswith("__lr") for name in own):
-            self._declared_rates_ = declare(self.optimizer_)
-        return self
 
     def check_parameters(self) -> None:
         """Check every parameter before any work; the error names it, its value, the valid ones."""
@@ -283,6 +178,7 @@ class VicinalEstimator(VicinalNet):
     def _initialize_module(self, *args: Any, **kwargs: Any) -> Self:
         with self._resolved_device():
             self.__dict__.pop("module_", None)
+            self._module_ready_ = False
             return super()._initialize_module(*args, **kwargs)
 
     def _initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
@@ -326,19 +222,22 @@ class VicinalEstimator(VicinalNet):
         """Initialise if `fresh`, then train; global random states are as before afterwards."""
         if fresh:
             self.initialize()
+        if self.__dict__.pop("_untrained_after_", None):
+            self.initialize_history()
         with isolated_randomness(self._rng_, self._device_):
-            if fresh:
+            self.notify("on_train_begin", X=X, y=y)
+            if not self._module_ready_:  # else it was trained, or its weights were loaded
                 self._adapt_module(X, y)
             self.lr_shape()
             self.check_module(X)
             self._check_layers(X)
-            self._training_began_ = True
-            self.notify("on_train_begin", X=X, y=y)
+            self._training_began_ = self._module_ready_ = True
             complete = False
             with suppress(KeyboardInterrupt):  # as skorch: keep what has been learnt so far
                 self.fit_loop(X, y)
                 complete = True
             self.notify("on_train_end", X=X, y=y)
+        self._set_training(False)
         if complete:
             finish(self.optimizer_)
         return self
@@ -362,7 +261,22 @@ class VicinalEstimator(VicinalNet):
         return self
 
     def __sklearn_is_fitted__(self) -> bool:
-        return isinstance(self.__dict__.get("module_"), nn.Module)
+        made = isinstance(self.__dict__.get("module_"), nn.Module)
+        return made and "_untrained_after_" not in self.__dict__
+
+    def saw_no_data(self) -> bool:
+        """Whether neither `fit` nor `partial_fit` was called: the net is initialised or loaded."""
+        return "classes_inferred_" not in self.__dict__
+
+    def check_trained(self) -> None:
+        """Raise NotFittedError where a prediction would be one of untrained weights."""
+        changed = self.__dict__.get("_untrained_after_")
+        reason = f"set_params({', '.join(f'{name}=…' for name in changed)})" if changed else ""
+        message = (
+            f"This %(name)s has a new module since {reason}, which is not trained. Call 'fit' or "
+            "'partial_fit' with appropriate arguments before using this estimator."
+        )
+        check_is_fitted(self, msg=message if changed else None)
 
     @property
     def n_iter_(self) -> int:

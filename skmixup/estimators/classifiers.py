@@ -9,7 +9,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import unique_labels
-from sklearn.utils.validation import check_is_fitted
 from skorch import NeuralNetClassifier
 from skorch.utils import to_device, to_numpy
 from torch import Tensor, nn
@@ -291,9 +290,9 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         self.check_parameters()
         refuse_loader(X)
         if is_dataset(X):
-            y = self._check_dataset(X, y, sample_weight, classes, fresh)
+            y = self._check_dataset(X, y, sample_weight, classes, fresh or self.saw_no_data())
             return self._train(X, y, fresh=fresh)
-        X = check_inputs(self, X, reset=fresh)
+        X = check_inputs(self, X, reset=fresh or self.saw_no_data())
         y = check_labels(y)
         check_consistent_length(X, y)
         self._set_classes(y, classes, fresh)
@@ -357,7 +356,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
 
     def _set_classes(self, y: Any, classes: Any, fresh: bool) -> None:
         """Set ``classes_`` at the start of training; later calls must agree with them."""
-        if not fresh:
+        if not fresh and "classes_inferred_" in self.__dict__:
             if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
                 raise ValueError(
                     f"classes {list(classes)} differ from those of the first call: "
@@ -451,7 +450,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
 
     def _raw_outputs(self, X: Any) -> Tensor:
         """First output of the module for every row, float64 on the CPU."""
-        check_is_fitted(self)
+        self.check_trained()
         refuse_loader(X)
         data = X if is_dataset(X) else ArrayDataset(check_inputs(self, X, reset=False))
         # device= is passed because skorch's cached version would take the parameter, maybe "auto".

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from skmixup.estimators.base import with_parameters_of
 from skmixup.estimators.classifiers import VicinalClassifier
+from skmixup.estimators.parameters import with_parameters_of
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
 

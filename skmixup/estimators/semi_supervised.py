@@ -14,10 +14,10 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_consistent_length
 from torch import Tensor, nn
 
-from skmixup.estimators.base import with_parameters_of
 from skmixup.estimators.datasets import is_dataset, refuse_loader
 from skmixup.estimators.inputs import as_array, check_inputs, encode
 from skmixup.estimators.mixup import MixupClassifier
+from skmixup.estimators.parameters import with_parameters_of
 from skmixup.estimators.teacher import batch_statistics, move_average
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.estimators.weights import row_weights
@@ -205,7 +205,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
                 f"{type(self).__name__} separates labelled from unlabelled rows and needs X and y "
                 f"as arrays; got X of type {type(X).__name__}, dataset={self.dataset!r}"
             )
-        X = check_inputs(self, X, reset=fresh)
+        X = check_inputs(self, X, reset=fresh or self.saw_no_data())
         y, labeled, labels = split_labels(y)
         check_consistent_length(X, y)
         self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))

@@ -1,0 +1,209 @@
+"""The parameters of a skorch net, kept as scikit-learn keeps those of its estimators."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
+from inspect import signature
+from types import MappingProxyType
+from typing import Any, Self, TypeVar
+
+from sklearn.base import BaseEstimator
+from skorch import NeuralNet
+from torch import nn
+
+from skmixup.vicinal.net import VicinalNet
+from skmixup.vicinal.randomness import isolated_randomness
+from skmixup.vicinal.schedule import declare
+
+_Init = TypeVar("_Init", bound=Callable[..., None])
+
+# What skorch keeps in the instance although it is no parameter.
+_SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_validate")
+
+# Parts that a fit makes anew, so that their parameters need only be kept until then.
+_MADE_IN_FIT = ("dataset", "iterator_train", "iterator_valid")
+
+
+def with_parameters_of(
+    parent: type, *, without: frozenset[str] = frozenset()
+) -> Callable[[_Init], _Init]:
+    """Name in the signature of a constructor what its ``**kwargs`` hand on to `parent`.
+
+    Editors complete it, ``help`` shows it, and scikit-learn finds the defaults that it leaves out
+    of a repr.
+    """
+
+    def decorate(init: _Init) -> _Init:
+        own = signature(init)
+        *mine, rest = own.parameters.values()
+        known = {parameter.name for parameter in mine} | without
+        inherited = [
+            parameter
+            for name, parameter in signature(parent).parameters.items()
+            if parameter.kind is parameter.KEYWORD_ONLY and name not in known
+        ]
+        init.__signature__ = own.replace(parameters=[*mine, *inherited, rest])  # type: ignore[attr-defined]
+        return init
+
+    return decorate
+
+
+class ParametrizedNet(VicinalNet):
+    """A :class:`VicinalNet` whose constructor stores its parameters and nothing else."""
+
+    # Defaults of skorch's state, so that an unfitted estimator holds only its parameters.
+    history_: Any = None
+    initialized_: bool = False
+    virtual_params_: Any = MappingProxyType({})
+
+    def __init__(self, module: Any, **params: Any):
+        super().__init__(module, **params)
+        for name in _SKORCH_STATE:
+            self.__dict__.pop(name, None)
+        unknown = tuple(name for name in params if not self._is_parameter(name))
+        if unknown:  # skorch names them when it initialises the net
+            self._unknown_params = unknown
+
+    # ---- which of the attributes are parameters
+
+    def _is_parameter(self, name: str) -> bool:
+        """Whether an attribute is a parameter, not what a user or a callback put on the net."""
+        if name.startswith("_") or name.endswith("_"):
+            return False
+        unknown = self.__dict__.get("_unknown_params", ())
+        return name in self._own_names() or "__" in name or name in unknown
+
+    def _get_param_names(self) -> list[str]:
+        return sorted(filter(self._is_parameter, self.__dict__))
+
+    @property
+    def _params_to_validate(self) -> set[str]:
+        # skorch keeps this set in the instance; it follows from the parameters that are there.
+        return set(self._get_param_names()) - self._own_names()
+
+    @_params_to_validate.setter
+    def _params_to_validate(self, value: set[str]) -> None:
+        pass
+
+    @classmethod
+    @cache
+    def _own_names(cls) -> set[str]:
+        """Names in the signature of any constructor from this class up to skorch's."""
+        names: set[str] = set()
+        for base in cls.__mro__:
+            init = base.__dict__.get("__init__")
+            if init is not None and hasattr(init, "__code__"):
+                code = init.__code__
+                names |= set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
+            if base is NeuralNet:
+                return names
+        return names
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        own = name in self._own_names()
+        registered = name in self.prefixes_ or name.rstrip("_") in self.prefixes_
+        made = self.__dict__.get("module_") is not None and not self.__dict__.get("init_context_")
+        if own or (made and not registered and isinstance(value, nn.Module)):
+            object.__setattr__(self, name, value)  # also a module that a callback keeps here
+        else:
+            super().__setattr__(name, value)
+
+    def __repr__(self, **kwargs: Any) -> str:
+        # As scikit-learn, not as skorch: parameters that differ from their defaults.
+        return str(BaseEstimator.__repr__(self, **kwargs))
+
+    # ---- changing them
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters; ``vicinity__…`` reach into the vicinity, as in any nested estimator.
+
+        In a net that is initialised, those of a part make it anew, as in skorch: ``module__…`` the
+        module, criterion and optimizer. A module that was trained is then not fitted any more, and
+        `partial_fit` starts from the beginning. An error leaves everything as it was.
+        """
+        before = dict(self.__dict__)
+        try:
+            with self._isolated_if_made_anew(params):
+                self._set_params(params)
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+        if self.__dict__.get("module_") is not before.get("module_"):
+            changed = [name for name in params if self._part(name) not in _MADE_IN_FIT]
+            if before.get("_module_ready_"):
+                self._untrained_after_ = sorted(changed)
+        return self
+
+    def _set_params(self, params: dict[str, Any]) -> None:
+        vicinity = {k: v for k, v in params.items() if k.startswith("vicinity__")}
+        plain = {k: v for k, v in params.items() if k not in vicinity and self._is_plain(k)}
+        rest = {k: v for k, v in params.items() if k not in vicinity and k not in plain}
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+        if "callbacks" in plain and self.initialized_ and self._are_callbacks(self.callbacks):
+            self._initialize_callbacks()
+        super().set_params(**rest)
+        self._set_optimizer_params(rest | plain)
+        if vicinity:
+            self._set_vicinity_params(vicinity)
+
+    def _is_plain(self, name: str) -> bool:
+        """Whether it is enough to store the value: skorch would do too much, or knows no way."""
+        of_optimizer = name in self._optimizers or name.endswith("__param_groups")
+        return name == "callbacks" or self._part(name) in _MADE_IN_FIT or of_optimizer
+
+    @staticmethod
+    def _are_callbacks(value: Any) -> bool:
+        return value is None or isinstance(value, list) or value == "disable"
+
+    @staticmethod
+    def _part(name: str) -> str:
+        return name.split("__", 1)[0]
+
+    def _set_optimizer_params(self, params: dict[str, Any]) -> None:
+        """Keep for the next fit what skorch sets in the optimizer only."""
+        anew = False
+        for name, value in params.items():
+            if self._part(name) not in self._optimizers or not self.initialized_:
+                continue
+            part, *path = name.split("__")
+            if "_learning_rate_" in self.__dict__:
+                continue  # a callback's doing, for this fit
+            if len(path) == 1 and path[0] != "param_groups":
+                object.__setattr__(self, name, value)
+                # an option that the optimizer has not got: its constructor says so
+                anew |= path[0] not in getattr(self, part + "_").defaults
+            elif len(path) == 3:
+                self._set_group_param(part + "__param_groups", int(path[1]), path[2], value)
+            else:
+                anew = True
+        if anew:
+            self._initialize_optimizer()
+        elif self.initialized_ and any(n == "lr" or n.endswith("__lr") for n in params):
+            self._declared_rates_ = declare(self.optimizer_)
+
+    def _set_group_param(self, name: str, index: int, key: str, value: Any) -> None:
+        groups = list(self.__dict__.get(name, []))
+        if index < len(groups):  # the last group of the optimizer holds what no pattern matches
+            pattern, options = groups[index]
+            groups[index] = (pattern, {**options, key: value})
+            object.__setattr__(self, name, groups)
+
+    def _set_vicinity_params(self, params: dict[str, Any]) -> None:
+        vicinity = self.__dict__.get("vicinity")
+        if vicinity is None:
+            raise ValueError(
+                f"{', '.join(sorted(params))}: {type(self).__name__} has no vicinity "
+                "whose parameters could be changed; pass one with vicinity="
+            )
+        vicinity.set_params(**{k.split("__", 1)[1]: v for k, v in params.items()})
+
+    @contextmanager
+    def _isolated_if_made_anew(self, params: dict[str, Any]) -> Iterator[None]:
+        """Let a module that is made anew draw its weights from the net's own randomness."""
+        parts = {self._part(name) for name in params}
+        anew = parts & {*self._modules, *self._criteria, "compile"}
+        rng = self.__dict__.get("_rng_")
+        with isolated_randomness(rng, self._device_) if anew and rng else nullcontext():
+            yield
