@@ -60,11 +60,14 @@ def next_box(points: Floats, losses: Floats, boxes: Sequence[Box], ordered: Sequ
     three best. After a round without improvement a second centre has its chance, once, before the
     boxes shrink further: the best point outside the last box, in a box as wide as that.
 
-    Failed runs have the loss NaN.
+    Failed runs have the loss NaN. While all have failed, nothing is known and the last box stays.
     """
     losses = np.where(np.isfinite(losses), losses, np.inf)
     order = np.argsort(losses, kind="stable")
-    best, last = float(losses[order[0]]), boxes[-1]
+    last = boxes[-1]
+    if not np.isfinite(losses).any():
+        return last
+    best = float(losses[order[0]])
     stuck = best >= last.best_before
     first_time = len(boxes) < 3 or boxes[-2].best_before > last.best_before
     if stuck and first_time:
@@ -72,7 +75,7 @@ def next_box(points: Floats, losses: Floats, boxes: Sequence[Box], ordered: Sequ
         if len(outside) and np.isfinite(losses[outside[0]]):
             return Box(tuple(points[outside[0]].tolist()), last.width, best)
     width = last.width / 2
-    leaders = order[:3]
+    leaders = order[: min(3, np.isfinite(losses).sum())]
     weights = np.log(len(leaders) + 0.5) - np.log(np.arange(1, len(leaders) + 1))
     mean = weights / weights.sum() @ points[leaders]
     centre = points[order[0]] + np.clip((mean - points[order[0]]) / 2, -width / 4, width / 4)

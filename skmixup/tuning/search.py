@@ -1,78 +1,27 @@
 """scikit-learn searches that run a design instead of a grid or random draws."""
 
-import math
 import numbers
 import warnings
-from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from joblib import effective_n_jobs
-from sklearn.model_selection._search import BaseSearchCV
 from sklearn.model_selection._split import _yields_constant_splits
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from skmixup.design import to_unit_cube
 from skmixup.design.factors import Factor, as_factors
-from skmixup.tuning.plans import Plan, check_runs, is_prime_power, orthogonal_plan, uniform_plan
-from skmixup.tuning.points import Floats
-from skmixup.tuning.rounds import fill_box, next_box, round_sizes, whole_cube
-
-Evaluate = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
-
-
-class _DesignSearchCV(BaseSearchCV):
-    """Evaluates candidates round by round; subclasses say which."""
-
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **BaseSearchCV._parameter_constraints,
-        "random_state": ["random_state"],
-        "progress_bar": ["boolean"],
-    }
-
-    @abstractmethod
-    def _rounds(self, evaluate: Evaluate) -> None:
-        """Evaluate every candidate of the search."""
-
-    def _seed(self) -> int | None:
-        """The design's seed; None stands for the design that every call with None makes."""
-        if self.random_state is None:
-            return None
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _run_search(self, evaluate_candidates: Any) -> None:
-        if not self.progress_bar:
-            self._rounds(evaluate_candidates)
-            return
-        from tqdm.auto import tqdm
-
-        total = getattr(self, "n_runs", None)
-        with tqdm(total=total, desc=type(self).__name__, unit="candidate") as bar:
-            self._rounds(lambda candidates: self._in_slices(evaluate_candidates, candidates, bar))
-
-    def _in_slices(
-        self, evaluate: Evaluate, candidates: list[dict[str, Any]], bar: Any
-    ) -> Mapping[str, Any]:
-        """Evaluate a few candidates at a time, so that there is progress to show.
-
-        A slice keeps all workers busy. Splitters that draw new splits every time they are asked
-        see all candidates at once: scores of different splits do not compare.
-        """
-        size = len(candidates)
-        if _yields_constant_splits(self._checked_cv_orig):
-            jobs = effective_n_jobs(self.n_jobs)
-            size = max(1, math.ceil(2 * jobs / self.n_splits_), math.ceil(size / 50))
-        results: Mapping[str, Any] = {}
-        bar.total = bar.total or len(candidates)
-        for start in range(0, len(candidates), size):
-            results = evaluate(candidates[start : start + size])
-            bar.update(len(candidates[start : start + size]))
-        return results
+from skmixup.tuning.candidates import design_points, first_points, settings_at
+from skmixup.tuning.design_search import DesignSearchCV, Evaluate
+from skmixup.tuning.distinct import n_different, new_points, without_repeats
+from skmixup.tuning.initial import initial_settings, place_of_setting
+from skmixup.tuning.limits import Watch
+from skmixup.tuning.plans import check_runs, is_prime_power, orthogonal_plan, varying
+from skmixup.tuning.rounds import next_box, round_sizes, whole_cube
+from skmixup.tuning.runs import resolve_n_runs
+from skmixup.tuning.standing import candidate_losses
 
 
-class UniformDesignSearchCV(_DesignSearchCV):
+class UniformDesignSearchCV(DesignSearchCV):
     """Search over the points of a uniform design, in one round or zooming in.
 
     Meant for budgets of about 9 to 50 candidates: they are spread over the space more evenly than
@@ -89,11 +38,22 @@ class UniformDesignSearchCV(_DesignSearchCV):
         As in ``RandomizedSearchCV``; scipy distributions must be frozen and have ``ppf``. Lists
         share the space out evenly; numbers that rise or fall count as ordered when zooming in. A
         list of dicts is refused: a design spreads its runs over one space.
-    n_runs : int
+    n_runs : int or "auto"
         Candidates evaluated, in **all rounds together**, exactly. More than there are parameters.
+        Where there are fewer different settings each of them is evaluated once, which a warning
+        says. "auto": ten per parameter up to about 50, see :mod:`skmixup.tuning.runs`.
     n_rounds : int, default 1
         Rounds. The first one gets twice the candidates of each other one. Needs a splitter that
-        gives the same splits every time, and one metric (``refit``) to zoom in on.
+        gives the same splits every time, and one metric to zoom in on, or a callable ``refit``.
+    initial_params : dict or list of dict, optional
+        Settings to evaluate first, as the best ones of last month; the design completes them, so
+        that the runs are spread evenly together. They count in ``n_runs``. A parameter that is
+        left out has the estimator's present value: ``{}`` is the estimator as it is. Settings
+        outside the space (gamma="scale" where it is a number) are evaluated beside the design.
+    time_limit : float, optional
+        Seconds for the whole ``fit``, the refit included. When another candidate is not likely to
+        be through in time, the search ends with those that are complete and warns; there is
+        always at least one that has succeeded. What has been begun is finished.
     criterion : {"CD", "WD", "MD"}, default "CD"
         The discrepancy, see :func:`skmixup.design.discrepancy`. The points of a CD-optimal design
         in many dimensions keep away from the middle of the cube; "WD" does not, and finds more
@@ -104,8 +64,8 @@ class UniformDesignSearchCV(_DesignSearchCV):
     random_state : int, RandomState instance or None, default None
         Another design of the same size. None always gives the same one.
     progress_bar : bool, default False
-        Show a tqdm bar of the candidates evaluated. Candidates then go to the workers a few at a
-        time.
+        Show a tqdm bar of the candidates evaluated. scikit-learn's own callbacks (1.9 and later,
+        ``search.set_callbacks(ProgressBar())``) see rounds and candidates too.
 
     Attributes
     ----------
@@ -113,11 +73,21 @@ class UniformDesignSearchCV(_DesignSearchCV):
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         As in :class:`sklearn.model_selection.RandomizedSearchCV`. Numbers in ``best_params_`` are
         Python scalars.
+    n_completed_ : int
+        Candidates evaluated, also those whose fits failed.
 
     Raises
     ------
     TypeError, ValueError
         Bad parameters, before the first fit; the message names the parameter and what is valid.
+
+    Notes
+    -----
+    Ctrl-C leaves ``cv_results_``, ``best_params_`` and ``n_completed_`` of the complete candidates
+    on the search, without a refit, and goes on to whoever called. The rows of a design come in an
+    order in which the first k of them are spread evenly too.
+
+    Failed fits get ``error_score``; only when all fits of the whole search fail is it an error.
 
     See Also
     --------
@@ -143,10 +113,12 @@ class UniformDesignSearchCV(_DesignSearchCV):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **_DesignSearchCV._parameter_constraints,
+        **DesignSearchCV._parameter_constraints,
         "param_distributions": [dict, list],
-        "n_runs": [Interval(numbers.Integral, 2, None, closed="left")],
+        "n_runs": [Interval(numbers.Integral, 2, None, closed="left"), StrOptions({"auto"})],
         "n_rounds": [Interval(numbers.Integral, 1, None, closed="left")],
+        "initial_params": [dict, list, tuple, None],
+        "time_limit": [Interval(numbers.Real, 0, None, closed="neither"), None],
         "criterion": [StrOptions({"CD", "WD", "MD"})],
     }
 
@@ -155,8 +127,10 @@ class UniformDesignSearchCV(_DesignSearchCV):
         estimator: Any,
         param_distributions: Mapping[str, Any],
         *,
-        n_runs: int,
+        n_runs: int | str,
         n_rounds: int = 1,
+        initial_params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        time_limit: float | None = None,
         criterion: str = "CD",
         scoring: Any = None,
         n_jobs: int | None = None,
@@ -172,6 +146,8 @@ class UniformDesignSearchCV(_DesignSearchCV):
         self.param_distributions = param_distributions
         self.n_runs = n_runs
         self.n_rounds = n_rounds
+        self.initial_params = initial_params
+        self.time_limit = time_limit
         self.criterion = criterion
         self.random_state = random_state
         self.progress_bar = progress_bar
@@ -187,62 +163,79 @@ class UniformDesignSearchCV(_DesignSearchCV):
             return_train_score=return_train_score,
         )
 
-    def _rounds(self, evaluate: Evaluate) -> None:
+    def _rounds(self, evaluate: Evaluate, watch: Watch, cv: Any) -> None:
         factors = as_factors(self.param_distributions, "param_distributions")
-        sizes = round_sizes(self.n_runs, self.n_rounds)
-        self._check_rounds(factors, sizes)
+        vary = varying(factors)
+        n_runs = check_runs(resolve_n_runs(self.n_runs, factors), len(vary))
+        sizes = round_sizes(n_runs, self.n_rounds)
+        self._check_rounds(len(vary), sizes, cv)
+        first = initial_settings(self.initial_params, [*factors], self.estimator, sizes[0])
+        places = [place_of_setting(setting, vary) for setting in first]
+        # Which candidates are points of the space, and which points: what lies outside is run,
+        # but no part of the design.
+        outside = [i for i, place in enumerate(places) if place is None]
+        points = np.array([p for p in places if p is not None], dtype=np.float64)
+        points = points.reshape(len(first) - len(outside), len(vary))
+        watch.n_expected = self._n_expected(n_runs, vary, len(outside))
         seed = self._seed() or 0
-        plan = uniform_plan(factors, sizes[0], None, self.criterion, seed, {})
-        ordered = [factors[name].ordered for name in plan.names or ()]
-        points = first_points(plan)
-        results = evaluate(candidates(factors, plan, points))
-        boxes = [whole_cube(points.shape[1])]
+        new = first_points(vary, sizes[0] - len(first), points, self.criterion, seed)
+        results = evaluate([*first, *settings_at(factors, vary, new)])
+        points = np.vstack([points, new])
+        kinds, boxes = list(vary.values()), [whole_cube(len(vary))]
         for size in sizes[1:]:
-            losses = -np.asarray(results[self._score_key()], dtype=np.float64)
-            boxes.append(next_box(points, losses, boxes, ordered))
-            new = fill_box(boxes[-1], points, size, ordered, self.criterion, seed)
+            losses = np.delete(candidate_losses(results, self.refit), outside)
+            boxes.append(next_box(points, losses, boxes, [kind.ordered for kind in kinds]))
+            new = new_points(boxes[-1], points, size, kinds, self.criterion, seed)
+            if len(new) == 0 or not watch.has_time_for(watch.n_splits):
+                break
             points = np.vstack([points, new])
-            results = evaluate(candidates(factors, plan, new))
+            results = evaluate(settings_at(factors, vary, new))
 
-    def _check_rounds(self, factors: Mapping[str, Factor], sizes: Sequence[int]) -> None:
-        """Say what is wrong with the numbers of runs before any fit."""
-        check_runs(self.n_runs, sum(f.n_values != 1 for f in factors.values()))
-        counts = [f.n_values for f in factors.values()]
-        different = math.prod(n for n in counts if n is not None)
-        if None not in counts and different < self.n_runs:
+    def _n_expected(self, n_runs: int, vary: Mapping[str, Factor], n_outside: int) -> int:
+        """How many candidates there will be; a warning where they are fewer than asked for."""
+        different = n_different(vary.values()) + n_outside
+        if different < n_runs:
             warnings.warn(
-                f"n_runs={self.n_runs} is more than the {different} different candidates of "
-                "param_distributions: some are evaluated more than once. GridSearchCV evaluates "
-                "each of them once",
+                f"n_runs={n_runs} is more than the {different} different candidates of "
+                "param_distributions: each of them is evaluated once",
                 UserWarning,
                 stacklevel=2,
             )
+        return int(min(n_runs, different))
+
+    def _check_rounds(self, n_factors: int, sizes: Sequence[int], cv: Any) -> None:
+        """Say what is wrong with the numbers of runs, or with refit, before any fit."""
         if len(sizes) == 1:
             return
-        n_factors = sum(f.n_values != 1 for f in factors.values())
         if min(sizes) < 1 or sizes[0] <= n_factors:
             raise ValueError(
-                f"n_rounds={self.n_rounds} is too many for n_runs={self.n_runs}, the total over "
+                f"n_rounds={self.n_rounds} is too many for n_runs={sum(sizes)}, the total over "
                 f"all rounds: their sizes would be {sizes}, but the first round needs more runs "
                 f"than the {n_factors} parameters and every other at least one"
             )
-        if not _yields_constant_splits(self._checked_cv_orig):
+        if not _yields_constant_splits(cv):
             raise ValueError(
-                f"cv={self._checked_cv_orig} draws new splits in every round, and scores of "
-                "different splits do not compare: set its random_state to an integer, or "
-                "n_rounds=1"
+                f"cv={cv} draws new splits in every round, and scores of different splits do not "
+                "compare: set its random_state to an integer, or n_rounds=1"
             )
-        if isinstance(self.scoring, list | tuple | set | dict) and not isinstance(self.refit, str):
+        if isinstance(self.scoring, list | tuple | set | dict):
+            self._check_refit(list(self.scoring))
+
+    def _check_scores(self, scores: Any) -> None:
+        super()._check_scores(scores)
+        if callable(self.scoring) and isinstance(scores, dict) and self.n_rounds > 1:
+            self._check_refit(list(scores))
+
+    def _check_refit(self, metrics: Sequence[str]) -> None:
+        """With several metrics rounds need to be told which one, or which candidate, is best."""
+        if not isinstance(self.refit, str) and not callable(self.refit):
             raise ValueError(
                 f"n_rounds={self.n_rounds} zooms in on the best candidate and so needs one metric "
-                f"of {list(self.scoring)}: name it in refit, which is {self.refit!r}"
+                f"of {metrics}: name it in refit, which is {self.refit!r}"
             )
 
-    def _score_key(self) -> str:
-        return f"mean_test_{self.refit}" if isinstance(self.refit, str) else "mean_test_score"
 
-
-class OrthogonalDesignSearchCV(_DesignSearchCV):
+class OrthogonalDesignSearchCV(DesignSearchCV):
     """Search over the rows of an orthogonal array instead of a whole grid.
 
     With q values of every parameter, q² candidates try each pair of values of any two parameters
@@ -255,6 +248,7 @@ class OrthogonalDesignSearchCV(_DesignSearchCV):
         Implements scikit-learn's interface.
     param_grid : dict of str → list
         The same number of values for every parameter: 2, 3, 4, 5, 7, 8, 9 or another prime power.
+        Parameters with one value only keep it.
     strength : int, default 2
         3 also has every triple of values equally often, with many more candidates.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
@@ -263,8 +257,8 @@ class OrthogonalDesignSearchCV(_DesignSearchCV):
     random_state : int, RandomState instance or None, default None
         Shuffles rows and values. None: the array as constructed.
     progress_bar : bool, default False
-        Show a tqdm bar of the candidates evaluated. Candidates then go to the workers a few at a
-        time.
+        Show a tqdm bar of the candidates evaluated. scikit-learn's own callbacks (1.9 and later,
+        ``search.set_callbacks(ProgressBar())``) see rounds and candidates too.
 
     Attributes
     ----------
@@ -272,6 +266,8 @@ class OrthogonalDesignSearchCV(_DesignSearchCV):
             refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
         As in :class:`sklearn.model_selection.RandomizedSearchCV`. Numbers in ``best_params_`` are
         Python scalars.
+    n_completed_ : int
+        Candidates evaluated, also those whose fits failed.
 
     Raises
     ------
@@ -300,7 +296,7 @@ class OrthogonalDesignSearchCV(_DesignSearchCV):
     """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
-        **_DesignSearchCV._parameter_constraints,
+        **DesignSearchCV._parameter_constraints,
         "param_grid": [dict, list],
         "strength": [Interval(numbers.Integral, 1, None, closed="left")],
     }
@@ -338,7 +334,7 @@ class OrthogonalDesignSearchCV(_DesignSearchCV):
             return_train_score=return_train_score,
         )
 
-    def _rounds(self, evaluate: Evaluate) -> None:
+    def _rounds(self, evaluate: Evaluate, watch: Watch, cv: Any) -> None:
         factors = as_factors(self.param_grid, "param_grid")
         continua = [name for name, factor in factors.items() if factor.n_values is None]
         if continua:
@@ -346,12 +342,16 @@ class OrthogonalDesignSearchCV(_DesignSearchCV):
                 f"param_grid has distributions for {continua}: an orthogonal array runs given "
                 "levels, so every parameter needs a list of values"
             )
-        lengths = {name: factor.n_values or 0 for name, factor in factors.items()}
+        vary = varying(factors)
+        if not vary:
+            raise ValueError("param_grid has one value of every parameter: nothing to search")
+        lengths = {name: factor.n_values or 0 for name, factor in vary.items()}
         n_levels = max(lengths.values())
         if min(lengths.values()) < n_levels:
             raise ValueError(
                 f"param_grid has lists of different lengths, {lengths}: an orthogonal array needs "
-                "the same number of values of every parameter. UniformDesignSearchCV takes any"
+                "the same number of values of every parameter that varies. UniformDesignSearchCV "
+                "takes any"
             )
         if not is_prime_power(n_levels):
             raise ValueError(
@@ -360,27 +360,9 @@ class OrthogonalDesignSearchCV(_DesignSearchCV):
                 "number"
             )
         plan = orthogonal_plan(factors, n_levels, self.strength, self._seed(), {})
-        evaluate(candidates(factors, plan, first_points(plan)))
-
-
-def first_points(plan: Plan) -> Floats:
-    """The design of a plan as points of the unit cube."""
-    if not plan.names:
-        return np.empty((plan.n_runs, 0))
-    design = plan.design()
-    if design is not None:
-        return to_unit_cube(design, plan.n_levels)
-    table = plan.table()
-    return np.array([[table.at(r, c) for c in range(len(plan.names))] for r in range(plan.n_runs)])
-
-
-def candidates(factors: Mapping[str, Factor], plan: Plan, points: Floats) -> list[dict[str, Any]]:
-    """The parameter settings of points, one column per varying factor."""
-    columns = {name: column for column, name in enumerate(plan.names or ())}
-    return [
-        {
-            name: factor.at(float(point[columns[name]]) if name in columns else 0.0)
-            for name, factor in factors.items()
-        }
-        for point in points
-    ]
+        # One parameter alone would run each of its values several times.
+        points = design_points(plan)
+        if len(vary) == 1:
+            points = without_repeats([*vary.values()], points, points[:0])
+        watch.n_expected = len(points)
+        evaluate(settings_at(factors, vary, points))

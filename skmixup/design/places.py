@@ -1,0 +1,95 @@
+"""The way back from values to the unit interval, and how many different values there are."""
+
+import math
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from skmixup.design.factors import Choices, Factor, Interval, LogIntegers, Quantiles, Steps
+from skmixup.design.settings import level_key
+
+
+def n_different_values(factor: Factor) -> float:
+    """How many different values a factor has; infinity for a continuum."""
+    if isinstance(factor, Choices):
+        return len({level_key(value) for value in factor.values})
+    if isinstance(factor, Quantiles):
+        support = _integers(factor)
+        return math.inf if support is None else len(support)
+    return math.inf if factor.n_values is None else factor.n_values
+
+
+def places_of_values(factor: Factor) -> list[float]:
+    """One place for each different value of a factor that has finitely many."""
+    if isinstance(factor, Choices):
+        first = {level_key(v): i for i, v in reversed([*enumerate(factor.values)])}
+        return [(i + 0.5) / len(factor.values) for i in sorted(first.values())]
+    values = _integers(factor) if isinstance(factor, Quantiles) else None
+    if values is None:
+        values = range(factor.n_values or 0)
+        if not isinstance(factor, LogIntegers):
+            return [(k + 0.5) / len(values) for k in values]
+        values = range(factor.low, factor.high + 1)
+    places = (place_of(factor, value) for value in values)
+    return [place for place in places if place is not None]
+
+
+def place_of(factor: Factor, value: Any) -> float | None:
+    """Where a value lies on the unit interval, or its nearest step; None outside the range."""
+    if isinstance(factor, Choices):
+        return _place_in_list(factor.values, value)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or value != value:
+        return None
+    number = float(value)
+    if isinstance(factor, Quantiles):
+        if not math.isfinite(number):
+            return None
+        return _probability_below(factor, number)
+    if not isinstance(factor, Interval | LogIntegers | Steps):
+        return None
+    if not factor.low <= number <= factor.high:
+        return None
+    if isinstance(factor, LogIntegers):
+        number = round(number)
+    elif isinstance(factor, Steps):
+        k = min(round((number - factor.low) / factor.step), factor.n_values - 1)
+        number = factor.low + k * factor.step
+    elif factor.low == factor.high:
+        return 0.5
+    return min(max(factor.place(number), 0.0), 1.0)
+
+
+def _place_in_list(values: tuple[Any, ...], value: Any) -> float | None:
+    """The middle of the value's share: the same value, or else an equal number."""
+    value = value.item() if isinstance(value, np.generic) else value
+    key = level_key(value)
+    found = [i for i, v in enumerate(values) if v is value or level_key(v) == key]
+    if not found and isinstance(value, int | float) and not isinstance(value, bool):
+        numbers = (int, float)
+        found = [i for i, v in enumerate(values) if type(v) in numbers and v == value]
+    return (found[0] + 0.5) / len(values) if found else None
+
+
+def _probability_below(factor: Quantiles, value: float) -> float | None:
+    """The quantile of a value; for integers the middle of the share of that integer."""
+    distribution = factor.distribution
+    if not hasattr(distribution, "cdf"):
+        return None
+    if hasattr(getattr(distribution, "dist", None), "pmf"):
+        below, above = (float(distribution.cdf(round(value) - k)) for k in (1, 0))
+        return (below + above) / 2 if above > below else None
+    above = float(distribution.cdf(value))
+    inside = 0 < above < 1 or value in (distribution.ppf(0.0), distribution.ppf(1.0))
+    return above if inside else None
+
+
+def _integers(factor: Quantiles) -> range | None:
+    """The values of a discrete distribution between two ends."""
+    distribution = factor.distribution
+    if not hasattr(getattr(distribution, "dist", None), "pmf"):
+        return None
+    low, high = distribution.support()
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return None
+    return range(int(low), int(high) + 1)

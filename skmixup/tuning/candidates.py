@@ -1,0 +1,95 @@
+"""The candidates of a search: the points of its design, and the settings at them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from skmixup.design import prefix_uniform_order, to_unit_cube
+from skmixup.design.factors import Choices, Factor, Steps
+from skmixup.design.places import n_different_values
+from skmixup.tuning.distinct import n_different, new_points, without_repeats
+from skmixup.tuning.plans import Plan, uniform_plan
+from skmixup.tuning.points import Floats, cell
+from skmixup.tuning.rounds import fill_box, whole_cube
+
+
+def settings_at(
+    factors: Mapping[str, Factor], varying: Mapping[str, Factor], points: Floats
+) -> list[dict[str, Any]]:
+    """The parameter settings of points, which have one column per varying factor."""
+    columns = {name: column for column, name in enumerate(varying)}
+    return [
+        {
+            name: factor.at(float(point[columns[name]]) if name in columns else 0.0)
+            for name, factor in factors.items()
+        }
+        for point in points
+    ]
+
+
+def design_points(plan: Plan) -> Floats:
+    """The design of a plan as points of the unit cube."""
+    if not plan.names:
+        return np.empty((plan.n_runs, 0))
+    design = plan.design()
+    if design is not None:
+        return to_unit_cube(design, plan.n_levels)
+    table = plan.table()
+    return np.array([[table.at(r, c) for c in range(len(plan.names))] for r in range(plan.n_runs)])
+
+
+def first_points(
+    factors: Mapping[str, Factor], n_new: int, initial: Floats, criterion: str, seed: int
+) -> Floats:
+    """At most ``n_new`` points after the initial ones, all with different settings.
+
+    They come in an order in which every beginning is spread evenly. There are fewer only where
+    there are no more settings.
+    """
+    vary = list(factors.values())
+    n_new = int(min(n_new, n_different(vary) - len(initial)))
+    if n_new < 1:
+        return np.empty((0, len(factors)))
+    if len(initial):
+        box = whole_cube(len(factors))
+        ordered = [factor.ordered for factor in vary]
+        new = _in_prefix_order(
+            initial, fill_box(box, initial, n_new, ordered, criterion, seed), criterion
+        )
+    elif not factors:
+        new = np.empty((1, 0))
+    else:
+        plan = uniform_plan(factors, n_new, _levels(factors, n_new), criterion, seed, {})
+        new = design_points(plan)
+    new = without_repeats(vary, new, initial)
+    missing = n_new - len(new)
+    if missing > 0:
+        box, known = whole_cube(len(factors)), np.vstack([initial, new])
+        new = np.vstack([new, new_points(box, known, missing, vary, criterion, seed)])
+    return new
+
+
+def _levels(factors: Mapping[str, Factor], n_runs: int) -> dict[str, int] | None:
+    """As many levels as values, where all are finite: only then can runs be alike.
+
+    A uniform design whose levels are the values has no run twice.
+    """
+    if not np.isfinite(n_different(factors.values())):
+        return None
+    counts = {
+        name: int(n_different_values(factor))
+        for name, factor in factors.items()
+        if isinstance(factor, Choices | Steps) and n_different_values(factor) == factor.n_values
+    }
+    return {name: min(count, n_runs) for name, count in counts.items()}
+
+
+def _in_prefix_order(kept: Floats, new: Floats, criterion: str) -> Floats:
+    points = np.vstack([kept, new])
+    n, n_factors = points.shape
+    if n_factors == 0 or n < 2:
+        return new
+    levels = np.column_stack([cell(points[:, c], n) for c in range(n_factors)])
+    order = prefix_uniform_order(levels, n, criterion=criterion, n_fixed=len(kept))
+    return points[order[len(kept) :]]

@@ -1,0 +1,76 @@
+"""Points whose settings all differ: a setting that has been run already tells nothing new."""
+
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from skmixup.design.factors import Factor
+from skmixup.design.places import n_different_values, places_of_values
+from skmixup.design.settings import level_key
+from skmixup.tuning.points import Floats
+from skmixup.tuning.rounds import Box, fill_box
+
+#: Spaces with more settings are not listed one by one.
+_MAX_LISTED = 20_000
+
+
+def n_different(factors: Iterable[Factor]) -> float:
+    """How many different settings there are; infinity where that is not known."""
+    return math.prod(n_different_values(factor) for factor in factors)
+
+
+def setting_key(factors: Sequence[Factor], point: Floats) -> Hashable:
+    """What two points with the same setting have in common."""
+    return tuple(level_key(f.at(float(u))) for f, u in zip(factors, point, strict=True))
+
+
+def without_repeats(factors: Sequence[Factor], new: Floats, known: Floats) -> Floats:
+    """The new points whose settings no known one and no earlier one has."""
+    taken = {setting_key(factors, point) for point in known}
+    keep = []
+    for i, point in enumerate(new):
+        key = setting_key(factors, point)
+        if key not in taken:
+            taken.add(key)
+            keep.append(i)
+    return new[keep]
+
+
+def new_points(
+    box: Box, points: Floats, n_new: int, factors: Sequence[Factor], criterion: str, seed: int
+) -> Floats:
+    """At most ``n_new`` points that complete a box, with settings that no other point has.
+
+    Where the box has too few such settings it is widened. There are fewer points than asked for
+    only if there are no more settings at all.
+    """
+    ordered = [factor.ordered for factor in factors]
+    n_new = int(
+        min(n_new, n_different(factors) - len(without_repeats(factors, points, points[:0])))
+    )
+    if n_new < 1:
+        return points[:0]
+    n_old, wide = len(points), box
+    for _ in range(4):
+        found = fill_box(wide, points, n_new - len(points) + n_old, ordered, criterion, seed)
+        points = np.vstack([points, without_repeats(factors, found, points)])
+        if len(points) - n_old == n_new:
+            return points[n_old:]
+        wide = replace(wide, width=min(2 * wide.width, 1.0))
+    missing = n_new - len(points) + n_old
+    return np.vstack([points[n_old:], _nearest_unused(box, factors, points, missing)])
+
+
+def _nearest_unused(box: Box, factors: Sequence[Factor], known: Floats, n_points: int) -> Floats:
+    """Of all settings that are left, those nearest to the middle of the box."""
+    if n_different(factors) > _MAX_LISTED:
+        return np.empty((0, len(factors)))
+    places = [places_of_values(factor) for factor in factors]
+    grid = np.array([*product(*places)], dtype=np.float64).reshape(-1, len(factors))
+    left = without_repeats(factors, grid, known)
+    ordered = np.array([factor.ordered for factor in factors], dtype=bool)
+    distance = np.abs(left - np.array(box.centre))[:, ordered].max(axis=1, initial=0.0)
+    return left[np.argsort(distance, kind="stable")[:n_points]]

@@ -1,0 +1,59 @@
+"""How a search's candidates stand after a round: losses, by which the next round is laid out."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection._search import BaseSearchCV
+
+from skmixup.tuning.points import Floats, Ints
+
+Results = Mapping[str, Any]
+
+
+def candidate_losses(results: Results, refit: Any) -> Floats:
+    """What is to be minimised over the candidates of ``cv_results_``; NaN where a fit failed.
+
+    With several metrics it is the one that ``refit`` names. A callable ``refit`` says which
+    candidate is best, not how good the others are: see :func:`losses_by_picks`.
+    """
+    key = f"mean_test_{refit}" if isinstance(refit, str) else "mean_test_score"
+    if key not in results:  # One metric is called "score", whatever refit calls it.
+        key = "mean_test_score"
+    several = sum(k.startswith("rank_test_") for k in results) > 1
+    if callable(refit) and (several or key not in results):
+        return losses_by_picks(results, refit)
+    return -np.asarray(results[key], dtype=np.float64)
+
+
+def losses_by_picks(results: Results, refit: Callable[[Results], Any]) -> Floats:
+    """Losses that put the candidate that ``refit`` picks first, and its next two picks behind it.
+
+    The later the candidate that is picked, the smaller its loss: so a round has brought something
+    better exactly if the pick is one of its own candidates.
+    """
+    losses = np.full(len(results["params"]), np.nan)
+    best = _pick(refit, results)
+    losses[best] = -best
+    left = np.delete(np.arange(len(losses)), best)
+    for behind in (0.25, 0.5):
+        # Whatever a refit makes of less than all candidates: it is asked for advice only.
+        with suppress(Exception):
+            pick = _pick(refit, _only(results, left))
+            losses[left[pick]] = behind - best
+            left = np.delete(left, pick)
+    return losses
+
+
+def _pick(refit: Callable[[Results], Any], results: Results) -> int:
+    """The candidate that a callable ``refit`` chooses, checked as scikit-learn does."""
+    return int(BaseSearchCV._select_best_index(refit, None, results))
+
+
+def _only(results: Results, rows: Ints) -> dict[str, Any]:
+    """The results of some of the candidates."""
+    return {
+        key: column[rows] if isinstance(column, np.ndarray) else [column[i] for i in rows]
+        for key, column in results.items()
+    }
