@@ -38,6 +38,7 @@ from skmixup.estimators.datasets import (
     refuse_loader,
     row_of,
 )
+from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
@@ -46,6 +47,7 @@ from skmixup.vicinal.randomness import preserved_randomness
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 
 
+@documents_every_parameter()
 class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     r"""Neural network classifier that minimises a vicinal risk.
 

@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from skmixup.estimators.classifiers import VicinalClassifier
+from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.parameters import with_parameters_of
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
 
+@documents_every_parameter(VicinalClassifier)
 class MixupClassifier(VicinalClassifier):
     r"""Neural network classifier trained with mixup at the input.
 
@@ -82,6 +84,7 @@ class MixupClassifier(VicinalClassifier):
         return Mixup(self.alpha, mix_per=self.mix_per, mix_prob=self.mix_prob)
 
 
+@documents_every_parameter(MixupClassifier)
 class ManifoldMixupClassifier(MixupClassifier):
     r"""Neural network classifier trained with manifold mixup.
 

@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_consistent_length
 from torch import Tensor, nn
 
 from skmixup.estimators.datasets import is_dataset, refuse_loader
+from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import as_array, check_inputs, encode
 from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.parameters import with_parameters_of
@@ -29,6 +30,7 @@ from skmixup.vicinal.net import single_row_statistics
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
 
+@documents_every_parameter(MixupClassifier)
 class InterpolationConsistencyClassifier(MixupClassifier):
     r"""Semi-supervised neural network classifier: interpolation consistency training.
 
