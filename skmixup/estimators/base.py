@@ -20,6 +20,7 @@ from torch import nn
 from skmixup.estimators.criteria import criterion_of, let_average
 from skmixup.estimators.datasets import try_inputs
 from skmixup.estimators.first_look import rows_to_show, three_rows, two_rows, usable_sites
+from skmixup.estimators.images import check_default_shape
 from skmixup.estimators.parameters import ParametrizedNet
 from skmixup.networks import MLP, PreActResNet
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
@@ -98,12 +99,8 @@ class VicinalEstimator(ParametrizedNet):
 
     def _default_module(self, **kwargs: Any) -> nn.Module:
         shape = getattr(self, "input_shape_", None)
-        if shape is None or len(shape) not in (1, 3):
-            what = "no data yet" if shape is None else f"rows of shape {shape}"
-            raise ValueError(
-                "module=None chooses a network for X of shape (n, n_features) or "
-                f"(n, channels, height, width); there are {what}. Call fit, or pass a module"
-            )
+        check_default_shape(shape)
+        assert shape is not None
         network = MLP if len(shape) == 1 else PreActResNet
         return network(shape[0], self._n_outputs(), **kwargs)
 
@@ -143,6 +140,11 @@ class VicinalEstimator(ParametrizedNet):
         if rows is None:
             return
         self._usable_sites_ = usable_sites(self, vicinity, sites, rows)
+
+    def _check_batches(self, dataset: Any, y: Any) -> None:
+        """Find out before training whether there is a batch to train on."""
+        if self.get_params_for("iterator_train").get("drop_last"):
+            self.get_iterator(self._training_part(dataset, y), training=True)
 
     def _n_outputs(self) -> int:
         raise NotImplementedError
@@ -218,25 +220,29 @@ class VicinalEstimator(ParametrizedNet):
 
     # ---- training
 
-    def _train(self, X: Any, y: Any, *, fresh: bool) -> Self:
-        """Initialise if `fresh`, then train; global random states are as before afterwards."""
+    def _train(self, X: Any, y: Any, *, fresh: bool, seen: Any) -> Self:
+        """Initialise if `fresh`, then train; global random states are as before afterwards.
+
+        Callbacks get the inputs `seen` before the module is checked, since they may change it to
+        suit them, as skorch's InputShapeSetter does.
+        """
         if fresh:
             self.initialize()
         if self.__dict__.pop("_untrained_after_", None):
             self.initialize_history()
         with isolated_randomness(self._rng_, self._device_):
-            self.notify("on_train_begin", X=X, y=y)
+            self.notify("on_train_begin", X=seen, y=y)
             if not self._module_ready_:  # else it was trained, or its weights were loaded
                 self._adapt_module(X, y)
-            self.lr_shape()
             self.check_module(X)
             self._check_layers(X)
+            self._check_batches(X, y)
             self._training_began_ = self._module_ready_ = True
             complete = False
             with suppress(KeyboardInterrupt):  # as skorch: keep what has been learnt so far
                 self.fit_loop(X, y)
                 complete = True
-            self.notify("on_train_end", X=X, y=y)
+            self.notify("on_train_end", X=seen, y=y)
         self._set_training(False)
         if complete:
             finish(self.optimizer_)

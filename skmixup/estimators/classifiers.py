@@ -293,7 +293,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         refuse_loader(X)
         if is_dataset(X):
             y = self._check_dataset(X, y, sample_weight, classes, fresh or self.saw_no_data())
-            return self._train(X, y, fresh=fresh)
+            return self._train(X, y, fresh=fresh, seen=X)
         X = check_inputs(self, X, reset=fresh or self.saw_no_data())
         y = check_labels(y)
         check_consistent_length(X, y)
@@ -302,7 +302,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         weight = row_weights(
             sample_weight, self.class_weight, codes, self.classes_, X, as_they_are=not whole
         )
-        return self._train(self._make_dataset(X, y, codes, weight), y, fresh=fresh)
+        return self._train(self._make_dataset(X, y, codes, weight), y, fresh=fresh, seen=X)
 
     def _make_dataset(self, X: Any, y: Any, codes: Any, weight: Any) -> Any:
         if self.dataset is ArrayDataset:
@@ -458,7 +458,16 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         # device= is passed because skorch's cached version would take the parameter, maybe "auto".
         with preserved_randomness(self._device_):  # a DataLoader draws a seed from torch's state
             parts = map(first_output, self.forward_iter(data, device="cpu"))
-            return torch.cat(list(parts)).double() if is_dataset(X) else _stacked(parts, len(data))
+            if is_dataset(X):
+                return torch.cat(list(parts)).double()
+            outputs = _stacked(parts, len(data))
+        if len(outputs) < len(data):
+            raise ValueError(
+                f"only {len(outputs)} of {len(data)} rows were predicted: "
+                "iterator_valid__drop_last=True leaves out what does not fill a batch; set it to "
+                "False"
+            )
+        return outputs
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logits; for two classes the difference of the second to the first.

@@ -14,6 +14,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from skmixup.estimators.columns import advice_on, check_numeric_columns
+from skmixup.estimators.images import advice_on_axes
 from skmixup.labels import label_column, of_one_type
 
 
@@ -57,6 +58,8 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
         )
     except ValueError as error:
         advice = advice_on(error, given, estimator)
+        if advice is None and not reset:
+            advice = advice_on_axes(np.shape(given)[1:], getattr(net, "input_shape_", None))
         if advice is None:
             raise
         raise ValueError(advice) from error
@@ -66,7 +69,8 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
         net._input_dtype_ = "float32"
     elif shape != getattr(net, "input_shape_", shape):  # none is known after load_params
         raise ValueError(
-            f"X has rows of shape {shape}, but {type(net).__name__} was fitted on rows of shape "
+            advice_on_axes(shape, net.input_shape_)
+            or f"X has rows of shape {shape}, but {estimator} was fitted on rows of shape "
             f"{net.input_shape_}"
         )
     return X

@@ -214,7 +214,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         codes = np.full(len(y), UNLABELED, dtype=np.int64)
         codes[labeled] = encode(labels, self.classes_)
         weight = self._row_weights(sample_weight, codes, labeled, X, as_they_are=not whole)
-        self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh)
+        self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
         self.transduction_ = self._transduce(X, labels, labeled)
         return self
 

@@ -295,6 +295,11 @@ class VicinalNet(NeuralNet):
             if listened:
                 self.notify("on_batch_end", batch=seen, training=training, **step)
             count += 1
+        if training and count == 0:
+            raise ValueError(
+                f"epoch {epoch + 1} has no batch to train on: the data set or its sampler yields "
+                "no row. A stream (IterableDataset) must start again in each epoch"
+            )
         self.history.record(prefix + "_batch_count", count)
         if training:
             rate.end_epoch(epoch + 1)
@@ -355,7 +360,14 @@ class VicinalNet(NeuralNet):
             kwargs["batch_size"] = self.rows_per_batch(dataset, training)
         if kwargs.get("batch_size") == -1:
             kwargs["batch_size"] = len(dataset)
-        return iterator(dataset, **kwargs)
+        batches = iterator(dataset, **kwargs)
+        if training and kwargs.get("drop_last") and _length(batches) == 0:
+            raise ValueError(
+                f"{prefix}__drop_last=True leaves no batch to train on: {len(dataset)} rows do "
+                f"not fill one of batch_size={kwargs.get('batch_size')}; lower that, or set "
+                "drop_last to False"
+            )
+        return batches
 
     def rows_per_batch(self, dataset: Dataset[Any], training: bool) -> int:
         """Return the batch size: the user's, or for ``"auto"`` one from the number of rows."""

@@ -1,0 +1,63 @@
+"""Which axis of images is which: errors that say where the default network would guess."""
+
+Shape = tuple[int, ...]
+
+# Channels of images with a name: grey, RGB, RGB and opacity.
+_CHANNELS = (1, 3, 4)
+_TO_FIRST = (
+    "pass X.transpose(0, 3, 1, 2) (a tensor: X.permute(0, 3, 1, 2); a Dataset: x.permute(2, 0, 1) "
+    "of each image, as torchvision's ToTensor does)"
+)
+
+
+def check_default_shape(shape: Shape | None) -> None:
+    """Raise ValueError unless the default networks know rows of this shape.
+
+    A shape with few channels last, as images are stored in files, is taken for what it is: the
+    network would convolve over the columns of pixels.
+    """
+    known = (
+        "module=None chooses a network for X of shape (n, n_features) or "
+        "(n, channels, height, width)"
+    )
+    if shape is None:
+        raise ValueError(
+            f"{known}; there are no data yet, or a data set that does not say what it yields (a "
+            "stream, several inputs). Call fit, or pass a module"
+        )
+    if len(shape) == 2:
+        raise ValueError(
+            f"{known}; there are rows of shape {shape}. If they are grey images pass X[:, None], "
+            f"of shape (n, 1, {shape[0]}, {shape[1]}); for sequences pass a module of your own"
+        )
+    if len(shape) not in (1, 3):
+        raise ValueError(
+            f"{known}; there are rows of shape {shape}, for which a module of yours is needed"
+        )
+    if len(shape) == 3 and channels_are_last(shape):
+        raise ValueError(
+            f"{known}; rows of shape {shape} look like images of {shape[0]} × {shape[1]} pixels "
+            f"with {shape[2]} channels last: {_TO_FIRST}. If there really are {shape[0]} channels "
+            f"of {shape[1]} × {shape[2]}, pass module=skmixup.networks.PreActResNet, "
+            f"module__n_channels={shape[0]}, module__n_outputs=…"
+        )
+
+
+def channels_are_last(shape: Shape) -> bool:
+    """Whether rows of shape (a, b, c) are more likely images of a × b than of b × c pixels."""
+    first, middle, last = shape
+    named = last in _CHANNELS and first not in _CHANNELS and middle != last
+    square = first == middle != last and last <= max(_CHANNELS) and first > 1
+    return named or square
+
+
+def advice_on_axes(shape: Shape, fitted: Shape | None) -> str | None:
+    """What to do about rows of another shape than in `fit`, where axes are moved or missing."""
+    if fitted is None or len(fitted) != 3 or shape == fitted:
+        return None
+    known = f"X has rows of shape {shape}, but the estimator was fitted on rows of shape {fitted}"
+    if len(shape) == 3 and (shape[2], *shape[:2]) == fitted:
+        return f"{known}: the channels are last; {_TO_FIRST}"
+    if fitted == (1, *shape):
+        return f"{known}: the axis of the channel is missing; pass X[:, None]"
+    return None

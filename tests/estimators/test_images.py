@@ -1,0 +1,102 @@
+"""Images: which axis is which is said, and never guessed."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import TensorDataset
+
+from skmixup import MixupClassifier
+from skmixup.estimators.images import channels_are_last
+
+RNG = np.random.default_rng(0)
+Y = np.arange(12) % 2
+FAST = {"max_epochs": 1, "random_state": 0, "module__width": 4}
+
+
+def images(*shape):
+    return RNG.normal(size=(12, *shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(8, 8, 3), (8, 8, 1), (8, 8, 4), (8, 6, 3), (6, 8, 1), (64, 5, 3), (4, 4, 3), (8, 8, 2)],
+)
+@pytest.mark.parametrize("kind", [np.asarray, torch.tensor, TensorDataset])
+def test_channels_that_are_last_are_an_error_that_says_how_to_move_them(shape, kind):
+    X, y = images(*shape), Y
+    if kind is TensorDataset:
+        X, y = TensorDataset(torch.tensor(X), torch.tensor(Y)), None
+    else:
+        X = kind(X)
+    net = MixupClassifier(**FAST)
+    with pytest.raises(
+        ValueError, match=rf"{shape[2]} channels last: pass X.transpose\(0, 3, 1, "
+    ):
+        net.fit(X, y)
+    assert not hasattr(net, "module_")
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 8, 8), (1, 8, 8), (4, 8, 8), (3, 8, 3), (1, 8, 1), (8, 4, 4), (16, 1, 1),
+              (2, 8, 8), (5, 8, 8), (3, 3, 3), (1, 1, 1), (1, 1, 3)]
+)  # fmt: skip
+def test_channels_that_are_first_are_trained_on(shape):
+    assert not channels_are_last(shape)
+    assert MixupClassifier(**FAST).fit(images(*shape), Y).input_shape_ == shape
+
+
+def test_the_remedies_work():
+    X = images(8, 8, 3)
+    moved = MixupClassifier(**FAST).fit(X.transpose(0, 3, 1, 2), Y)
+    tensor = MixupClassifier(**FAST).fit(torch.tensor(X).permute(0, 3, 1, 2), Y)
+    assert moved.input_shape_ == (3, 8, 8)
+    assert np.array_equal(
+        moved.predict(X.transpose(0, 3, 1, 2)), tensor.predict(X.transpose(0, 3, 1, 2))
+    )
+    assert MixupClassifier(**FAST).fit(images(8, 8)[:, None], Y).input_shape_ == (1, 8, 8)
+
+
+def test_a_module_of_the_users_gets_what_is_given():
+    class ChannelsLast(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(3, 2)
+
+        def forward(self, x):
+            return self.head(x.mean(dim=(1, 2)))
+
+    net = MixupClassifier(ChannelsLast, max_epochs=1).fit(images(8, 8, 3), Y)
+    assert net.predict(images(8, 8, 3)).shape == (12,)
+    from skmixup.networks import PreActResNet
+
+    net = MixupClassifier(
+        PreActResNet, module__n_channels=8, module__n_outputs=2, module__width=4, max_epochs=1
+    )
+    assert net.fit(images(8, 8, 3), Y).predict(images(8, 8, 3)).shape == (12,)
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ((8, 8), r"rows of shape \(8, 8\).*X\[:, None\], of shape \(n, 1, 8, 8\)"),
+        ((3, 8, 8, 8), r"rows of shape \(3, 8, 8, 8\), for which a module of yours is needed"),
+    ],
+)
+def test_other_shapes_say_what_is_valid(shape, message):
+    with pytest.raises(ValueError, match=rf"module=None chooses .*channels, height.*{message}"):
+        MixupClassifier(**FAST).fit(images(*shape), Y)
+
+
+def test_axes_that_are_moved_at_prediction():
+    net = MixupClassifier(**FAST).fit(images(3, 8, 8), Y)
+    for method in (net.predict, net.predict_proba):
+        with pytest.raises(
+            ValueError, match=r"fitted on rows of shape \(3, 8, 8\): the channels a"
+        ):
+            method(images(8, 8, 3))
+    grey = MixupClassifier(**FAST).fit(images(1, 8, 8), Y)
+    with pytest.raises(ValueError, match=r"the axis of the channel is missing; pass X\[:, None\]"):
+        grey.predict(images(8, 8))
+    with pytest.raises(ValueError, match=r"the channels are last; pass X.transpose"):
+        grey.predict(images(8, 8, 1))
