@@ -235,12 +235,14 @@ def _integer_dtype(net: Any) -> torch.dtype:
     return torch.int64 if looks_up else _floating_dtype(net)
 
 
-def try_inputs(net: Any, rows: Tensor, *, cast: bool) -> Any:
+def try_inputs(net: Any, rows: Any, *, cast: bool) -> Any:
     """Return the module's output for a few rows, in the first type of input that it takes.
 
     Remembers that type as ``_input_dtype_``, and raises the error of the first that was tried.
     Rows of an array are tried as they are, without `cast`.
     """
+    if not isinstance(rows, Tensor):
+        return net.infer(rows)
     floating = _floating_dtype(net)
     if not cast or rows.dtype.is_complex:
         tried = [rows.dtype]
