@@ -99,7 +99,7 @@ class VicinalEstimator(ParametrizedNet):
 
     def _default_module(self, **kwargs: Any) -> nn.Module:
         shape = getattr(self, "input_shape_", None)
-        check_default_shape(shape)
+        check_default_shape(None if isinstance(shape, dict) else shape)
         assert shape is not None
         network = MLP if len(shape) == 1 else PreActResNet
         return network(shape[0], self._n_outputs(), **kwargs)
@@ -152,7 +152,8 @@ class VicinalEstimator(ParametrizedNet):
     def check_module(self, dataset: Any = None) -> None:
         """Run the module once: what does not fit shows before training starts.
 
-        On two training rows where they are in memory, on zeros of their shape elsewhere.
+        On two training rows where they are in memory, on zeros of their shape elsewhere, and on
+        rows of a data set that yields several tensors.
         """
         rows = two_rows(self, dataset)
         if rows is None:

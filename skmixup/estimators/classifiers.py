@@ -38,6 +38,7 @@ from skmixup.estimators.datasets import (
     refuse_loader,
     row_of,
 )
+from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
@@ -61,11 +62,12 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     module : nn.Module class or instance, or None, default=None
         The network; its forward returns logits of shape (n, n_classes), or a tuple with these
         first. One that is k networks, each with a loss of its own, returns (n, n_classes, k) while
-        it is in training mode. A method ``adapt_to_data(X)`` of it is called once, with the
-        training rows, before training. ``None`` is the default for the data: for X of shape
-        (n, n_features) :class:`skmixup.networks.MLP`, which scales its inputs, for
-        (n, channels, height, width) :class:`skmixup.networks.PreActResNet`.
-        ``module__…`` are its arguments. An instance is copied; the copy is ``module_``.
+        it is in training mode. A method ``adapt_to_data(X)`` of it, or of a module inside it, is
+        called once before training, with the training rows or what reaches the inner module of
+        them. ``None`` is the default for the data: for X of shape (n, n_features)
+        :class:`skmixup.networks.MLP`, which scales its inputs, for (n, channels, height, width)
+        :class:`skmixup.networks.PreActResNet`. ``module__…`` are its arguments. An instance is
+        copied; the copy is ``module_``.
     vicinity : Vicinity, default=None
         One of :mod:`skmixup.vicinal`; None is :class:`~skmixup.vicinal.Dirac`, that is, empirical
         risk minimisation.
@@ -127,7 +129,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     feature_names_in_ : ndarray of str
         Column names, where X has them.
     input_shape_ : tuple of int
-        Shape of one row of X.
+        Shape of one row of X; of a dict, a dict of these, and then there is no `n_features_in_`.
     module_ : nn.Module
         The trained module.
     history_ : skorch.history.History
@@ -294,6 +296,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         if is_dataset(X):
             y = self._check_dataset(X, y, sample_weight, classes, fresh or self.saw_no_data())
             return self._train(X, y, fresh=fresh, seen=X)
+        refuse_several_inputs(X, y)
         X = check_inputs(self, X, reset=fresh or self.saw_no_data())
         y = check_labels(y)
         check_consistent_length(X, y)
@@ -348,7 +351,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         """Keep the shape and type of the rows of a data set, where one could be looked at."""
         for name in (
             "input_shape_", "_input_dtype_", "_yielded_dtype_", "n_features_in_",
-            "feature_names_in_",
+            "feature_names_in_", "_input_dtypes_",
         ):  # fmt: skip
             self.__dict__.pop(name, None)
         if row is not None:

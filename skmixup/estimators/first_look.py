@@ -46,15 +46,18 @@ def three_rows(net: Any, dataset: Any) -> Any:
 
 
 def two_rows(net: Any, dataset: Any) -> Any:
-    """The first and the last row of arrays; of all else zeros, where the shape is known."""
+    """The first and the last row of arrays; of all else zeros, where the shape is known.
+
+    Where a row is several tensors, three rows; of a stream None.
+    """
     found = in_memory(dataset)
     if found is not None:
         data, rows = found
         ends = np.array([0, len(dataset) - 1])
         return take(data.inputs, torch.from_numpy(ends if rows is None else rows[ends]))
     shape = getattr(net, "input_shape_", None)
-    if shape is None:
-        return None
+    if shape is None or isinstance(shape, dict):
+        return three_rows(net, dataset)
     name = net.__dict__.get("_yielded_dtype_") or "float32"
     return torch.zeros((2, *shape), dtype=getattr(torch, name))
 

@@ -1,5 +1,6 @@
 """What users pass to `fit` and `predict`, checked and put into the form the nets train on."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from skmixup.estimators.columns import advice_on, check_numeric_columns
+from skmixup.estimators.dicts import check_dict, refuse_several_inputs
 from skmixup.estimators.images import advice_on_axes
 from skmixup.labels import label_column, of_one_type
 
@@ -28,7 +30,7 @@ def as_array(X: Any) -> Any:
     return X
 
 
-def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
+def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
     """Validate X as scikit-learn does and convert it, at most once, to float32.
 
     Parameters
@@ -36,12 +38,13 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
     net : estimator
         Gets ``n_features_in_``, ``feature_names_in_`` and ``input_shape_`` if `reset`.
     X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, channels, height, width)
+        Or a dict of these.
     reset : bool
         True in `fit`; False compares X with what was seen there.
 
     Returns
     -------
-    ndarray of float32, C-contiguous in its rows
+    ndarray of float32, C-contiguous in its rows, or SliceDict
 
     Raises
     ------
@@ -49,6 +52,14 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
         For NaN, infinity, sparse or non-numeric X, no rows, or another shape than in `fit`; where
         columns are at fault, it names them.
     """
+    if isinstance(X, Mapping):
+        return check_dict(net, X, reset=reset)
+    refuse_several_inputs(X)
+    if not reset and isinstance(getattr(net, "input_shape_", None), dict):
+        raise ValueError(
+            f"X is a {type(X).__name__}, but {type(net).__name__} was fitted on a dict with the "
+            f"keys {list(net.input_shape_)}"
+        )
     given, estimator = as_array(X), type(net).__name__
     check_numeric_columns(given, estimator)
     dtype = np.dtype(np.float32 if reset else _dtype_of_fit(net, given))
@@ -67,6 +78,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> NDArray[np.float32]:
     if reset:
         net.input_shape_ = shape
         net._input_dtype_ = "float32"
+        net.__dict__.pop("_input_dtypes_", None)  # of a dict
     elif shape != getattr(net, "input_shape_", shape):  # none is known after load_params
         raise ValueError(
             advice_on_axes(shape, net.input_shape_)

@@ -100,8 +100,9 @@ class ManifoldMixupClassifier(MixupClassifier):
     layers : "auto", int, str or sequence of these, default="auto"
         The set S. ``0`` or ``"input"`` is the input; an integer k ≥ 1 the output of the k-th
         block; any other string a name from ``module.named_modules()``. ``"auto"`` is the input and
-        the first two blocks, as in the paper. Blocks are what the module lists in an attribute
-        ``mixup_layers``, or else its children that have parameters, without the last.
+        the first two blocks, as in the paper, of those that can be mixed at. Blocks are what the
+        module, or one inside it, lists in an attribute ``mixup_layers``, or else its children that
+        have parameters, without the last; where several are composed of layers, only these.
     block_gradient : {None, "below", "above"}, default=None
         ``"below"``: no gradient flows below the mixed layer in that step; ``"above"``: the
         parameters above it get none.

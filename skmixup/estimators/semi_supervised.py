@@ -26,6 +26,7 @@ from skmixup.networks.members import members_as_rows
 from skmixup.vicinal.batches import ArrayDataset
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.loss import first_output
+from skmixup.vicinal.nested import n_rows
 from skmixup.vicinal.net import single_row_statistics
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
@@ -351,7 +352,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
             self.module_.eval()
         if not self.student_.training:
             self.student_.train()
-        with torch.no_grad(), batch_statistics(self.module_, self.student_, len(u)):
+        with torch.no_grad(), batch_statistics(self.module_, self.student_, n_rows(u)):
             q = self._class_probabilities(self.infer(u))
         return _ConsistencyDraw(
             labeled=labeled,
@@ -373,10 +374,10 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         if not isinstance(draw, _ConsistencyDraw):
             return super().step_loss(X, y, draw, **fit_params)
         loss, output, mixed = super().step_loss(X, y, draw.labeled, **fit_params)
-        with single_row_statistics(self.module_, len(draw.rows)):
+        with single_row_statistics(self.module_, n_rows(draw.rows)):
             predicted, _ = self.forward_mixed(draw.rows, draw.unlabeled, **fit_params)
         logits = members_as_rows(first_output(predicted))
-        n_members = len(logits) // len(draw.rows)
+        n_members = len(logits) // n_rows(draw.rows)
         target = draw.target.repeat_interleave(n_members, dim=0) if n_members > 1 else draw.target
         gap = self._class_probabilities(logits) - target
         return loss + draw.weight * gap.square().sum(dim=1).mean(), output, mixed

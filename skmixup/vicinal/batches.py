@@ -1,6 +1,6 @@
 """Whole-tensor minibatches: one gather for each batch instead of one Python call for each row."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
+from skmixup.vicinal.nested import leading, map_tensors, take, tensors_in
+
 
 class ArrayDataset(skorch.dataset.Dataset):
     """A data set in memory, with class codes and weights beside the labels.
 
     Parameters
     ----------
-    X : ndarray or Tensor of shape (n, …)
+    X : ndarray or Tensor of shape (n, …), or dict of these
         Not copied.
     y : array of shape (n,), optional
         Labels as the user wrote them, for callbacks and splitters.
@@ -28,13 +30,13 @@ class ArrayDataset(skorch.dataset.Dataset):
 
     def __init__(self, X: Any, y: Any = None, target: Any = None, weight: Any = None):
         super().__init__(X, y)
-        self.inputs = as_tensor(X)
+        self.inputs = map_tensors(as_tensor, X) if isinstance(X, Mapping) else as_tensor(X)
         target = y if target is None else target
         self.target = None if target is None else as_tensor(target)
         self.weight = None if weight is None else as_tensor(weight)
 
-    def __getitem__(self, i: Any) -> tuple[Tensor, Any]:
-        return self.inputs[i], targets_at(self, i)
+    def __getitem__(self, i: Any) -> tuple[Any, Any]:
+        return take(self.inputs, i), targets_at(self, i)
 
 
 def targets_at(data: ArrayDataset, index: Any) -> Any:
@@ -111,7 +113,8 @@ class TensorBatches:
         self.drop_last = drop_last
         self.device = torch.device(device)
         if self.device.type == "cuda":
-            size = self.data.inputs.element_size() * self.data.inputs.nelement()
+            inputs = [x for _, x in tensors_in(self.data.inputs)]
+            size = sum(x.element_size() * x.nelement() for x in inputs)
             if 2 * size <= torch.cuda.mem_get_info(self.device)[0]:
                 self.data = _moved(self.data, self.device)
 
@@ -119,26 +122,40 @@ class TensorBatches:
         full, rest = divmod(self.n_rows, self.batch_size)
         return full + (rest > 0 and not self.drop_last)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        inputs = self.data.inputs
         order = torch.randperm(self.n_rows) if self.shuffle else None
         if self.rows is not None:
             order = self.rows if order is None else self.rows[order]
         if order is not None:
-            order = order.to(self.data.inputs.device)
+            order = order.to(leading(inputs).device)
         for start in range(0, len(self) * self.batch_size, self.batch_size):
             stop = min(start + self.batch_size, self.n_rows)
             if order is None:
                 index: Any = slice(start, stop)
-                yield self.data.inputs[index].clone(), targets_at(self.data, index)
+                yield _copied(inputs, index), targets_at(self.data, index)
             else:
                 index = order[start:stop]
-                yield self.data.inputs.index_select(0, index), targets_at(self.data, index)
+                yield _gathered(inputs, index), targets_at(self.data, index)
+
+
+def _copied(inputs: Any, index: slice) -> Any:
+    if isinstance(inputs, Tensor):
+        return inputs[index].clone()
+    return map_tensors(lambda x: x[index].clone(), inputs)
+
+
+def _gathered(inputs: Any, index: Tensor) -> Any:
+    if isinstance(inputs, Tensor):
+        return inputs.index_select(0, index)
+    return map_tensors(lambda x: x.index_select(0, index), inputs)
 
 
 def _moved(data: ArrayDataset, device: torch.device) -> ArrayDataset:
     target = None if data.target is None else data.target.to(device)
     weight = None if data.weight is None else data.weight.to(device)
-    return ArrayDataset(data.inputs.to(device), target=target, weight=weight)
+    inputs = map_tensors(lambda x: x.to(device), data.inputs)
+    return ArrayDataset(inputs, target=target, weight=weight)
 
 
 def as_tensor(x: Any) -> Tensor:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from skmixup.vicinal.blocks import INPUT
+from skmixup.vicinal.layers import check_mixable
 from skmixup.vicinal.nested import map_tensors, tensors_in
 
 
@@ -54,6 +55,11 @@ class Pairs(Draw):
     @property
     def is_identity(self) -> bool:
         return False
+
+    def apply_to_each(self, x: Any) -> Any:
+        for what, tensor in tensors_in(x, "the input of the module"):
+            check_mixable(tensor, what)
+        return super().apply_to_each(x)
 
 
 class Interpolation(Pairs):

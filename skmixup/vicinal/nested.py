@@ -30,10 +30,10 @@ def map_tensors(function: Callable[[Any], Any], X: Any) -> Any:
 
 
 def take(X: Any, index: Any) -> Any:
-    """Rows `index`, a slice or tensor, of every tensor of `X`."""
+    """Rows `index` of every tensor of `X`: a number, a slice, an array or a tensor."""
     if isinstance(X, Tensor):
         return X[index]
-    return map_tensors(lambda tensor: tensor[index.to(tensor.device)], X)
+    return map_tensors(lambda tensor: tensor[index], X)
 
 
 def n_rows(X: Any) -> int:

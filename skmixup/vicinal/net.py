@@ -376,7 +376,7 @@ class VicinalNet(NeuralNet):
             size = auto_batch_size(len(dataset)) if hasattr(dataset, "__len__") else 128
         found = None if training else in_memory(dataset)
         if found is not None and size > 0:
-            row = max(1, found[0].inputs[:1].numel())
+            row = max(1, sum(x[:1].numel() for _, x in tensors_in(found[0].inputs)))
             size = max(size, min(4096, PREDICTION_ELEMENTS // row))
         return size
 

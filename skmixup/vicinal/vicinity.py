@@ -368,6 +368,11 @@ class CutMix(Mixup):
     True
     """
 
+    def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
+        """Draw λ, the partners and the box."""
+        self.check_rows(x)
+        return super().draw(x, rng, sites)
+
     def check_rows(self, x: Any) -> None:
         """Check that `x` is images; several must have one height and width."""
         super().check_rows(x)
@@ -381,7 +386,6 @@ class CutMix(Mixup):
     def _pair(
         self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
     ) -> Draw:
-        self.check_rows(x)
         size = tuple(x.shape[2:])
         lam = np.atleast_1d(lam)
         inside = np.ones((len(lam), *size), dtype=bool)

@@ -1,0 +1,168 @@
+"""Dicts of arrays as X: one input of the module's forward for each key, as in skorch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.sparse import issparse
+from skorch.helper import SliceDict
+from torch import Tensor
+
+
+def refuse_several_inputs(X: Any, y: Any = None) -> None:
+    """Raise ValueError for a list of one array for each input, which scikit-learn takes as rows.
+
+    Parameters
+    ----------
+    X : object
+    y : object, default=None
+        The labels, where there are some; as many as each array has rows.
+    """
+    if not isinstance(X, (list, tuple)) or not all(len(np.shape(x)) > 1 for x in X):
+        return
+    n_rows = len(y) if hasattr(y, "__len__") else None
+    lengths, shapes = {len(x) for x in X}, {tuple(np.shape(x)) for x in X}
+    if len(lengths) == 1 and len(X) not in lengths and (len(shapes) > 1 or lengths == {n_rows}):
+        raise ValueError(
+            f"X is a {type(X).__name__} of {len(X)} arrays of {lengths.pop()} rows. For a module "
+            "with several inputs pass them in a dict, whose keys are the arguments of its "
+            "forward, for instance X = {'left': a, 'right': b}"
+        )
+
+
+def check_dict(net: Any, X: Mapping[Any, Any], *, reset: bool) -> SliceDict:
+    """Validate a dict of arrays; floating-point values become float32, integers int64.
+
+    Parameters
+    ----------
+    net : estimator
+        Gets ``input_shape_``, a dict of shapes, if `reset`; then it has no ``n_features_in_``.
+    X : mapping of str to array-like of shape (n, …)
+        Arrays, DataFrames, torch tensors; keys are names of arguments of the module's forward.
+    reset : bool
+        True in `fit`; False compares X with what was seen there.
+
+    Returns
+    -------
+    SliceDict of ndarrays
+        In the order of the keys in `fit`.
+
+    Raises
+    ------
+    ValueError or TypeError
+        The message names the key: for values that are no numbers, NaN, infinity, lengths that
+        differ, no rows, and keys, shapes or kinds of numbers that differ from those of `fit`.
+    """
+    _check_keys(net, X, reset=reset)
+    keys = list(X) if reset else list(net.input_shape_)
+    arrays = {key: _checked_array(key, X[key]) for key in keys}
+    lengths = {key: len(array) for key, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"X is a dict of arrays of different lengths: {lengths}")
+    if next(iter(lengths.values())) < 1:
+        raise ValueError(
+            f"Found array with 0 sample(s) in every value of X: {list(lengths)}; a minimum of 1 "
+            "is required"
+        )
+    shapes = {key: tuple(array.shape[1:]) for key, array in arrays.items()}
+    kinds = {key: str(array.dtype) for key, array in arrays.items()}
+    if reset:
+        for name in ("n_features_in_", "feature_names_in_", "_input_dtype_"):  # of a table
+            net.__dict__.pop(name, None)
+        net.input_shape_, net._input_dtypes_ = shapes, kinds
+    for key, shape in net.input_shape_.items():
+        if shapes[key] != shape:
+            raise ValueError(
+                f"X[{key!r}] has rows of shape {shapes[key]}, but {type(net).__name__} was fitted "
+                f"on rows of shape {shape}"
+            )
+        arrays[key] = _of_kind(key, arrays[key], net._input_dtypes_[key])
+    return SliceDict(**arrays)
+
+
+def _check_keys(net: Any, X: Mapping[Any, Any], *, reset: bool) -> None:
+    if not len(X.keys()):
+        raise ValueError("X is an empty dict; give one array for each argument of the module")
+    wrong = [key for key in X if not isinstance(key, str)]
+    if wrong:
+        raise TypeError(
+            "the keys of a dict as X are names of arguments of the module's forward; got "
+            f"{wrong[:10]}"
+        )
+    seen = None if reset else getattr(net, "input_shape_", None)
+    if reset or (isinstance(seen, dict) and set(seen) == set(X)):
+        return
+    if seen is None:  # after load_params
+        net.input_shape_ = {key: np.shape(X[key])[1:] for key in X}
+        net._input_dtypes_ = {key: str(_checked_array(key, X[key]).dtype) for key in X}
+        return
+    if not isinstance(seen, dict):
+        raise ValueError(
+            f"X is a dict, but {type(net).__name__} was fitted on one array with rows of shape "
+            f"{seen}"
+        )
+    missing = [key for key in seen if key not in X]
+    unknown = [key for key in X if key not in seen]
+    what = [f"lacks {missing}"] * bool(missing) + [f"has {unknown} beside them"] * bool(unknown)
+    raise ValueError(
+        f"X must be a dict with the keys of `fit`, {list(seen)}; it {' and '.join(what)}"
+    )
+
+
+def _checked_array(key: str, value: Any) -> NDArray[Any]:
+    """Turn one value into an array of float32, int64 or bool."""
+    if issparse(value):
+        raise TypeError(f"X[{key!r}] is sparse; dense data is required, for instance .toarray()")
+    if isinstance(value, Tensor):
+        value = value.detach()
+        value = (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
+    try:
+        array = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
+    except ValueError as error:  # lists of different lengths
+        raise ValueError(f"X[{key!r}] is no array: {error}") from error
+    if array.dtype.kind == "O":
+        array = _numbers_from_objects(key, array)
+    if array.ndim < 1:
+        raise ValueError(f"X[{key!r}] is a single value, {value!r}; each needs one entry per row")
+    if array.dtype.kind not in "fiub":
+        raise TypeError(
+            f"X[{key!r}] holds {array.dtype}, not numbers; encode it first (codes for an "
+            "embedding, or one-hot)"
+        )
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32, copy=False)
+        if not np.isfinite(array).all():
+            what = "NaN" if np.isnan(array).any() else "infinity or a value too large for float32"
+            raise ValueError(
+                f"Input X contains {what}, in X[{key!r}]; fill it in before, for instance with "
+                "sklearn.impute.SimpleImputer"
+            )
+    elif array.dtype.kind in "iu":
+        array = array.astype(np.int64, copy=False)
+    return np.ascontiguousarray(array)
+
+
+def _numbers_from_objects(key: str, array: NDArray[Any]) -> NDArray[Any]:
+    values = array.ravel().tolist()
+    if all(isinstance(value, (bool, np.bool_)) for value in values):
+        return array.astype(bool)
+    if all(isinstance(value, (int, np.integer)) for value in values):
+        return array.astype(np.int64)
+    if any(isinstance(value, str) for value in values):
+        return array  # refused by its dtype
+    try:
+        return array.astype(np.float64)
+    except (TypeError, ValueError):
+        return array
+
+
+def _of_kind(key: str, array: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Integers and booleans may stand for the floats of `fit`, but not the other way round."""
+    if str(array.dtype) == dtype:
+        return array
+    if dtype == "float32" or (dtype == "int64" and array.dtype.kind == "b"):
+        return array.astype(dtype)
+    raise TypeError(f"X[{key!r}] holds {array.dtype}, where `fit` saw {dtype}")

@@ -1,0 +1,406 @@
+"""Facts about dicts of arrays as X: one argument of the module's forward for each key."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from skorch.callbacks import EpochScoring
+from skorch.dataset import ValidSplit
+from skorch.helper import SliceDict
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    VicinalClassifier,
+)
+from skmixup.vicinal import CutMix, Gaussian, Mixup
+
+N = 60
+RNG = np.random.default_rng(0)
+Y = np.arange(N) % 3
+LABELS = np.array(["ant", "bee", "cat"])[Y]
+FLOATS = {
+    "left": (RNG.normal(size=(N, 4)) + Y[:, None]).astype(np.float32),
+    "right": RNG.normal(size=(N, 2, 3)).astype(np.float32),
+}
+CODES = {"numbers": FLOATS["left"], "codes": RNG.integers(0, 5, size=(N, 2))}
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 8), nn.Linear(6, 8)
+        self.body, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+        self.seen = []
+
+    def forward(self, left, right):
+        self.seen.append((self.training, left.detach().clone(), right.detach().clone()))
+        return self.head(torch.relu(self.body(self.a(left) + self.b(right.flatten(1)))))
+
+
+class Table(nn.Module):
+    """Numbers and codes, joined before the first hidden layer."""
+
+    def __init__(self, p=0.0):
+        super().__init__()
+        self.embed = nn.Embedding(5, 3)
+        self.body, self.head = nn.Linear(10, 8), nn.Linear(8, 3)
+        self.dropout = nn.Dropout(p)
+
+    def forward(self, numbers, codes):
+        x = torch.cat([numbers, self.embed(codes).flatten(1)], dim=1)
+        return self.head(self.dropout(torch.relu(self.body(x))))
+
+
+class Rows(Dataset):
+    """A data set of the user's that yields dicts."""
+
+    def __init__(self, X, y):
+        self.X, self.y = X, y
+
+    def __len__(self):
+        return len(self.y)
+
+    def __getitem__(self, i):
+        return {key: value[i] for key, value in self.X.items()}, self.y[i]
+
+
+def net(estimator=VicinalClassifier, module=Two, **params):
+    defaults = {"max_epochs": 8, "lr": 0.02, "batch_size": 16, "random_state": 0}
+    return estimator(module, **(defaults | params))
+
+
+# ---- the same as one array
+
+
+class Joined(nn.Module):
+    def __init__(self, split):
+        super().__init__()
+        self.split = split
+        self.body, self.head = nn.Linear(10, 8), nn.Linear(8, 3)
+
+    def forward(self, x=None, left=None, right=None):
+        if self.split:
+            x = torch.cat([left, right.flatten(1)], dim=1)
+        return self.head(torch.relu(self.body(x)))
+
+
+@pytest.mark.parametrize(
+    ("estimator", "params"),
+    [
+        (VicinalClassifier, {}),
+        (MixupClassifier, {"alpha": 1.0}),
+        (MixupClassifier, {"alpha": 1.0, "mix_per": "sample", "class_weight": "balanced"}),
+        (ManifoldMixupClassifier, {"alpha": 1.0, "layers": "auto"}),
+        (ManifoldMixupClassifier, {"alpha": 1.0, "layers": [0, 1], "block_gradient": "above"}),
+        (ManifoldMixupClassifier, {"alpha": 1.0, "train_split": ValidSplit(5)}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["dict", "SliceDict", "Dataset"])
+def test_a_dict_trains_as_the_array_of_its_values_does(estimator, params, kind):
+    joined = np.concatenate([FLOATS["left"], FLOATS["right"].reshape(N, -1)], axis=1)
+    X, one, y = FLOATS, joined, LABELS
+    if kind == "SliceDict":
+        X = SliceDict(**FLOATS)
+    elif kind == "Dataset":
+        X, one, y = Rows(FLOATS, Y), Rows({"x": joined}, Y), None
+        params = {"classes": [0, 1, 2]} | params
+        params.pop("class_weight", None)  # needs arrays
+    of_dict = net(estimator, Joined, module__split=True, **params).fit(X, y)
+    of_array = net(estimator, Joined, module__split=False, **params).fit(one, y)
+    np.testing.assert_allclose(of_dict.predict_proba(X), of_array.predict_proba(one), atol=1e-6)
+    np.testing.assert_allclose(of_dict.loss_curve_, of_array.loss_curve_, atol=1e-6)
+
+
+# ---- what is mixed
+
+
+@pytest.mark.parametrize("mix_per", ["batch", "sample"])
+def test_every_value_is_mixed_alike(mix_per):
+    clf = net(MixupClassifier, max_epochs=0, mix_per=mix_per, alpha=1.0).fit(FLOATS, Y)
+    X = {key: torch.from_numpy(value) for key, value in FLOATS.items()}
+    draw = Mixup(1.0, mix_per=mix_per).draw(X, np.random.default_rng(0))
+    clf.module_.seen.clear()
+    clf.forward_mixed(X, draw)
+    _, *seen = clf.module_.seen[0]
+    for mixed, x in zip(seen, X.values(), strict=True):
+        lam = draw.lam.expand(N).view(-1, *[1] * (x.ndim - 1))
+        torch.testing.assert_close(mixed, lam * x + (1 - lam) * x[draw.partner])
+
+
+@pytest.mark.parametrize("estimator", [MixupClassifier, ManifoldMixupClassifier])
+def test_codes_are_not_mixed_at_the_input(estimator):
+    class Watched(Table):
+        trained = False
+
+        def forward(self, **X):
+            Watched.trained |= self.training
+            return super().forward(**X)
+
+    params = {} if estimator is MixupClassifier else {"layers": [0, 1]}
+    with pytest.raises(TypeError, match=r"'codes', has dtype torch.int64.*cannot be averaged"):
+        net(estimator, Watched, **params).fit(CODES, Y)
+    assert not Watched.trained
+
+
+def test_codes_are_mixed_at_a_hidden_layer():
+    clf = net(ManifoldMixupClassifier, Table, layers=["body"], alpha=1.0, max_epochs=30)
+    clf.fit(CODES, LABELS)
+    assert clf.score(CODES, LABELS) > 0.6
+    X = {key: torch.from_numpy(value) for key, value in CODES.items()}
+    draw = clf._vicinity_.draw(X, np.random.default_rng(0), ("body",))
+    m = clf.module_
+    h = m.body(torch.cat([X["numbers"], m.embed(X["codes"]).flatten(1)], dim=1))
+    expected = m.head(torch.relu(draw.apply(h)))
+    torch.testing.assert_close(clf.forward_mixed(X, draw)[0], expected)
+
+
+def test_auto_takes_the_layers_where_codes_and_numbers_have_met():
+    clf = net(ManifoldMixupClassifier, Table, alpha=1.0).fit(CODES, Y)
+    assert clf._sites_ == ("body",)
+
+
+def test_mixing_only_one_of_two_inputs_is_told():
+    with pytest.warns(UserWarning, match="layer 'embed' does not see all"):
+        net(ManifoldMixupClassifier, Table, layers=["embed"], max_epochs=1).fit(CODES, Y)
+
+
+def test_noise_is_added_to_numbers_and_codes_stay():
+    X = {key: torch.from_numpy(value) for key, value in CODES.items()}
+    draw = Gaussian(0.5).draw(X, np.random.default_rng(0))
+    noisy = draw.apply_to_each(X)
+    assert torch.equal(noisy["codes"], X["codes"])
+    assert 0.4 < float((noisy["numbers"] - X["numbers"]).std()) < 0.6
+    assert torch.equal(draw.apply_to_each(X)["numbers"], noisy["numbers"])
+    net(VicinalClassifier, Table, vicinity=Gaussian(0.1), max_epochs=2).fit(CODES, Y)
+    with pytest.raises(TypeError, match="cannot be averaged"):
+        Gaussian(0.1).draw({"codes": X["codes"]}, np.random.default_rng(0))
+
+
+def test_cutmix_pastes_one_box_into_all_images_and_refuses_other_values():
+    images = {k: torch.rand(6, c, 8, 8) for k, c in (("a", 1), ("b", 3))}
+    draw = CutMix(1.0).draw(images, np.random.default_rng(3))
+    pasted = draw.apply_to_each(images)
+    inside = draw.inside.expand(6, 1, 8, 8)
+    for key, x in images.items():
+        expected = torch.where(inside.expand_as(x), x[draw.partner], x)
+        assert torch.equal(pasted[key], expected)
+    with pytest.raises(ValueError, match=r"CutMix needs images.*\(3, 4\), \(3, 2, 3\)"):
+        net(vicinity=CutMix(1.0)).fit(FLOATS, Y)
+
+
+def test_without_mixing_codes_are_no_matter():
+    clf = net(MixupClassifier, Table, alpha=0, max_epochs=30).fit(CODES, LABELS)
+    plain = net(module=Table, max_epochs=30).fit(CODES, LABELS)
+    assert np.array_equal(clf.predict_proba(CODES), plain.predict_proba(CODES))
+
+
+# ---- all that an estimator does
+
+
+def test_prediction():
+    clf = net(module=Table, max_epochs=40).fit(CODES, LABELS)
+    proba = clf.predict_proba(CODES)
+    assert proba.shape == (N, 3)
+    assert np.allclose(proba.sum(axis=1), 1)
+    assert clf.score(CODES, LABELS) == accuracy_score(LABELS, clf.predict(CODES)) > 0.7
+    assert clf.decision_function(CODES).shape == (N, 3)
+    for n in (1, 2, 15, 16, 17):
+        few = {key: value[:n] for key, value in CODES.items()}
+        assert np.array_equal(clf.predict_proba(few), proba[:n])
+        assert np.allclose(clf.predict_proba(Rows(few, Y[:n])), proba[:n], atol=1e-6)
+
+
+def test_the_order_of_the_keys_and_the_container_do_not_matter():
+    clf = net().fit(FLOATS, Y)
+    proba = clf.predict_proba(FLOATS)
+    other = {
+        "right": torch.from_numpy(FLOATS["right"]).double(),
+        "left": pd.DataFrame(FLOATS["left"]),
+    }
+    assert np.array_equal(clf.predict_proba(other), proba)
+    assert np.array_equal(clf.predict_proba(SliceDict(**FLOATS)), proba)
+    again = net().fit(other, Y)
+    assert np.allclose(again.predict_proba(other), proba, atol=1e-5)
+
+
+@pytest.mark.parametrize("estimator", [MixupClassifier, ManifoldMixupClassifier])
+def test_weights_and_partial_fit(estimator):
+    weight = np.where(Y == 2, 0.0, 1.0)
+    clf = net(estimator).fit(FLOATS, LABELS, sample_weight=weight)
+    kept = net(estimator, class_weight={"ant": 1.0, "bee": 1.0, "cat": 0.0}).fit(FLOATS, LABELS)
+    assert np.allclose(clf.predict_proba(FLOATS), kept.predict_proba(FLOATS), atol=1e-6)
+    clf = net(estimator, max_epochs=2).partial_fit(FLOATS, LABELS).partial_fit(FLOATS, LABELS)
+    assert clf.n_iter_ == 4
+
+
+def test_validation_scores_and_callbacks():
+    clf = net(
+        MixupClassifier, train_split=ValidSplit(5, stratified=True),
+        callbacks=[EpochScoring("accuracy", name="acc"),
+                   EpochScoring("accuracy", name="train_acc", on_train=True)],
+    ).fit(FLOATS, LABELS)  # fmt: skip
+    assert len(clf.history[:, "valid_loss"]) == len(clf.history[:, "acc"]) == 8
+    assert clf.history[-1, "valid_batch_count"] == 1
+
+
+def test_cross_validation_and_search():
+    X = SliceDict(**CODES)
+    clf = net(module=Table)
+    assert cross_val_score(clf, X, LABELS, cv=3).shape == (3,)
+    assert cross_val_predict(clf, X, LABELS, cv=3, method="predict_proba").shape == (N, 3)
+    search = GridSearchCV(clf, {"module__p": [0.0, 0.5], "lr": [0.01]}, cv=2).fit(X, LABELS)
+    assert search.predict(X).shape == (N,)
+
+
+def test_pickle_clone_and_saved_parameters(tmp_path):
+    clf = net(module=Table).fit(CODES, LABELS)
+    proba = clf.predict_proba(CODES)
+    assert np.array_equal(pickle.loads(pickle.dumps(clf)).predict_proba(CODES), proba)
+    assert np.array_equal(clone(clf).fit(CODES, LABELS).predict_proba(CODES), proba)
+    clf.save_params(f_params=tmp_path / "net.pt")
+    other = net(module=Table, classes=["ant", "bee", "cat"]).initialize()
+    other.load_params(f_params=tmp_path / "net.pt")
+    assert np.array_equal(other.predict_proba(CODES), proba)
+
+
+@pytest.mark.parametrize("layers", [None, ["body"]])
+def test_interpolation_consistency(layers):
+    y = np.where(np.arange(N) < 30, Y, -1)
+    X = FLOATS if layers is None else CODES
+    clf = net(InterpolationConsistencyClassifier, Two if layers is None else Table, layers=layers)
+    clf.fit(X, y)
+    assert clf.transduction_.shape == (N,)
+    assert np.array_equal(clf.transduction_[:30], Y[:30])
+
+
+@pytest.mark.parametrize("workers", [{}, {"iterator_train__num_workers": 0}])
+def test_a_data_set_that_yields_dicts(workers):
+    data = Rows(CODES, Y)
+    clf = net(ManifoldMixupClassifier, Table, layers=[2], max_epochs=20, **workers).fit(data, Y)
+    assert clf._sites_ == ("body",)
+    assert np.array_equal(clf.predict(data), clf.predict(CODES))
+    with pytest.raises(TypeError, match=r"'codes', has dtype torch.int64.*cannot be averaged"):
+        net(MixupClassifier, Table).fit(data, Y)
+
+
+def test_a_module_is_shown_the_dict_as_its_forward_gets_it():
+    class Seeing(Two):
+        def adapt_to_data(self, left, right):
+            self.shown = left, right
+
+    shown = net(module=Seeing).fit(FLOATS, Y).module_.shown
+    for tensor, value in zip(shown, FLOATS.values(), strict=True):
+        assert np.array_equal(tensor, value)
+
+
+# ---- what is refused
+
+
+def with_value(key, value):
+    return {**CODES, key: value}
+
+
+BAD = {
+    "no keys": ({}, ValueError, "X is an empty dict"),
+    "a key": ({**CODES, 3: CODES["codes"]}, TypeError, r"names of arguments.*\[3\]"),
+    "lengths": (with_value("codes", CODES["codes"][:9]), ValueError,
+                r"different lengths: \{'numbers': 60, 'codes': 9\}"),
+    "no rows": ({k: v[:0] for k, v in CODES.items()}, ValueError, r"0 sample\(s\)"),
+    "NaN": (with_value("numbers", np.full((N, 4), np.nan)), ValueError, r"NaN, in X\['numbers'\]"),
+    "infinity": (with_value("numbers", np.full((N, 4), 1e60)), ValueError,
+                 r"infinity or .*, in X\['numbers'\]"),
+    "strings": (with_value("codes", np.full((N, 2), "a")), TypeError, r"X\['codes'\] holds .*not"),
+    "objects": (with_value("codes", np.full((N, 2), "a", dtype=object)), TypeError, r"X\['codes'"),
+    "times": (with_value("codes", np.full(N, np.datetime64("2020-01-01"))), TypeError, "codes"),
+    "complex": (with_value("numbers", np.ones((N, 4), dtype=complex)), TypeError, "numbers"),
+    "a number": (with_value("numbers", 3.0), ValueError, r"X\['numbers'\] is a single value"),
+    "ragged": (with_value("numbers", [[1.0], [1.0, 2.0]] * 30), ValueError, r"X\['numbers'\]"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_dicts_are_named_before_training(case):
+    X, error, message = BAD[case]
+    with pytest.raises(error, match=message):
+        net(module=Table).fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("X", "error", "message"),
+    [
+        ({"numbers": CODES["numbers"]}, ValueError, r"'codes'\]; it lacks \['codes'\]"),
+        ({**CODES, "more": Y}, ValueError, r"has \['more'\] beside them"),
+        (CODES["numbers"], ValueError, "fitted on a dict with the keys"),
+        ({**CODES, "numbers": np.ones((N, 5))}, ValueError, r"X\['numbers'\] has rows of shape"),
+        ({**CODES, "codes": np.ones((N, 2))}, TypeError, r"X\['codes'\] holds float32.*int64"),
+    ],
+)  # fmt: skip
+def test_other_dicts_than_in_fit_are_refused(X, error, message):
+    clf = net(module=Table, max_epochs=1).fit(CODES, Y)
+    with pytest.raises(error, match=message):
+        clf.predict(X)
+    with pytest.raises(error, match=message):
+        clf.partial_fit(X, Y)
+    assert clf.predict(CODES).shape == (N,)
+
+
+def test_a_dict_where_fit_saw_an_array():
+    clf = VicinalClassifier(max_epochs=1).fit(CODES["numbers"], Y)
+    with pytest.raises(ValueError, match="X is a dict, but VicinalClassifier was fitted on one"):
+        clf.predict(CODES)
+
+
+def test_labels_of_another_length_and_no_module():
+    with pytest.raises(ValueError, match="inconsistent"):
+        net(module=Table).fit(CODES, Y[:9])
+    with pytest.raises(ValueError, match="module=None chooses a network for X of shape"):
+        VicinalClassifier().fit(CODES, Y)
+
+
+def test_an_argument_that_the_module_lacks():
+    with pytest.raises(TypeError, match="unexpected keyword argument"):
+        net(module=Two).fit(CODES, Y)
+
+
+def test_a_refit_on_an_array_forgets_the_dict():
+    clf = net(module=Joined, module__split=True).fit(FLOATS, Y)
+    joined = np.concatenate([FLOATS["left"], FLOATS["right"].reshape(N, -1)], axis=1)
+    clf.set_params(module__split=False).fit(joined, Y)
+    assert clf.n_features_in_ == 10
+    assert clf.predict(joined).shape == (N,)
+
+
+# ---- lists of arrays
+
+
+@pytest.mark.parametrize("container", [list, tuple])
+@pytest.mark.parametrize("other", [CODES["codes"], CODES["numbers"]])
+def test_lists_of_several_inputs_are_told_to_be_dicts(container, other):
+    X = container([CODES["numbers"], other])
+    with pytest.raises(ValueError, match=r"several inputs .* dict"):
+        net(module=Table).fit(X, Y)
+
+
+def test_a_data_set_that_yields_pairs_of_inputs():
+    class Pairs(Rows):
+        def __getitem__(self, i):
+            X, y = super().__getitem__(i)
+            return tuple(X.values()), y
+
+    class OfPair(Two):
+        def forward(self, pair):
+            return super().forward(*pair)
+
+    data = Pairs(FLOATS, Y)
+    of_dict = net(MixupClassifier, alpha=1.0, iterator_train=DataLoader).fit(Rows(FLOATS, Y), Y)
+    of_pair = net(MixupClassifier, OfPair, alpha=1.0).fit(data, Y)
+    assert np.allclose(of_pair.predict_proba(data), of_dict.predict_proba(Rows(FLOATS, Y)))
