@@ -15,22 +15,21 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 
+from skmixup.tuning.marks import ROW, own_mark
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.points import Ints, PointTable
+from skmixup.tuning.snapshot import Snapshot
 
 #: Study attributes: the design's settings, one column's levels, a parameter's column.
 DESIGN, LEVELS, COLUMN = "skmixup:design", "skmixup:levels:", "skmixup:column:"
-#: Trial attributes: the row that the trial runs, what it proposes to the other workers.
-ROW, PROPOSALS = "skmixup:row", "skmixup:proposals"
+#: Trial attribute: what the trial proposes to the other workers.
+PROPOSALS = "skmixup:proposals"
 #: Longer columns are not stored (attributes stay short); every worker computes them.
 MAX_STORED_CHARACTERS = 2000
 _PAUSE, _COURTESY, _PATIENCE = 0.01, 2.0, 10.0  # seconds
@@ -93,71 +92,33 @@ def share_columns(study: Study, points: PointTable, columns: Iterable[int]) -> N
             study._storage.set_study_system_attr(study._study_id, key, text)
 
 
-def join(study: Study, plan: Plan, points: PointTable) -> bool:
+def join(study: Study, plan: Plan, points: PointTable) -> tuple[str, bool]:
     """Make the study's design, or take over the one it was started with.
 
-    Returns whether the study held it already: of two workers that start it at the same time with
-    different designs, the one that is overwritten notices when it joins once more.
+    Returns the mark of this worker's trials, and whether the study held the design already: of two
+    workers that start it at the same time with different designs, the one that is overwritten
+    notices when it joins once more.
     """
-    stored = study._storage.get_study_system_attrs(study._study_id).get(DESIGN)
+    attrs = study._storage.get_study_system_attrs(study._study_id)
+    stored = attrs.get(DESIGN)
     columns = range(len(plan.names or ()))
     if stored is not None:
         check_settings(study, plan.settings, stored)
         share_columns(study, points, columns)
-        return True
+        return own_mark(study, attrs, begun=True), True
     design = plan.design()
     if design is not None:
         for column in columns:
             points.set_levels(column, design[:, column])
     share_columns(study, points, columns)
+    mark = own_mark(study, attrs, begun=False)
     # Last, so that whoever sees the settings finds the columns.
     study._storage.set_study_system_attr(study._study_id, DESIGN, dict(plan.settings))
-    return False
-
-
-def all_trials(study: Study) -> list[FrozenTrial]:
-    """Every trial as the storage has it now; not to be modified."""
-    return study._storage.get_all_trials(study._study_id, deepcopy=False)
-
-
-def is_enqueued(trial: FrozenTrial) -> bool:
-    """Whether the user fixed the trial's parameters."""
-    return "fixed_params" in trial.system_attrs
-
-
-def open_rows(trials: Iterable[FrozenTrial], n_rows: int, n_runs: int, retries: int) -> list[int]:
-    """The rows that a new trial may run now.
-
-    Closed is a row that a trial runs or has finished (completed or pruned), one whose number's
-    trial is just starting, and one that failed more than ``retries`` times.
-    """
-    closed = set()
-    failures: dict[int, int] = {}
-    for trial in trials:
-        row = trial.system_attrs.get(ROW)
-        if row is None:
-            starting = not trial.state.is_finished() and not is_enqueued(trial)
-            if starting and trial.number < n_runs:
-                closed.add(trial.number)
-        elif trial.state == TrialState.FAIL:
-            failures[row] = failures.get(row, 0) + 1
-        else:
-            closed.add(row)
-    return [r for r in range(n_rows) if r not in closed and failures.get(r, 0) <= retries]
-
-
-def unfinished_rows(trials: Iterable[FrozenTrial], n_runs: int) -> list[int]:
-    """The rows whose trials are still running."""
-    rows = []
-    for trial in trials:
-        if not trial.state.is_finished() and not is_enqueued(trial):
-            row = trial.system_attrs.get(ROW, trial.number if trial.number < n_runs else None)
-            rows += [row] if row is not None else []
-    return rows
+    return mark, False
 
 
 def claim_row(
-    study: Study, trial: FrozenTrial, choose: Callable[[list[FrozenTrial]], list[int]]
+    study: Study, trial: FrozenTrial, choose: Callable[[Snapshot], list[int]]
 ) -> int | None:
     """Take one of the open rows for this trial alone; None where there is none.
 
@@ -165,23 +126,18 @@ def claim_row(
     """
     storage, attempt = study._storage, 0
     while True:
-        rows = choose(_others(study, trial))
+        rows = choose(Snapshot.of(study).without(trial))
         if not rows:
             return None
         # Neighbouring trials start from different rows, so that they seldom meet.
         row = rows[(trial.number + attempt) % len(rows)]
         storage.set_trial_system_attr(trial._trial_id, ROW, row)
-        rivals = holders(_others(study, trial), row)
+        rivals = Snapshot.of(study).without(trial).holders(row)
         if not rivals:
             return row
         storage.set_trial_system_attr(trial._trial_id, ROW, None)
         _pause(trial, rivals, attempt)
         attempt += 1
-
-
-def holders(trials: Iterable[FrozenTrial], row: int) -> list[FrozenTrial]:
-    """The trials that run or have finished a row."""
-    return [t for t in trials if t.system_attrs.get(ROW) == row and t.state != TrialState.FAIL]
 
 
 def agree(
@@ -247,39 +203,14 @@ def decisions(study: Study, prefix: str) -> dict[str, Any]:
     return {k.removeprefix(prefix): v for k, v in attrs.items() if k.startswith(prefix)}
 
 
-def fail_stale(study: Study, now: Any, stale_after: float) -> None:
-    """Fail the trials of this design that have been running for more than ``stale_after`` s.
-
-    The storage lets a trial finish once: a worker that was slow, not dead, finds its result
-    refused, and the row it ran is still completed only once.
-    """
-    running = study._storage.get_all_trials(
-        study._study_id, deepcopy=False, states=(TrialState.RUNNING,)
-    )
-    for trial in running:
-        started = trial.datetime_start
-        if started is not None and (now - started).total_seconds() > stale_after:
-            finish(study._storage, trial._trial_id, TrialState.FAIL)
-
-
-def finish(storage: BaseStorage, trial_id: int, state: TrialState) -> None:
-    """Set a trial's final state unless somebody else has done so."""
-    with suppress(UpdateFinishedTrialError):
-        storage.set_trial_state_values(trial_id, state)
-
-
-def _others(study: Study, trial: FrozenTrial) -> list[FrozenTrial]:
-    return [t for t in all_trials(study) if t._trial_id != trial._trial_id]
-
-
 def _proposals(
     study: Study, trial: FrozenTrial, prefix: str, abandoned: Collection[str]
 ) -> list[tuple[str, Any, FrozenTrial]]:
     """What the running trials other than this one propose: name, value, trial."""
     found = [
         (key.removeprefix(prefix), value, other)
-        for other in _others(study, trial)
-        if not other.state.is_finished()
+        for other in study._storage.get_all_trials(study._study_id, deepcopy=False)
+        if other._trial_id != trial._trial_id and not other.state.is_finished()
         for key, value in (other.system_attrs.get(PROPOSALS) or {}).items()
         if key.startswith(prefix)
     ]

@@ -86,6 +86,7 @@ class Plan:
     strength: int | None = None
     shuffled: bool = False
     coarse: Mapping[str, int] = field(default_factory=dict)
+    all_settings: bool = False
 
     def table(self) -> PointTable:
         """The table of points, with no column of the design made yet."""

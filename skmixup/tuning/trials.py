@@ -1,25 +1,28 @@
 """How the trials of an Optuna study run the rows of a design."""
 
-from collections import OrderedDict
+import logging
+import math
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
-from copy import copy
 from itertools import count
 from typing import Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 from optuna.distributions import BaseDistribution
 from optuna.exceptions import TrialPruned
 from optuna.samplers import BaseSampler
-from optuna.study import Study
+from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.design.factors import as_factor, bin_of
-from skmixup.tuning import agreement
+from skmixup.tuning import agreement, loops
 from skmixup.tuning.plans import Plan
-from skmixup.tuning.zoom import StudyZoom
+from skmixup.tuning.rows import EXTRA, StudyRows
+from skmixup.tuning.snapshot import Snapshot, is_enqueued
+from skmixup.tuning.stale import finish
+from skmixup.tuning.successors import after_any_trial, join_first_generation, samplers_within
 
-_MAX_MEMO = 10_000
+logger = logging.getLogger(__name__)
+
 _DEFAULT_RETRIES = 5
 
 
@@ -29,19 +32,6 @@ class DesignExhausted(TrialPruned):
     Inside ``study.optimize`` it ends the trial as pruned, and the study stops. ``study.ask()``
     raises it, which is how an ask-and-tell loop learns that the design is through.
     """
-
-
-class _StudyDesign:
-    """What this process knows about one study; all of it can be found again in the storage."""
-
-    def __init__(self, plan: Plan, retries: int):
-        self.points = plan.table()
-        self.zoom = StudyZoom(plan, self.points, retries)
-        self.columns = {name: column for column, name in enumerate(plan.names or ())}
-        self.verified = False
-        self.through = False
-        #: The row of each trial under way, or None for a trial without one.
-        self.rows: OrderedDict[int, int | None] = OrderedDict()
 
 
 class DesignSampler(BaseSampler):
@@ -59,6 +49,11 @@ class DesignSampler(BaseSampler):
             raise ValueError(
                 f"then={then!r} must be None, 'augment', 'zoom' or an Optuna sampler instance"
             )
+        if isinstance(then, BaseSampler) and _has_design(then):
+            raise ValueError(
+                f"then={then!r} is another design, or is built on one, but a study has one "
+                "design: use 'augment' for more points of it, or another study"
+            )
         if not isinstance(retry_failed, int) or retry_failed < 0:
             raise ValueError(
                 f"retry_failed={retry_failed!r} must be True, False or how often a point is run "
@@ -72,94 +67,84 @@ class DesignSampler(BaseSampler):
         self._successor = then if isinstance(then, BaseSampler) else None
         self._retries = _DEFAULT_RETRIES if retry_failed is True else int(retry_failed)
         self._stale_after = stale_after
-        self._studies: WeakKeyDictionary[Any, dict[int, _StudyDesign]] = WeakKeyDictionary()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._studies: WeakKeyDictionary[Any, dict[int, StudyRows]] = WeakKeyDictionary()
+        #: The study objects that have asked for trials here.
+        self._clients: WeakSet[Study] = WeakSet()
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_studies": None}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_studies", "_clients")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._studies = WeakKeyDictionary()
+        self._forget()
 
     def reseed_rng(self) -> None:
-        """Reseed the sampler that takes over; a design has no random number generator."""
+        """Reseed the sampler that takes over; a design has no random number generator.
+
+        ``study.optimize(n_jobs=…)`` calls this in each thread of its pool before it makes a trial,
+        which is the time to wait for the last points, and not to make one where none is left.
+        """
+        loops.enter_pool()
         if self._successor is not None:
             self._successor.reseed_rng()
+        elif self._then is None and loops.in_pool():
+            with loops.LOCK:
+                clients = list(self._clients)
+            for study in clients:
+                if loops.in_optimize(study) and not self._design(study).wait_for_work(study):
+                    study.stop()
+        loops.enter_trial()
 
     # Which row a trial runs.
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Take a row for the trial."""
+        with loops.LOCK:
+            self._clients.add(loops.whole_study(study))
+        known = self._design(study, starting=True)
+        known.pool.begin(trial)
+        asked = not loops.in_optimize(study)
+        if asked:
+            known.batches.ask()
+        row = known.row(study, trial)
         if self._is_successors(study, trial):
             assert self._successor is not None
             self._successor.before_trial(study, trial)
-        elif self._row(study, trial) is None and not agreement.is_enqueued(trial):
-            self._refuse(study, trial)
+        elif self._successor is not None:
+            join_first_generation(self._successor, study, trial)
+        elif row is None and not is_enqueued(trial):
+            self._refuse(study, trial, known, asked)
+        loops.first_heartbeat(study, trial)
 
-    def _refuse(self, study: Study, trial: FrozenTrial) -> None:
-        try:
-            study.stop()
-        except RuntimeError:  # Not inside study.optimize: nobody else will finish the trial.
-            agreement.finish(study._storage, trial._trial_id, TrialState.PRUNED)
-            raise self._exhausted(study) from None
+    def _refuse(self, study: Study, trial: FrozenTrial, known: StudyRows, asked: bool) -> None:
+        """There is nothing to run: stop the study, or tell whoever asked."""
+        if not asked:
+            known.refused.add(trial._trial_id)
+            if not loops.is_stopped(study):
+                known.warn_unnoticed(study, known.nothing_open(study) or {})
+                study.stop()
+        elif known.batches.amid_batch() and not self._plan.all_settings:
+            study._storage.set_trial_system_attr(trial._trial_id, EXTRA, True)
+            known.remember(trial, trial.number)
+        else:  # Nobody else will finish the trial.
+            finish(study._storage, trial._trial_id, TrialState.PRUNED)
+            raise self._exhausted(study)
 
     def _exhausted(self, study: Study) -> DesignExhausted:
-        running = len(agreement.unfinished_rows(agreement.all_trials(study), self._plan.n_runs))
+        running = Snapshot.of(study).unfinished(self._plan.n_runs).values()
+        numbers = sorted(trial.number for trial in running)
         return DesignExhausted(
             f"all {self._plan.n_runs} points of the design are taken"
-            + (f", {running} of them are still running" if running else "")
+            + (
+                f", {len(numbers)} of them are still running, in trials {numbers}. Where their "
+                "workers have died: study.tell(number, state=TrialState.FAIL), or stale_after"
+                if numbers
+                else ""
+            )
         )
-
-    def _row(self, study: Study, trial: FrozenTrial) -> int | None:
-        """The row this trial runs; None for an enqueued trial and after the design."""
-        known = self._design(study)
-        if trial._trial_id in known.rows:
-            return known.rows[trial._trial_id]
-        row = self._take_row(study, trial, known)
-        known.rows[trial._trial_id] = row
-        while len(known.rows) > _MAX_MEMO:
-            known.rows.popitem(last=False)
-        return row
-
-    def _take_row(self, study: Study, trial: FrozenTrial, known: _StudyDesign) -> int | None:
-        storage = study._storage
-        if agreement.is_enqueued(trial):
-            return None
-        row = storage.get_trial_system_attrs(trial._trial_id).get(agreement.ROW)
-        if row is not None:  # Set by this sampler, or copied by Optuna's retry callback.
-            others = [t for t in agreement.all_trials(study) if t._trial_id != trial._trial_id]
-            if not agreement.holders(others, row):
-                return int(row)
-            storage.set_trial_system_attr(trial._trial_id, agreement.ROW, None)
-            return None
-        if trial.number < self._plan.n_runs:
-            storage.set_trial_system_attr(trial._trial_id, agreement.ROW, trial.number)
-            return trial.number
-        if not known.through:
-            row = self._claim_open_row(study, trial, known)
-        if row is None and self._then == "augment":
-            # Row k for number k: nothing to agree on, nothing to count.
-            row = trial.number
-            storage.set_trial_system_attr(trial._trial_id, agreement.ROW, row)
-        elif row is None and self._then == "zoom":
-            row = known.zoom.claim(study, trial)
-        return row
-
-    def _claim_open_row(self, study: Study, trial: FrozenTrial, known: _StudyDesign) -> int | None:
-        if self._stale_after is not None:
-            # The trial's own start, because it comes from the same clock as the others'.
-            agreement.fail_stale(study, trial.datetime_start, self._stale_after)
-        n_runs = self._plan.n_runs
-        last: list[FrozenTrial] = []
-
-        def choose(trials: list[FrozenTrial]) -> list[int]:
-            last[:] = trials
-            return agreement.open_rows(trials, n_runs, n_runs, self._retries)
-
-        row = agreement.claim_row(study, trial, choose)
-        if row is None:
-            known.through = not any(r < n_runs for r in agreement.unfinished_rows(last, n_runs))
-        return row
 
     def after_trial(
         self,
@@ -170,27 +155,39 @@ class DesignSampler(BaseSampler):
     ) -> None:
         """Stop the study where the design is through and nothing comes after it."""
         known = self._design(study)
-        row = known.rows.pop(trial._trial_id, None)
+        known.rows.pop(trial._trial_id, None)
+        if trial._trial_id in known.refused:
+            known.refused.discard(trial._trial_id)
+            if state == TrialState.COMPLETE and isinstance(values, list):
+                self._make_worst(study, trial, values)
+        in_optimize = loops.in_optimize(study)
+        if not in_optimize:
+            known.batches.tell()
         if self._successor is not None:
-            if row is None and trial.number >= self._plan.n_runs:
-                self._successor.after_trial(study, trial, state, values)
-        elif self._then is None and not self._rows_left(study, trial, state):
-            with suppress(RuntimeError):  # Ask-and-tell: the next ask raises DesignExhausted.
-                study.stop()
+            after_any_trial(self._successor, study, trial, state, values)
+        elif self._then is None and in_optimize and known.ends_with(study, trial, state):
+            study.stop()  # In ask-and-tell loops the next ask raises DesignExhausted.
 
-    def _rows_left(self, study: Study, trial: FrozenTrial, state: TrialState) -> bool:
-        """Whether one more trial would find a row, once this one has ended in ``state``."""
-        n_runs = self._plan.n_runs
-        try:
-            study._storage.get_trial_id_from_study_id_trial_number(study._study_id, n_runs - 1)
-        except KeyError:
-            return True
-        trials = agreement.all_trials(study)
-        if any(t.state == TrialState.WAITING for t in trials):
-            return True
-        if state == TrialState.FAIL:
-            trials = [_as_failed(t) if t._trial_id == trial._trial_id else t for t in trials]
-        return bool(agreement.open_rows(trials, n_runs, n_runs, self._retries))
+    @staticmethod
+    def _make_worst(study: Study, trial: FrozenTrial, values: list[float]) -> None:
+        """Keep a trial that had nothing to run from becoming the best one.
+
+        An objective that catches every exception, or suggests nothing, returns a value all the
+        same, and Optuna completes the trial with it: with these very numbers.
+        """
+        worst = [
+            -math.inf if direction == StudyDirection.MAXIMIZE else math.inf
+            for direction in study.directions
+        ]
+        logger.warning(
+            "study %r: trial %d had no point of the design to run, yet the objective returned %s; "
+            "%s is stored instead, so that it is never the best. Let optuna.TrialPruned pass",
+            study.study_name,
+            trial.number,
+            values,
+            worst,
+        )
+        values[:] = worst
 
     # What a row means for a parameter.
 
@@ -237,7 +234,7 @@ class DesignSampler(BaseSampler):
         return (
             self._successor is not None
             and trial.number >= self._plan.n_runs
-            and self._row(study, trial) is None
+            and self._design(study).row(study, trial) is None
         )
 
     def _value(
@@ -247,9 +244,9 @@ class DesignSampler(BaseSampler):
         if factor.n_values == 1:
             return factor.at(0.0)
         known = self._design(study)
-        row = self._row(study, trial)
+        row = known.row(study, trial)
         if row is None:
-            if not agreement.is_enqueued(trial) and self._successor is None:
+            if not is_enqueued(trial) and self._successor is None:
                 raise self._exhausted(study)
             # What the user left open in an enqueued trial: any row will do, it does not count.
             row = trial.number % self._plan.n_runs
@@ -261,7 +258,7 @@ class DesignSampler(BaseSampler):
         q = self._plan.coarse.get(name)
         return factor.at(u if q is None else (bin_of(u, q) + 0.5) / q)
 
-    def _column(self, study: Study, trial: FrozenTrial, name: str, known: _StudyDesign) -> int:
+    def _column(self, study: Study, trial: FrozenTrial, name: str, known: StudyRows) -> int:
         if name in known.columns:
             return known.columns[name]
         if self._space is not None:
@@ -279,26 +276,35 @@ class DesignSampler(BaseSampler):
 
     # The design that all workers of the study share.
 
-    def _design(self, study: Study) -> _StudyDesign:
-        studies = self._studies.setdefault(study._storage, {})
-        known = studies.get(study._study_id)
-        if known is None or not known.verified:
-            if known is None and self._then == "zoom" and len(study.directions) > 1:
-                raise ValueError(
-                    "then='zoom' needs one objective: with several there is no best trial to zoom "
-                    "in on"
-                )
-            known = known or _StudyDesign(self._plan, self._retries)
-            known.verified = agreement.join(study, self._plan, known.points)
-            studies[study._study_id] = known
+    def _design(self, study: Study, starting: bool = False) -> StudyRows:
+        """The rows of this study; ``starting`` looks whether it is still the same study."""
+        with loops.LOCK:
+            known = self._studies.setdefault(study._storage, {}).get(study._study_id)
+        # Is it another study by now, which was made under the id of one that was deleted?
+        if known is None or (starting and known.mark and not known.belongs_to(study)):
+            known = self._new_design(study, known)
+        known.join(study)
         return known
+
+    def _new_design(self, study: Study, old: StudyRows | None) -> StudyRows:
+        if self._then == "zoom" and len(study.directions) > 1:
+            raise ValueError(
+                "then='zoom' needs one objective: with several there is no best trial to zoom "
+                "in on"
+            )
+        then = "sampler" if self._successor is not None else self._then
+        assert then is None or isinstance(then, str)
+        new = StudyRows(self._plan, self._retries, self._stale_after, then)
+        with loops.LOCK:  # All threads use the same one.
+            studies = self._studies[study._storage]
+            if studies.get(study._study_id) is old:
+                studies[study._study_id] = new
+            return studies[study._study_id]
 
 
 def _first_free(taken: Collection[Any]) -> int:
     return next(column for column in count() if column not in taken)
 
 
-def _as_failed(trial: FrozenTrial) -> FrozenTrial:
-    failed = copy(trial)
-    failed.state = TrialState.FAIL
-    return failed
+def _has_design(sampler: BaseSampler) -> bool:
+    return any(isinstance(part, DesignSampler) for part in samplers_within(sampler))

@@ -16,6 +16,7 @@ from skmixup.tuning import agreement
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.points import Floats, PointTable
 from skmixup.tuning.rounds import Box, fill_box, next_box, whole_cube
+from skmixup.tuning.snapshot import Snapshot
 
 #: Study attributes: one round each.
 ROUND = "skmixup:round:"
@@ -57,9 +58,9 @@ class StudyZoom:
                 distinct=False,
             )
 
-    def _open_rows(self, trials: list[FrozenTrial]) -> list[int]:
+    def _open_rows(self, others: Snapshot) -> list[int]:
         first = self.plan.n_runs
-        rows = agreement.open_rows(trials, self._end(), first, self.retries)
+        rows = others.open_rows(self._end(), first, self.retries)
         return [row for row in rows if row >= first]
 
     def at(self, study: Study, row: int, column: int) -> float:
@@ -93,21 +94,13 @@ class StudyZoom:
         names = dict(enumerate(self.plan.names or ()))
         if self.plan.names is None:
             names = {c: n for n, c in agreement.decisions(study, agreement.COLUMN).items()}
-        trials = [
-            t for t in agreement.all_trials(study) if t.system_attrs.get(agreement.ROW) is not None
-        ]
-        places = np.array(
-            [
-                [self.at(study, t.system_attrs[agreement.ROW], c) for c in range(len(names))]
-                for t in trials
-            ]
-        )
+        runs = Snapshot.of(study).runs
+        trials = [trial for trial, _ in runs]
+        places = np.array([[self.at(study, row, c) for c in range(len(names))] for _, row in runs])
         losses = _losses(study, trials)
         ordered = [_is_ordered(trials, names[c]) for c in range(len(names))]
         boxes = self._boxes(len(names))
-        last = [
-            t for t in trials if t.system_attrs[agreement.ROW] >= self._end() - self.round_size
-        ]
+        last = [trial for trial, row in runs if row >= self._end() - self.round_size]
         known = sum(t.state.is_finished() for t in last)
         # With more workers than rows the next round is due before this one has told anything:
         # then its box gets more points before it shrinks.

@@ -1,0 +1,134 @@
+"""The loop that asks for trials: whose thread it is, whether it still goes on, who notices deaths.
+
+A sampler is only told of a trial once Optuna has made it. What it has to know of the loop around
+it stands in attributes that Optuna keeps to itself; all of them are read here.
+"""
+
+import threading
+import warnings
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary, WeakSet
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, fail_stale_trials
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+#: For the sets of weak references below, which must not change while they are read.
+LOCK = threading.Lock()
+#: Threads of ``study.optimize(n_jobs=…)``, which makes one trial after the other in each.
+_pool: WeakSet[threading.Thread] = WeakSet()
+#: Those of them that are about to make a trial.
+_entering: WeakSet[threading.Thread] = WeakSet()
+
+
+def enter_pool() -> None:
+    """Note that this thread belongs to ``study.optimize(n_jobs=…)``, which reseeds samplers."""
+    if threading.current_thread() is not threading.main_thread():
+        with LOCK:
+            _pool.add(threading.current_thread())
+
+
+def enter_trial() -> None:
+    """Note that this thread of a pool goes on to make a trial."""
+    if in_pool():
+        with LOCK:
+            _entering.add(threading.current_thread())
+
+
+def in_pool() -> bool:
+    """Whether this thread belongs to ``study.optimize(n_jobs=…)``."""
+    return threading.current_thread() in _pool
+
+
+def whole_study(study: Study) -> Study:
+    """The study itself, where a pruner shows the sampler a part of it (Hyperband's brackets)."""
+    whole: Study = getattr(study, "_study", study)
+    return whole
+
+
+def in_optimize(study: Study) -> bool:
+    """Whether this thread is inside ``study.optimize``."""
+    return bool(whole_study(study)._thread_local.in_optimize_loop)
+
+
+def is_stopped(study: Study) -> bool:
+    """Whether the loop ends with the trials that run now."""
+    return bool(whole_study(study)._stop_flag)
+
+
+def has_heartbeat(storage: BaseStorage) -> bool:
+    """Whether the storage notices by itself when a worker inside ``study.optimize`` dies."""
+    interval: Any = getattr(storage, "get_heartbeat_interval", None)
+    return interval is not None and interval() is not None
+
+
+def first_heartbeat(study: Study, trial: FrozenTrial) -> None:
+    """Write a trial's first heartbeat, since Optuna fails no dead trial that never had one.
+
+    Optuna's own first one comes from a thread, a moment after the trial has taken its row.
+    """
+    storage: Any = study._storage
+    if in_optimize(study) and has_heartbeat(storage):
+        storage.record_heartbeat(trial._trial_id)
+
+
+def fail_without_heartbeat(study: Study) -> None:
+    """Fail the trials whose heartbeat has stopped, as ``study.optimize`` does at each trial."""
+    if has_heartbeat(study._storage):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            fail_stale_trials(whole_study(study))
+
+
+class PoolTrials:
+    """The trials of a study that threads of ``study.optimize(n_jobs=…)`` of this process run."""
+
+    def __init__(self) -> None:
+        self._trials: WeakKeyDictionary[threading.Thread, int] = WeakKeyDictionary()
+
+    def begin(self, trial: FrozenTrial) -> None:
+        """Note that the thread runs this trial from now on."""
+        if in_pool():
+            with LOCK:
+                self._trials[threading.current_thread()] = trial._trial_id
+                _entering.discard(threading.current_thread())
+
+    def run_any_of(self, trials: Iterable[FrozenTrial]) -> bool:
+        """Whether another thread, which is alive, runs one of these trials, or may."""
+        own = threading.current_thread()
+        ids = {trial._trial_id for trial in trials}
+        with LOCK:
+            busy = [thread for thread, trial_id in self._trials.items() if trial_id in ids]
+            entering = list(_entering) if ids else []
+        return any(thread.is_alive() for thread in [*busy, *entering] if thread is not own)
+
+
+@dataclass
+class AskBatches:
+    """How many trials ``study.ask()`` is called for at a time: between one ``tell`` and the next.
+
+    A batch that reaches past the end of the design cannot be cut short by an exception, which
+    would take the trials asked for before it away from the caller. As batches are all of one size,
+    the last one is known to go on until it is as large as the one before it.
+    """
+
+    asked: int = 0
+    before: int = 0
+    told: bool = False
+
+    def ask(self) -> None:
+        """One more trial is asked for."""
+        if self.told:
+            self.before, self.asked, self.told = self.asked, 0, False
+        self.asked += 1
+
+    def tell(self) -> None:
+        """The result of a trial is told."""
+        self.told = True
+
+    def amid_batch(self) -> bool:
+        """Whether the caller holds trials of a batch that is not complete yet."""
+        return 1 < self.asked <= self.before

@@ -1,0 +1,282 @@
+"""The rows of one study's design, as one process hands them out to trials."""
+
+import logging
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from skmixup.tuning import agreement, loops
+from skmixup.tuning.marks import ROW, marks_in, row_in, set_mark, study_marks
+from skmixup.tuning.plans import Plan
+from skmixup.tuning.snapshot import Snapshot, is_enqueued
+from skmixup.tuning.stale import StaleTrials, finish
+from skmixup.tuning.zoom import StudyZoom
+
+logger = logging.getLogger(__name__)
+
+#: Trial attribute: the trial fills up a batch, with a point that completes the design.
+EXTRA = "skmixup:extra"
+_MAX_MEMO = 10_000
+_LONGEST_PAUSE = 5.0  # seconds between two looks at what others run
+
+
+class StudyRows:
+    """What this process knows about one study; all of it can be found again in the storage.
+
+    Parameters
+    ----------
+    plan : Plan
+        The design.
+    retries : int
+        How often a failed point is run again.
+    stale_after : float or None
+        Seconds after which a running trial counts as dead.
+    then : {None, "augment", "zoom", "sampler"}
+        What follows the design.
+    """
+
+    def __init__(self, plan: Plan, retries: int, stale_after: float | None, then: str | None):
+        self.plan = plan
+        self.retries = retries
+        self.then = then
+        self.stale = None if stale_after is None else StaleTrials(stale_after)
+        self.points = plan.table()
+        self.zoom = StudyZoom(plan, self.points, retries)
+        self.columns = {name: column for column, name in enumerate(plan.names or ())}
+        self.mark = ""
+        self.verified = False
+        self.through = False
+        self.batches = loops.AskBatches()
+        self.pool = loops.PoolTrials()
+        #: The row of each trial under way, or None for a trial without one.
+        self.rows: OrderedDict[int, int | None] = OrderedDict()
+        #: The trials that this process has started.
+        self.started: OrderedDict[int, None] = OrderedDict()
+        #: Trials that found nothing to run.
+        self.refused: set[int] = set()
+        self._warned = self._told_levels = False
+
+    def join(self, study: Study) -> None:
+        """Make the study's design, or take over the one it was started with."""
+        if not self.verified:
+            self.mark, self.verified = agreement.join(study, self.plan, self.points)
+
+    def belongs_to(self, study: Study) -> bool:
+        """Whether this is the study known here, not another one made later under its id."""
+        return self.mark in marks_in(study._storage.get_study_system_attrs(study._study_id))
+
+    # Which row a trial runs.
+
+    def row(self, study: Study, trial: FrozenTrial) -> int | None:
+        """The row this trial runs; None for an enqueued trial and after the design."""
+        if trial._trial_id in self.rows:
+            return self.rows[trial._trial_id]
+        row = self._take(study, trial)
+        self.remember(trial, row)
+        return row
+
+    def remember(self, trial: FrozenTrial, row: int | None) -> None:
+        """Keep a trial's row at hand."""
+        self.rows[trial._trial_id] = row
+        self.started[trial._trial_id] = None
+        for memo in (self.rows, self.started):
+            while len(memo) > _MAX_MEMO:
+                memo.popitem(last=False)
+
+    def _take(self, study: Study, trial: FrozenTrial) -> int | None:
+        storage, n_runs = study._storage, self.plan.n_runs
+        attrs = storage.get_trial_system_attrs(trial._trial_id)
+        if is_enqueued(trial):
+            set_mark(study, trial, self.mark)
+            return None
+        if EXTRA in attrs:
+            return trial.number
+        if attrs.get(ROW) is not None:
+            return self._take_again(study, trial, row_in(attrs, study_marks(study)))
+        set_mark(study, trial, self.mark)
+        if trial.number < n_runs:
+            storage.set_trial_system_attr(trial._trial_id, ROW, trial.number)
+            return trial.number
+        row = None if self.through else self._claim(study, trial)
+        if row is None and self.then == "augment":
+            # Row k for number k: nothing to agree on, nothing to count.
+            row = trial.number
+            storage.set_trial_system_attr(trial._trial_id, ROW, row)
+        elif row is None and self.then == "zoom":
+            row = self.zoom.claim(study, trial)
+        return row
+
+    def _take_again(self, study: Study, trial: FrozenTrial, row: int | None) -> int | None:
+        """The row of a trial that has one written down already, of this design or another one.
+
+        Set by this sampler in another process, copied by Optuna's retry callback, or brought along
+        from another study. Numbers below n_runs do not own their row here: others may claim it.
+        """
+        if row is not None and not Snapshot.of(study).without(trial).holders(row):
+            set_mark(study, trial, self.mark)
+            return row
+        study._storage.set_trial_system_attr(trial._trial_id, ROW, None)
+        set_mark(study, trial, self.mark)
+        if row is not None or trial.number >= self.plan.n_runs:
+            return None if row is not None else self._claim(study, trial)
+        return agreement.claim_row(
+            study, trial, lambda others: [r for r in self._open(others) if r == trial.number]
+        )
+
+    def _open(self, snapshot: Snapshot) -> list[int]:
+        return snapshot.open_rows(self.plan.n_runs, self.plan.n_runs, self.retries)
+
+    def _claim(self, study: Study, trial: FrozenTrial) -> int | None:
+        """An open row; where others run the last ones, wait for what may become of them."""
+        n_runs, pause = self.plan.n_runs, 0.02
+        last: list[Snapshot] = []
+
+        def choose(others: Snapshot) -> list[int]:
+            last[:] = [others]
+            return self._open(others)
+
+        while True:
+            self._give_up_stale(study, n_runs)
+            row = agreement.claim_row(study, trial, choose)
+            if row is not None:
+                break
+            pending = self._unfinished(last[0])
+            self.through = not pending
+            if not self._awaits(study, pending):
+                return None
+            try:
+                pause = self._pause(pause)
+            except BaseException:
+                finish(study._storage, trial._trial_id, TrialState.PRUNED)
+                raise
+            set_mark(study, trial, self.mark)  # The trial has not begun yet.
+        if pause > 0.02:
+            set_mark(study, trial, self.mark)
+        return row
+
+    def _give_up_stale(self, study: Study, n_runs: int) -> None:
+        if self.stale is not None:
+            self.stale.give_up(study, n_runs)
+
+    # What others run, and whether to wait for it.
+
+    def _awaits(self, study: Study, pending: Mapping[int, FrozenTrial]) -> bool:
+        """Whether to wait until the last rows are finished, fail or turn out to be stale.
+
+        With ``stale_after`` every one of them ends some day; without it only those that other
+        threads of the same ``study.optimize(n_jobs=…)`` run.
+        """
+        if self.then is not None or not loops.in_optimize(study) or loops.is_stopped(study):
+            return False
+        if self.stale is not None:
+            return bool(pending)
+        if not loops.in_pool():
+            return False
+        if self.pool.run_any_of(pending.values()):
+            return True
+        # Whose thread has gone on since the others were looked at: look again.
+        states = (study._storage.get_trial(t._trial_id).state for t in pending.values())
+        return any(state.is_finished() for state in states)
+
+    def _pause(self, seconds: float) -> float:
+        time.sleep(seconds)
+        longest = _LONGEST_PAUSE if self.stale is None else self.stale.stale_after / 4
+        return min(2 * seconds, longest, _LONGEST_PAUSE)
+
+    def wait_for_work(self, study: Study) -> bool:
+        """Before a thread of a pool makes a trial: whether there will be a point for it to run."""
+        pause = 0.02
+        while True:
+            loops.fail_without_heartbeat(study)
+            if self._given_out(study):
+                self._give_up_stale(study, self.plan.n_runs)
+            pending = self.nothing_open(study)
+            if pending is None:
+                return True
+            if not self._awaits(study, pending):
+                return False
+            pause = self._pause(pause)
+
+    def _given_out(self, study: Study) -> bool:
+        """Whether every number of a row has been given to a trial."""
+        try:
+            last = self.plan.n_runs - 1
+            study._storage.get_trial_id_from_study_id_trial_number(study._study_id, last)
+        except KeyError:
+            return False
+        return True
+
+    def nothing_open(
+        self, study: Study, trial: FrozenTrial | None = None, state: TrialState | None = None
+    ) -> dict[int, FrozenTrial] | None:
+        """None where one more trial would find something to run, else what is still being run.
+
+        ``trial`` is one that is about to end in ``state``.
+        """
+        if not self._given_out(study):
+            return None
+        snapshot = Snapshot.of(study)
+        if any(t.state == TrialState.WAITING for t in snapshot.trials):
+            return None
+        if trial is not None and state is not None:
+            snapshot = snapshot.ended(trial, state)
+        if self._open(snapshot):
+            return None
+        return self._unfinished(snapshot)
+
+    def ends_with(self, study: Study, trial: FrozenTrial, state: TrialState) -> bool:
+        """Whether the study is to stop when this trial has ended in ``state``."""
+        pending = self.nothing_open(study, trial, state)
+        if pending is None or self._awaits(study, pending):
+            return False
+        self.warn_unnoticed(study, pending)
+        return True
+
+    def warn_unnoticed(self, study: Study, pending: Mapping[int, FrozenTrial]) -> None:
+        """Say which points are left to other workers, whose death nobody would notice."""
+        if not pending or self.stale is not None or self._warned:
+            return
+        self._warned = True
+        numbers = sorted(t.number for t in pending.values())
+        text = (
+            f"study {study.study_name!r}: {len(pending)} of the {self.plan.n_runs} points of the "
+            f"design are still being run, by trials {numbers}. A worker started later runs those "
+            "that fail once more"
+        )
+        if loops.has_heartbeat(study._storage):
+            logger.info(text)
+        elif all(t._trial_id in self.started for t in pending.values()):
+            logger.warning("%s. This process has asked for them and not told their results", text)
+        else:
+            warnings.warn(
+                f"{text}; but where a worker has died its trial stays 'running' for ever, as the "
+                "storage has no heartbeat. Start a worker with stale_after=seconds (longer than "
+                "any trial takes), or call study.tell(number, state=TrialState.FAIL)",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _unfinished(self, snapshot: Snapshot) -> dict[int, FrozenTrial]:
+        pending = snapshot.unfinished(self.plan.n_runs)
+        if not pending:
+            self._tell_unused_levels(snapshot)
+        return pending
+
+    def _tell_unused_levels(self, snapshot: Snapshot) -> None:
+        """Say which names of ``n_levels`` no trial has suggested."""
+        if self._told_levels:
+            return
+        self._told_levels = True
+        seen = {name for trial in snapshot.trials for name in trial.params}
+        unused = [name for name in self.plan.coarse if name not in seen]
+        if unused:
+            warnings.warn(
+                f"n_levels names {unused}, but no trial has suggested a parameter of that name: "
+                f"the parameters were {sorted(seen)}",
+                UserWarning,
+                stacklevel=2,
+            )

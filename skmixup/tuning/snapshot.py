@@ -1,0 +1,94 @@
+"""What the trials of a study say about the rows of its design, at one moment."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from functools import cached_property
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from skmixup.tuning.marks import ROW, has_mark, row_in, study_marks
+
+
+def is_enqueued(trial: FrozenTrial) -> bool:
+    """Whether the user fixed the trial's parameters."""
+    return "fixed_params" in trial.system_attrs
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Trials as the storage has them, not to be modified, and the marks that count."""
+
+    trials: Sequence[FrozenTrial]
+    marks: frozenset[str]
+
+    @classmethod
+    def of(cls, study: Study) -> "Snapshot":
+        """The study as it is now."""
+        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        # After the trials: the mark of every trial that was read is in the study by now.
+        return cls(trials, study_marks(study))
+
+    def without(self, trial: FrozenTrial) -> "Snapshot":
+        """All other trials."""
+        others = [t for t in self.trials if t._trial_id != trial._trial_id]
+        return Snapshot(others, self.marks)
+
+    def ended(self, trial: FrozenTrial, state: TrialState) -> "Snapshot":
+        """The study once this trial will have ended in ``state``."""
+        final = [_in_state(t, state) if t._trial_id == trial._trial_id else t for t in self.trials]
+        return Snapshot(final, self.marks)
+
+    def row(self, trial: FrozenTrial) -> int | None:
+        """The row that a trial runs or has run."""
+        return row_in(trial.system_attrs, self.marks)
+
+    def is_own(self, trial: FrozenTrial) -> bool:
+        """Whether a sampler of this study's design started the trial."""
+        return has_mark(trial.system_attrs, self.marks)
+
+    @cached_property
+    def runs(self) -> list[tuple[FrozenTrial, int]]:
+        """The trials with a row, and the row."""
+        rows = ((trial, self.row(trial)) for trial in self.trials)
+        return [(trial, row) for trial, row in rows if row is not None]
+
+    def holders(self, row: int) -> list[FrozenTrial]:
+        """The trials that run or have finished a row."""
+        return [t for t, r in self.runs if r == row and t.state != TrialState.FAIL]
+
+    def open_rows(self, n_rows: int, n_runs: int, retries: int) -> list[int]:
+        """The rows that a new trial may run now.
+
+        Closed is a row that a trial runs or has finished (completed or pruned), one whose number's
+        trial is just starting, and one that failed more than ``retries`` times.
+        """
+        closed = {trial.number for trial in self.starting(n_runs)}
+        failures: dict[int, int] = {}
+        for trial, row in self.runs:
+            if trial.state == TrialState.FAIL:
+                failures[row] = failures.get(row, 0) + 1
+            else:
+                closed.add(row)
+        return [r for r in range(n_rows) if r not in closed and failures.get(r, 0) <= retries]
+
+    def starting(self, n_runs: int) -> list[FrozenTrial]:
+        """Trials that have been given the number of a row, and are about to write it down."""
+        return [t for t in self.trials if t.number < n_runs and _is_starting(t)]
+
+    def unfinished(self, n_runs: int) -> dict[int, FrozenTrial]:
+        """The trials that run a row now, by row; those that are starting among them."""
+        starting = {t.number: t for t in self.starting(n_runs)}
+        return starting | {r: t for t, r in self.runs if not t.state.is_finished()}
+
+
+def _is_starting(trial: FrozenTrial) -> bool:
+    has_row = trial.system_attrs.get(ROW) is not None
+    return not (trial.state.is_finished() or has_row or is_enqueued(trial))
+
+
+def _in_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
+    changed = copy(trial)
+    changed.state = state
+    return changed

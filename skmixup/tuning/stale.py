@@ -1,0 +1,65 @@
+"""Trials whose worker is taken for dead."""
+
+import logging
+import time
+from contextlib import suppress
+
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from skmixup.tuning.marks import start_of
+from skmixup.tuning.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+
+
+def finish(storage: BaseStorage, trial_id: int, state: TrialState) -> bool:
+    """Set a trial's final state unless somebody else has done so."""
+    with suppress(UpdateFinishedTrialError):
+        return storage.set_trial_state_values(trial_id, state)
+    return False
+
+
+class StaleTrials:
+    """Fails the trials of a study's design that run for more than ``stale_after`` seconds.
+
+    The storage lets a trial finish once: a worker that was slow, not dead, finds its result
+    refused, and the row it ran is still completed only once.
+    """
+
+    def __init__(self, stale_after: float):
+        self.stale_after = stale_after
+        self._first_seen: dict[int, float] = {}
+
+    def give_up(self, study: Study, n_runs: int) -> None:
+        """Fail what is stale now, and say so."""
+        snapshot = Snapshot.of(study)
+        starting = {t._trial_id for t in snapshot.starting(n_runs)}
+        for trial in snapshot.trials:
+            if trial.state != TrialState.RUNNING:
+                continue
+            if not (snapshot.is_own(trial) or trial._trial_id in starting):
+                continue
+            age = self._age(trial)
+            if age > self.stale_after and finish(study._storage, trial._trial_id, TrialState.FAIL):
+                row = snapshot.row(trial)
+                logger.warning(
+                    "study %r: trial %d%s is given up: it has been running for %.0f s, longer "
+                    "than stale_after=%g. Should its worker be alive, its result will be refused",
+                    study.study_name,
+                    trial.number,
+                    "" if row is None else f", which runs point {row},",
+                    age,
+                    self.stale_after,
+                )
+
+    def _age(self, trial: FrozenTrial) -> float:
+        start = start_of(trial)
+        if start is not None:
+            return time.time() - start
+        # Its worker died in its first moment, before it wrote down when that was: the local time
+        # that Optuna keeps may be that of another zone, so it counts from when it is seen here.
+        first_seen = self._first_seen.setdefault(trial._trial_id, time.monotonic())
+        return time.monotonic() - first_seen
