@@ -1,7 +1,7 @@
 """scikit-learn's contract for a skorch net: parameters, state, devices, randomness."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from copy import deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -21,18 +21,20 @@ from skmixup.estimators.criteria import criterion_of, let_average
 from skmixup.estimators.datasets import try_inputs
 from skmixup.estimators.first_look import rows_to_show, three_rows, two_rows, usable_sites
 from skmixup.estimators.images import check_default_shape
+from skmixup.estimators.interrupts import has_seen_enough
 from skmixup.estimators.parameters import ParametrizedNet
 from skmixup.networks import MLP, PreActResNet
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.devices import resolve_device
 from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.randomness import generator_from, isolated_randomness
+from skmixup.vicinal.randomness import FitRandomness, generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES, finish
 
 # What is there while it trains, and in no copy that a callback makes.
 _TRAINING_STATE = (
-    "_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_", "_split_", "_pending_"
+    "_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_", "_split_", "_pending_",
+    "_randomness_",
 )  # fmt: skip
 
 
@@ -231,32 +233,67 @@ class VicinalEstimator(ParametrizedNet):
             self.initialize()
         if self.__dict__.pop("_untrained_after_", None):
             self.initialize_history()
-        with isolated_randomness(self._rng_, self._device_):
+        self._randomness_ = FitRandomness(self._rng_, self._device_, self.module_)
+        try:
             self.notify("on_train_begin", X=seen, y=y)
-            if not self._module_ready_:  # else it was trained, or its weights were loaded
-                self._adapt_module(X, y)
-            self.check_module(X)
-            self._check_layers(X)
-            self._check_batches(X, y)
-            self._training_began_ = self._module_ready_ = True
-            complete = False
-            with suppress(KeyboardInterrupt):  # as skorch: keep what has been learnt so far
-                self.fit_loop(X, y)
-                complete = True
+            with self._randomness_.whole:
+                if not self._module_ready_:  # else it was trained, or its weights were loaded
+                    self._adapt_module(X, y)
+                self.check_module(X)
+                self._check_layers(X)
+                self._check_batches(X, y)
+            self._module_ready_ = True
+            self._run_epochs(X, y, seen, fresh=fresh)
             self.notify("on_train_end", X=seen, y=y)
-        self._set_training(False)
-        if complete:
-            finish(self.optimizer_)
+        finally:
+            del self._randomness_
+            self._set_training(False)
+        finish(self.optimizer_)
         return self
+
+    def _run_epochs(self, X: Any, y: Any, seen: Any, *, fresh: bool) -> None:
+        """Train; an interrupt keeps what has been learnt, and goes on to whoever called.
+
+        The epoch that it cuts off leaves no row in the history, where every row has all scores.
+        """
+        n_before = len(self.history)
+        try:
+            self.fit_loop(X, y)
+        except BaseException as error:
+            batches = [batch for row in self.history[n_before:] for batch in row["batches"]]
+            self._training_began_ = not fresh or any("train_loss" in batch for batch in batches)
+            if has_seen_enough(error):
+                return
+            if isinstance(error, KeyboardInterrupt) and self._training_began_:
+                self._drop_incomplete_epoch()
+                if self.history:  # callbacks look at its last row
+                    self.notify("on_train_end", X=seen, y=y)
+            raise
+
+    def _drop_incomplete_epoch(self) -> None:
+        """Take out a last row of the history that lacks what callbacks find in the others."""
+        *before, last = self.history or [{}]
+        if len(self.history) > self._n_complete_epochs_ and not (
+            before and before[-1].keys() <= last.keys()
+        ):
+            del self.history[-1]
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Tell the callbacks, and count the epochs that all of them have heard the end of."""
+        if method_name == "on_train_begin":
+            self._n_complete_epochs_ = len(self.history)
+        super().notify(method_name, **kwargs)
+        if method_name == "on_epoch_end":
+            self._n_complete_epochs_ = len(self.history)
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
-        """Put a fitted estimator back as it was when a fit fails before it begins to train."""
+        """Put a fitted estimator back as it was when a fit ends before its first step."""
         before = dict(self.__dict__)
         self._training_began_ = False
         try:
             yield
-        except Exception:
+        except BaseException:
             if not self._training_began_:
                 self.__dict__.clear()
                 self.__dict__.update(before)

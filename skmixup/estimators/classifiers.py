@@ -44,7 +44,7 @@ from skmixup.estimators.inputs import check_consistent_length, check_inputs, che
 from skmixup.estimators.weights import row_weights
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
 from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.randomness import preserved_randomness
+from skmixup.vicinal.randomness import PreservedRandomness
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 
 
@@ -459,7 +459,9 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         refuse_loader(X)
         data = X if is_dataset(X) else ArrayDataset(check_inputs(self, X, reset=False))
         # device= is passed because skorch's cached version would take the parameter, maybe "auto".
-        with preserved_randomness(self._device_):  # a DataLoader draws a seed from torch's state
+        # A DataLoader draws a seed from torch's state, a data set of the user's from any.
+        randomness = PreservedRandomness(self._device_, self.module_, whole=is_dataset(X))
+        with randomness.whole if is_dataset(X) else randomness.step:
             parts = map(first_output, self.forward_iter(data, device="cpu"))
             if is_dataset(X):
                 return torch.cat(list(parts)).double()

@@ -215,7 +215,12 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         codes = np.full(len(y), UNLABELED, dtype=np.int64)
         codes[labeled] = encode(labels, self.classes_)
         weight = self._row_weights(sample_weight, codes, labeled, X, as_they_are=not whole)
-        self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
+        try:
+            self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
+        except KeyboardInterrupt:
+            if self._training_began_:
+                self.transduction_ = self._transduce(X, labels, labeled)
+            raise
         self.transduction_ = self._transduce(X, labels, labeled)
         return self
 

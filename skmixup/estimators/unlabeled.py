@@ -136,6 +136,11 @@ class PairedBatches:
         self.labeled = labeled
         self.unlabeled = unlabeled
 
+    @property
+    def draws_alone(self) -> bool:
+        """Whether iterating leaves the process-wide random states alone."""
+        return self.labeled.draws_alone and self.unlabeled.draws_alone
+
     def __len__(self) -> int:
         return max(len(self.labeled), len(self.unlabeled))
 

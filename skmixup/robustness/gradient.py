@@ -1,7 +1,7 @@
 """The gradient of a fitted network's loss with respect to its input."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+from torch import nn
+
+from skmixup.vicinal.randomness import preserved_randomness
 
 
 def last_step(clf: Any, X: Any) -> tuple[Any, Any]:
@@ -97,11 +100,10 @@ def evaluating(net: Any) -> Iterator[None]:
             module.training = training
 
 
-@contextmanager
-def same_randomness(clf: Any) -> Iterator[None]:
-    """Keep torch's generators as they are: a DataLoader draws a seed for every pass."""
+def same_randomness(clf: Any) -> AbstractContextManager[Any]:
+    """Keep random states as they are: a DataLoader draws a seed for every pass."""
     module = getattr(clf, "module_", None)
-    parameters = [] if module is None else module.parameters()
-    cuda = {parameter.device for parameter in parameters if parameter.device.type == "cuda"}
-    with torch.random.fork_rng(devices=list(cuda)):
-        yield
+    module = module if isinstance(module, nn.Module) else None
+    parameter = None if module is None else next(module.parameters(), None)
+    device = torch.device("cpu") if parameter is None else parameter.device
+    return preserved_randomness(device, module)

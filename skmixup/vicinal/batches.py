@@ -78,12 +78,14 @@ class TensorBatches:
     batch_size : int
         The last batch of an epoch may be smaller.
     shuffle : bool, default=False
-        Take the rows in a new order each epoch, drawn from torch's global generator.
+        Take the rows in a new order each epoch.
     drop_last : bool, default=False
         Leave out a last batch that is not full.
     device : torch.device or str, default="cpu"
         Where batches are wanted. The data move there once, if they take at most half of the
         memory that is free, and batch by batch otherwise.
+    generator : torch.Generator, optional
+        What the order is drawn from; None: torch's process-wide generator.
 
     Notes
     -----
@@ -98,6 +100,7 @@ class TensorBatches:
         shuffle: bool = False,
         drop_last: bool = False,
         device: torch.device | str = "cpu",
+        generator: torch.Generator | None = None,
     ):
         found = in_memory(dataset)
         if found is None:
@@ -112,11 +115,17 @@ class TensorBatches:
         self.shuffle = shuffle
         self.drop_last = drop_last
         self.device = torch.device(device)
+        self.generator = generator
         if self.device.type == "cuda":
             inputs = [x for _, x in tensors_in(self.data.inputs)]
             size = sum(x.element_size() * x.nelement() for x in inputs)
             if 2 * size <= torch.cuda.mem_get_info(self.device)[0]:
                 self.data = _moved(self.data, self.device)
+
+    @property
+    def draws_alone(self) -> bool:
+        """Whether iterating leaves the process-wide random states alone."""
+        return self.generator is not None or not self.shuffle
 
     def __len__(self) -> int:
         full, rest = divmod(self.n_rows, self.batch_size)
@@ -124,7 +133,7 @@ class TensorBatches:
 
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         inputs = self.data.inputs
-        order = torch.randperm(self.n_rows) if self.shuffle else None
+        order = torch.randperm(self.n_rows, generator=self.generator) if self.shuffle else None
         if self.rows is not None:
             order = self.rows if order is None else self.rows[order]
         if order is not None:

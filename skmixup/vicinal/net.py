@@ -27,6 +27,7 @@ from skmixup.vicinal.layers import (
 )
 from skmixup.vicinal.loss import first_output, vicinal_loss
 from skmixup.vicinal.nested import leading, n_rows, take, tensors_in
+from skmixup.vicinal.randomness import FitRandomness
 from skmixup.vicinal.recomputation import GradientsPending
 from skmixup.vicinal.schedule import LearningRate, declare, going_on, put_back
 from skmixup.vicinal.vicinity import Dirac, Vicinity
@@ -201,10 +202,15 @@ class VicinalNet(NeuralNet):
         self.put_peaks_back()
         self._learning_rate_ = LearningRate(self.optimizer_, self.lr_shape(), self._n_epochs_)
         batch_size = self.batch_size
+        by_itself = "_randomness_" not in self.__dict__  # called by the user, not by fit
+        if by_itself:
+            self._randomness_ = FitRandomness(self._rng_, self._device_, self.module_)
         try:
             return super().fit_loop(X, y, epochs=epochs, **fit_params)
         finally:
             self.batch_size = batch_size
+            if by_itself:
+                del self._randomness_
             self._learning_rate_.restore()
             del self._training_device_, self._listeners_, self._learning_rate_, self._n_epochs_
 
@@ -239,7 +245,9 @@ class VicinalNet(NeuralNet):
 
         Callbacks such as skorch's ProgressBar compute with it, which they cannot with "auto".
         """
-        train, valid = self._split_once(X, y, **fit_params)
+        randomness = self.__dict__.get("_randomness_")
+        with nullcontext() if randomness is None else randomness.whole:
+            train, valid = self._split_once(X, y, **fit_params)
         if hasattr(train, "__len__"):
             size = self.rows_per_batch(train, training=True)
             self.batch_size = len(train) if size == -1 else size
@@ -281,7 +289,9 @@ class VicinalNet(NeuralNet):
         epoch = len(self.history) - 1 - self._first_epoch_
         n_batches = _length(iterator)
         moving = training and rate.moves(n_batches)
-        for batch in iterator:
+        randomness = self._randomness_
+        window = randomness.first_step()
+        for batch in randomness.isolate(iterator):
             if moving:
                 rate.move(epoch + min(count / n_batches, 1.0))
             row: dict[str, Any] = {}
@@ -289,12 +299,14 @@ class VicinalNet(NeuralNet):
             if listened:
                 seen = self.batch_for_callbacks(batch)
                 self.notify("on_batch_begin", batch=seen, training=training)
-            step = step_fn(batch, **fit_params)
+            with window:
+                step = step_fn(batch, **fit_params)
             row[prefix + "_loss"] = step["loss"].item()
             row[prefix + "_batch_size"] = n_rows(batch[0])
             if listened:
                 self.notify("on_batch_end", batch=seen, training=training, **step)
             count += 1
+            window = randomness.next_step()
         if training and count == 0:
             raise ValueError(
                 f"epoch {epoch + 1} has no batch to train on: the data set or its sampler yields "
@@ -310,11 +322,13 @@ class VicinalNet(NeuralNet):
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Tell the callbacks; of what happens in every batch, only those that listen."""
         listeners = self.__dict__.get("_listeners_", {}).get(method_name)
-        if listeners is None:
-            super().notify(method_name, **kwargs)
-            return
-        for listener in listeners:
-            listener(self, **kwargs)
+        randomness = self.__dict__.get("_randomness_")
+        with nullcontext() if randomness is None else randomness.callbacks:
+            if listeners is None:
+                super().notify(method_name, **kwargs)
+                return
+            for listener in listeners:
+                listener(self, **kwargs)
 
     def batch_for_callbacks(self, batch: Any) -> Any:
         """Return the batch with its targets as callbacks expect them, without weights."""
@@ -356,6 +370,8 @@ class VicinalNet(NeuralNet):
             kwargs["shuffle"] = True
         if iterator is TensorBatches:
             kwargs["device"] = self._device_
+            if training and "_randomness_" in self.__dict__:
+                kwargs.setdefault("generator", self._randomness_.torch)
         if "batch_size" not in kwargs and "batch_sampler" not in kwargs:
             kwargs["batch_size"] = self.rows_per_batch(dataset, training)
         if kwargs.get("batch_size") == -1:

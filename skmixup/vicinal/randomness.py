@@ -1,13 +1,29 @@
-"""One source of randomness for a fit, apart from everybody else's."""
+"""One source of randomness for a fit, apart from everybody else's, also in threads.
+
+Modules draw initial weights and dropout masks from torch's process-wide generator, and a user's
+own data set may draw from numpy's or Python's. While user code of a fit runs, these generators
+hold the fit's own states; before and after, the caller's. Threads take turns at that. One whose
+turn it is not does not wait: its draws are handed a generator of their own
+(:mod:`skmixup.vicinal.explicit`), with the same numbers as outcome.
+"""
 
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Iterable, Iterator
+from types import CodeType, FunctionType
+from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.utils import check_random_state
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from skmixup.vicinal.explicit import ExplicitGenerator
+from skmixup.vicinal.turns import WINDOWS, turns
+
+# Seconds that a window on the states of Python and numpy waits for its turn. Other windows last
+# milliseconds; where one lasts longer it may itself wait for this thread.
+PATIENCE = 1.0
 
 
 def generator_from(random_state: Any) -> np.random.Generator:
@@ -25,37 +41,332 @@ def generator_from(random_state: Any) -> np.random.Generator:
     return np.random.default_rng(seeds)
 
 
-@contextmanager
-def preserved_randomness(device: torch.device) -> Iterator[None]:
-    """Put the global generators of Python, numpy and torch back at the end as they were."""
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    accelerators = [] if device.type == "cpu" else [device.index or 0]
-    kind = "cuda" if device.type == "cpu" else device.type
-    with torch.random.fork_rng(accelerators, device_type=kind):
-        try:
-            yield
-        finally:
-            random.setstate(python_state)
-            np.random.set_state(numpy_state)  # noqa: NPY002
+class FitRandomness:
+    """The random states of one fit: torch's, the accelerator's, numpy's and Python's.
 
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        All states are seeded from it.
+    device : torch.device
+        An accelerator has a state of its own.
+    module : nn.Module, optional
+        What is to be run; one that draws in ways that cannot be handed a generator has to wait
+        for its turn.
 
-@contextmanager
-def isolated_randomness(rng: np.random.Generator, device: torch.device) -> Iterator[None]:
-    """Seed the global generators of Python, numpy and torch from `rng`; put them back at the end.
-
-    Modules draw their initial weights and their dropout masks from torch's global state, and a
-    user's own data set may draw from numpy's or Python's: inside they are reproducible, outside
-    nothing has changed.
+    Attributes
+    ----------
+    torch : torch.Generator
+        torch's state on the CPU, for whoever can draw from a generator.
+    step : Window
+        For one training or validation step. Costs two microseconds.
+    whole : Window
+        For user code that may draw from anywhere.
+    callbacks : Window
+        For callbacks, which may take long and start fits: it never takes a turn. Where only a turn
+        would do, it changes nothing.
     """
-    with preserved_randomness(device):
+
+    def __init__(
+        self, rng: np.random.Generator, device: torch.device, module: nn.Module | None = None
+    ):
         seed = int(rng.integers(2**32))
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002 - users' data sets draw from this state
-        # Not torch.manual_seed, which seeds every accelerator too: only what is put back.
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        elif device.type != "cpu":
-            torch.get_device_module(device).manual_seed(seed)
-        yield
+        self.torch = torch.Generator().manual_seed(seed)
+        self.python_state = random.Random(seed).getstate()
+        self.numpy_state = np.random.RandomState(seed).get_state()
+        self.accelerator = None if device.type == "cpu" else _Accelerator(device)
+        if self.accelerator is not None:
+            self.accelerator.seed(seed)
+        self.waits = self.accelerator is not None or (module is not None and draws_unseen(module))
+        self.draws_elsewhere = False  # whether a step was seen to use Python's or numpy's state
+        self.patient = True
+        self.inside = False  # windows within its own windows change nothing
+        self.step = Window(self, whole=False)
+        self.whole = Window(self, whole=True)
+        self.callbacks = Window(self, whole=False, takes_turn=False)
+
+    def __reduce__(self) -> Any:
+        # A net that a callback pickles or copies in training does not take this along.
+        return type(None), ()
+
+    def first_step(self) -> "Window":
+        """Return the window of an epoch's first step.
+
+        It looks whether the module draws from Python's or numpy's state; if so, all later
+        steps have windows on these too.
+        """
+        return self.whole if self.draws_elsewhere else _Watching(self, whole=True)
+
+    def next_step(self) -> "Window":
+        """Return the window of any further step."""
+        return self.whole if self.draws_elsewhere else self.step
+
+    def isolate(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Yield what `batches` yields, each fetched in a window of its own."""
+        if getattr(batches, "draws_alone", False):
+            yield from batches
+            return
+        with self.whole:
+            iterator = iter(batches)
+        while True:
+            with self.whole:
+                try:
+                    batch = next(iterator)
+                except StopIteration:
+                    return
+            yield batch
+
+
+class Window:
+    """Context in which the process's random states are those of a fit.
+
+    Parameters
+    ----------
+    randomness : FitRandomness
+    whole : bool
+        Python's and numpy's states too, or torch's only.
+    takes_turn : bool, default=True
+        False hands the draws a generator without even trying to be alone.
+    """
+
+    def __init__(self, randomness: FitRandomness, *, whole: bool, takes_turn: bool = True):
+        self.randomness = randomness
+        self.whole = whole
+        self.takes_turn = takes_turn
+        self.open: list[tuple[Any, ...] | ExplicitGenerator | None] = []
+
+    def __enter__(self) -> Self:
+        entered = self._enter()
+        self.open.append(entered)
+        if entered is not None:
+            WINDOWS.stack.append(entered)
+        return self
+
+    def _enter(self) -> tuple[Any, ...] | ExplicitGenerator | None:
+        ours = self.randomness
+        if ours.inside or (ours.waits and not self.takes_turn):
+            return None
+        if self.takes_turn and self._take_turn():
+            try:
+                theirs = self._swap_in()
+            except BaseException:
+                turns.give_back()
+                raise
+            ours.inside = True
+            return theirs
+        mode = ExplicitGenerator(ours.torch, lambda: _Turn(ours, whole=False))
+        mode.__enter__()
+        ours.inside = True
+        return mode
+
+    def __exit__(self, *exc: object) -> None:
+        entered = self.open.pop()
+        if entered is None:
+            return
+        WINDOWS.stack.pop()
+        self.randomness.inside = False
+        if isinstance(entered, ExplicitGenerator):
+            entered.__exit__(*exc)
+            return
+        try:
+            self._swap_out(entered)
+        finally:
+            turns.give_back()
+
+    def _take_turn(self) -> bool:
+        ours = self.randomness
+        if ours.waits:
+            return turns.take(None)
+        if not self.whole:
+            return turns.take(0.0)
+        taken = turns.take(PATIENCE if ours.patient else 0.0)
+        ours.patient = ours.patient and taken
+        return taken
+
+    def _swap_in(self) -> tuple[Any, ...]:
+        """Set the fit's states and return the caller's."""
+        ours = self.randomness
+        theirs: tuple[Any, ...] = (torch.default_generator.get_state(),)
+        if self.whole:
+            theirs += (random.getstate(), np.random.get_state())  # noqa: NPY002
+        if ours.accelerator is not None:
+            ours.accelerator.swap()
+        try:
+            torch.default_generator.set_state(ours.torch.get_state())
+            if self.whole:
+                random.setstate(ours.python_state)
+                np.random.set_state(ours.numpy_state)  # noqa: NPY002
+        except BaseException:  # an interrupt
+            self._put_back(theirs)
+            raise
+        return theirs
+
+    def _swap_out(self, theirs: tuple[Any, ...]) -> None:
+        """Keep the fit's states and set the caller's again."""
+        ours = self.randomness
+        try:
+            ours.torch.set_state(torch.default_generator.get_state())
+            if self.whole:
+                ours.python_state = random.getstate()
+                ours.numpy_state = np.random.get_state()  # noqa: NPY002
+        finally:
+            self._put_back(theirs)
+
+    def _put_back(self, theirs: tuple[Any, ...]) -> None:
+        torch.default_generator.set_state(theirs[0])
+        if self.whole:
+            random.setstate(theirs[1])
+            np.random.set_state(theirs[2])  # noqa: NPY002
+        if self.randomness.accelerator is not None:
+            self.randomness.accelerator.swap()
+
+
+class _Turn(Window):
+    """A window within a window of the same fit, for a call that has to wait for its turn."""
+
+    def __enter__(self) -> Self:
+        self.randomness.inside = False
+        return super().__enter__()
+
+    def __exit__(self, *exc: object) -> None:
+        super().__exit__(*exc)
+        self.randomness.inside = True
+
+    def _take_turn(self) -> bool:
+        return turns.take(None)
+
+
+class _Watching(Window):
+    """A whole window that takes note of whether Python's or numpy's state was used."""
+
+    def _swap_out(self, theirs: tuple[Any, ...]) -> None:
+        ours = self.randomness
+        python, numpy = ours.python_state, ours.numpy_state
+        super()._swap_out(theirs)
+        same = ours.python_state == python and _same_numpy_state(ours.numpy_state, numpy)
+        if not same:
+            ours.draws_elsewhere = ours.waits = True
+
+
+def _same_numpy_state(a: Any, b: Any) -> bool:
+    return a[2:] == b[2:] and np.array_equal(a[1], b[1])
+
+
+class _Accelerator:
+    """The random state of an accelerator, in exchange for the caller's."""
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.module = torch.get_device_module(device)
+        # MPS has one device, and its functions take no argument.
+        self.index = () if device.type == "mps" else (device,)
+        self.other: Tensor = self.module.get_rng_state(*self.index)
+
+    def seed(self, seed: int) -> None:
+        self.other = torch.Generator(self.device).manual_seed(seed).get_state()
+
+    def swap(self) -> None:
+        current = self.module.get_rng_state(*self.index)
+        self.module.set_rng_state(self.other, *self.index)
+        self.other = current
+
+
+class PreservedRandomness(FitRandomness):
+    """The caller's own states, which are the same afterwards as before.
+
+    Parameters
+    ----------
+    device : torch.device
+    module : nn.Module, optional
+        What is to be run, without gradients.
+    whole : bool, default=True
+        Whether to look after Python's and numpy's states too.
+    """
+
+    def __init__(
+        self, device: torch.device, module: nn.Module | None = None, *, whole: bool = True
+    ):
+        self.torch = torch.Generator()
+        self.torch.set_state(torch.default_generator.get_state())
+        self.accelerator = None if device.type == "cpu" else _Accelerator(device)
+        self.waits = self.accelerator is not None or (module is not None and is_compiled(module))
+        self.patient = True
+        self.inside = False  # windows within its own windows change nothing
+        self.step = Window(self, whole=False)
+        if whole:
+            self.python_state, self.numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+            self.whole = Window(self, whole=True)
+
+
+def preserved_randomness(device: torch.device, module: nn.Module | None = None) -> Window:
+    """Return a window on the caller's own states, which are as before afterwards."""
+    return PreservedRandomness(device, module).whole
+
+
+def isolated_randomness(rng: np.random.Generator, device: torch.device) -> Window:
+    """Return a window whose states are seeded from `rng`; afterwards all are as before."""
+    return FitRandomness(rng, device).whole
+
+
+# ---- modules whose draws cannot be handed a generator
+
+
+def draws_unseen(module: nn.Module) -> bool:
+    """Whether `module` is compiled, or runs parts of itself again in the backward pass.
+
+    Activation checkpoints save and set torch's process-wide state themselves.
+    """
+    return is_compiled(module) or any(
+        map(_names_checkpoints, {type(child) for child in module.modules()})
+    )
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether `module` or a part of it is compiled or scripted: its draws go through no Python."""
+    return any(
+        isinstance(child, torch.jit.ScriptModule)
+        or "_orig_mod" in child._modules
+        or child.__dict__.get("_compiled_call_impl") is not None
+        for child in module.modules()
+    )
+
+
+def _names_checkpoints(kind: type[nn.Module]) -> bool:
+    """Whether the code of a module's class, or of functions it names, names a checkpoint."""
+    to_read = [
+        value
+        for base in kind.__mro__
+        if not base.__module__.startswith("torch.")
+        for value in base.__dict__.values()
+        if isinstance(value, FunctionType)
+    ]
+    read = set()
+    while to_read:
+        function = to_read.pop()
+        read.add(function)
+        for name, value in _names_used(function):
+            if "checkpoint" in name or value is checkpoint:
+                return True
+            theirs = isinstance(value, FunctionType) and not value.__module__.startswith("torch")
+            if theirs and value not in read:
+                to_read.append(value)
+    return False
+
+
+def _names_used(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Names in the code of `function` with what they stand for, where that is known."""
+    for name in _names_in(function.__code__):
+        yield name, function.__globals__.get(name)
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    for name, cell in cells:
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not assigned yet
+            yield name, None
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)

@@ -26,11 +26,6 @@ ESTIMATORS = [
 ]
 
 
-def global_states():
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002
-    return name, keys.tolist(), rest, random.getstate(), torch.get_rng_state().tolist()
-
-
 def with_seed(estimator, random_state):
     return type(estimator)(**(estimator.get_params(deep=False) | {"random_state": random_state}))
 
@@ -62,7 +57,9 @@ def test_refitting_starts_from_the_same_seed_again():
 
 @pytest.mark.parametrize("random_state", [None, 0])
 @pytest.mark.parametrize("estimator", ESTIMATORS)
-def test_global_random_states_are_the_same_after_fit_and_predict(estimator, random_state):
+def test_global_random_states_are_the_same_after_fit_and_predict(
+    estimator, random_state, global_states
+):
     before = global_states()
     net = with_seed(estimator, random_state).fit(X, Y)
     net.partial_fit(X, Y)
@@ -72,7 +69,7 @@ def test_global_random_states_are_the_same_after_fit_and_predict(estimator, rand
     assert global_states() == before
 
 
-def test_global_states_with_a_dataloader_and_a_random_transform():
+def test_global_states_with_a_dataloader_and_a_random_transform(global_states):
     class Noisy(Dataset):
         def transform(self, X, y):
             noise = np.random.normal() + random.random() + float(torch.rand(()))  # noqa: NPY002
@@ -93,7 +90,7 @@ def test_global_states_with_a_dataloader_and_a_random_transform():
     assert global_states() == before
 
 
-def test_global_states_when_training_fails():
+def test_global_states_when_training_fails(global_states):
     class Fails(nn.Linear):
         def forward(self, x):
             np.random.normal(), random.random(), torch.rand(())  # noqa: NPY002

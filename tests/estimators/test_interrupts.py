@@ -1,0 +1,205 @@
+"""Ctrl-C: what has been learnt is kept and usable, and the interrupt goes on to the caller."""
+
+import signal
+
+import numpy as np
+import optuna
+import pytest
+import torch
+from sklearn.datasets import load_wine
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+from skorch.dataset import ValidSplit
+from torch import nn
+
+from skmixup import InterpolationConsistencyClassifier, MixupClassifier
+from skmixup.vicinal.turns import turns
+
+X, Y = load_wine(return_X_y=True)
+X = StandardScaler().fit_transform(X).astype(np.float32)
+MODULE = {"module__in_features": 13, "module__out_features": 3}
+FAST = {"batch_size": 60, "max_epochs": 5, "lr": 0.1, "random_state": 0}  # three batches an epoch
+
+
+class Interrupts(nn.Linear):
+    """Gets a Ctrl-C in the training step that `calls_left` says, counted over all instances."""
+
+    calls_left = -1
+    made = 0
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        type(self).made += 1
+
+    def forward(self, x):
+        if self.training:
+            Interrupts.calls_left -= 1
+            if Interrupts.calls_left == 0:
+                signal.raise_signal(signal.SIGINT)
+        return super().forward(x)
+
+
+@pytest.fixture(autouse=True)
+def counters():
+    Interrupts.calls_left, Interrupts.made = -1, 0
+    yield
+    assert turns._holder is None
+
+
+def net(**params):
+    return MixupClassifier(Interrupts, **MODULE, **FAST | params)
+
+
+@pytest.mark.parametrize("step", [2, 4, 8])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_what_has_been_learnt_is_kept_and_the_interrupt_goes_on(step, method, global_states):
+    before = global_states()
+    clf = net(callbacks=[EpochScoring("accuracy", on_train=True, name="acc")])
+    Interrupts.calls_left = step
+    with pytest.raises(KeyboardInterrupt):
+        getattr(clf, method)(X, Y)
+    assert global_states() == before
+    complete = (step - 1) // 3
+    assert clf.n_iter_ == len(clf.loss_curve_) == complete
+    fresh = net().initialize().module_.weight
+    assert not torch.equal(clf.module_.weight, fresh)
+    assert clf.predict_proba(X).shape == (len(X), 3)
+    assert [group["lr"] for group in clf.optimizer_.param_groups] == [clf.lr]
+    clf.partial_fit(X, Y)  # callbacks find a score in every row
+    assert clf.n_iter_ == len(clf.history[:, "acc"]) == complete + 5
+    assert clf.score(X, Y) > 0.8
+
+
+def test_an_interrupt_between_epochs_counts_the_epoch():
+    class Stops(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            if len(net.history) == 3:
+                raise KeyboardInterrupt
+
+    clf = MixupClassifier(callbacks=[Stops()], **FAST)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, Y)
+    assert clf.n_iter_ == len(clf.loss_curve_) == 2
+
+
+def test_callbacks_hear_the_end_of_an_interrupted_training():
+    heard = []
+
+    class Listens(Callback):
+        def on_train_end(self, net, X=None, y=None, **kwargs):
+            heard.append((len(net.history), len(y)))
+
+    Interrupts.calls_left = 5
+    with pytest.raises(KeyboardInterrupt):
+        net(callbacks=[Listens()]).fit(X, Y)
+    assert heard == [(1, len(Y))]
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda clf: GridSearchCV(clf, {"alpha": [0, 1]}, cv=3).fit(X, Y),
+        lambda clf: cross_val_score(clf, X, Y, cv=5),
+        lambda clf: cross_val_score(make_pipeline(StandardScaler(), clf), X, Y, cv=5),
+        lambda clf: optuna.create_study().optimize(
+            lambda trial: (
+                clf.set_params(alpha=trial.suggest_float("a", 0, 1)).fit(X, Y).score(X, Y)
+            ),
+            n_trials=5,
+        ),
+    ],
+    ids=["GridSearchCV", "cross_val_score", "pipeline", "Optuna"],
+)
+def test_whatever_called_stops_too(run):
+    Interrupts.calls_left = 4
+    with pytest.raises(KeyboardInterrupt):
+        run(net())
+    assert Interrupts.made == 1
+
+
+class Guarded(nn.Linear):
+    """Gets a Ctrl-C where `place` says."""
+
+    place = None
+
+    def __init__(self):
+        super().__init__(13, 3)
+        self.hit("making")
+
+    def hit(self, place):
+        if Guarded.place == place:
+            signal.raise_signal(signal.SIGINT)
+
+    def adapt_to_data(self, X):
+        self.hit("adapting")
+
+    def forward(self, x):
+        self.hit("training" if self.training else "checking")
+        return super().forward(x)
+
+
+class InterruptsAtTheStart(Callback):
+    def on_train_begin(self, net, **kwargs):
+        if Guarded.place == "beginning":
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("place", ["making", "adapting", "checking", "beginning", "training"])
+def test_a_refit_interrupted_before_its_first_step_loses_nothing(place, monkeypatch):
+    clf = MixupClassifier(Guarded, callbacks=[InterruptsAtTheStart()], **FAST).fit(X, Y)
+    expected, history = clf.predict_proba(X), list(clf.history)
+    with monkeypatch.context() as patch:
+        patch.setattr(Guarded, "place", place)
+        with pytest.raises(KeyboardInterrupt):
+            clf.fit(X[:, ::-1], 2 - Y)
+    assert np.array_equal(clf.predict_proba(X), expected)
+    assert list(clf.history) == history
+    unfitted = MixupClassifier(Guarded, callbacks=[InterruptsAtTheStart()], **FAST)
+    state = dict(unfitted.__dict__)
+    with monkeypatch.context() as patch:
+        patch.setattr(Guarded, "place", place)
+        with pytest.raises(KeyboardInterrupt):
+            unfitted.fit(X, Y)
+    assert unfitted.__dict__ == state
+
+
+@pytest.mark.parametrize("step", [2, 5])
+def test_held_out_rows_and_early_stopping_go_on_after_an_interrupt(step):
+    stopping = EarlyStopping(patience=50, load_best=True)
+    clf = net(train_split=ValidSplit(3, stratified=True), callbacks=[stopping])
+    Interrupts.calls_left = step
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, Y)
+    clf.partial_fit(X, Y)
+    assert len(clf.history[:, "valid_loss"]) == clf.n_iter_
+
+
+def test_early_stopping_ends_a_training_and_nothing_else():
+    class Own(EarlyStopping):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise KeyboardInterrupt
+
+    class Hit(Own):
+        def on_epoch_end(self, net, **kwargs):
+            signal.raise_signal(signal.SIGINT)
+
+    impatient = EarlyStopping(monitor="train_loss", patience=1, threshold=100, sink=str)
+    assert net(callbacks=[impatient], max_epochs=20).fit(X, Y).n_iter_ < 20
+    assert net(callbacks=[Own()]).fit(X, Y).n_iter_ == 2
+    scores = cross_val_score(net(callbacks=[Own()]), X, Y, cv=3)
+    assert np.isfinite(scores).all()
+    with pytest.raises(KeyboardInterrupt):
+        net(callbacks=[Hit()]).fit(X, Y)
+
+
+def test_unlabelled_rows_have_labels_after_an_interrupt():
+    y = np.where(np.arange(len(Y)) % 3 == 0, Y, -1)
+    clf = InterpolationConsistencyClassifier(Interrupts, **MODULE, **FAST)
+    Interrupts.calls_left = 7
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, y)
+    assert set(clf.transduction_) <= {0, 1, 2}
+    assert clf.predict(X).shape == Y.shape
