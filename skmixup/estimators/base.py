@@ -22,8 +22,8 @@ from skmixup.estimators.datasets import try_inputs
 from skmixup.estimators.first_look import rows_to_show, three_rows, two_rows, usable_sites
 from skmixup.estimators.images import check_default_shape
 from skmixup.estimators.interrupts import has_seen_enough
-from skmixup.estimators.parameters import ParametrizedNet
-from skmixup.networks import MLP, PreActResNet
+from skmixup.estimators.persistence import PersistentNet
+from skmixup.networks.default import NETWORKS
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.devices import resolve_device
@@ -31,14 +31,8 @@ from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.randomness import FitRandomness, generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES, finish
 
-# What is there while it trains, and in no copy that a callback makes.
-_TRAINING_STATE = (
-    "_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_", "_split_", "_pending_",
-    "_randomness_",
-)  # fmt: skip
 
-
-class VicinalEstimator(ParametrizedNet):
+class VicinalEstimator(PersistentNet):
     """What the estimators share: checks, the module, devices, state, training."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -76,7 +70,14 @@ class VicinalEstimator(ParametrizedNet):
     # ---- the module
 
     def initialize(self) -> Self:
-        """Make module, criterion, optimizer and callbacks anew, from `random_state`."""
+        """Make module, criterion, optimizer and callbacks anew, from `random_state`.
+
+        A default network whose sizes are not known yet is made later, by `fit` or `load_params`.
+        """
+        if self.module is None and not self._knows_sizes():
+            self._initialize_callbacks()
+            self._initialize_history()
+            return self
         self._rng_ = generator_from(self.random_state)
         with isolated_randomness(self._rng_, resolve_device(self.device)):
             super().initialize()
@@ -99,12 +100,24 @@ class VicinalEstimator(ParametrizedNet):
         self.module_ = module
         return self
 
+    def _knows_sizes(self) -> bool:
+        return "input_shape_" in self.__dict__ or "_network_" in self.__dict__
+
     def _default_module(self, **kwargs: Any) -> nn.Module:
-        shape = getattr(self, "input_shape_", None)
-        check_default_shape(None if isinstance(shape, dict) else shape)
-        assert shape is not None
-        network = MLP if len(shape) == 1 else PreActResNet
-        return network(shape[0], self._n_outputs(), **kwargs)
+        shape = self.__dict__.get("input_shape_")
+        if shape is None and self._knows_sizes():  # those of a file
+            network, n_inputs, n_outputs = self._network_
+        else:
+            check_default_shape(None if isinstance(shape, dict) else shape)
+            assert shape is not None
+            network = "MLP" if len(shape) == 1 else "PreActResNet"
+            n_inputs, n_outputs = shape[0], self._n_outputs()
+        return NETWORKS[network](n_inputs, n_outputs, **kwargs)
+
+    def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:
+        """Note which default network is to be made, before any data are known."""
+        self._network_ = network, n_inputs, n_outputs
+        self.n_features_in_ = n_inputs
 
     def _adapt_module(self, dataset: Any, y: Any = None) -> None:
         """Show training rows to modules with a method `adapt_to_data`, before they are trained.
@@ -169,17 +182,6 @@ class VicinalEstimator(ParametrizedNet):
     def check_criterion(self, output: Any, dataset: Any) -> None:
         """Check, on the module's output for a few rows, that the criterion can be computed."""
 
-    # ---- devices: `device` stays what the user wrote, "auto" included
-
-    @contextmanager
-    def _resolved_device(self) -> Iterator[None]:
-        given = self.device
-        object.__setattr__(self, "device", resolve_device(given))
-        try:
-            yield
-        finally:
-            object.__setattr__(self, "device", given)
-
     def _initialize_module(self, *args: Any, **kwargs: Any) -> Self:
         with self._resolved_device():
             self.__dict__.pop("module_", None)
@@ -201,26 +203,6 @@ class VicinalEstimator(ParametrizedNet):
         with self._resolved_device():
             return super().get_loss(first_output(y_pred), *args, **kwargs)
 
-    def load_params(self, *args: Any, **kwargs: Any) -> None:
-        """Load what ``save_params`` saved; see skorch."""
-        with self._resolved_device():
-            super().load_params(*args, **kwargs)
-        self.put_peaks_back()
-
-    def __getstate__(self) -> dict[str, Any]:
-        state: dict[str, Any] = super().__getstate__()
-        # A callback may pickle it in training, with what only training needs.
-        return {name: value for name, value in state.items() if name not in _TRAINING_STATE}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        given = state["device"]
-        as_written = given is None or given == "auto"
-        if as_written:
-            state = {**state, "device": resolve_device(given)}
-        super().__setstate__(state)
-        if as_written:
-            object.__setattr__(self, "device", given)
-
     # ---- training
 
     def _train(self, X: Any, y: Any, *, fresh: bool, seen: Any) -> Self:
@@ -231,6 +213,8 @@ class VicinalEstimator(ParametrizedNet):
         """
         if fresh:
             self.initialize()
+            if "module_" not in self.__dict__:
+                self._default_module()  # says why there is none
         if self.__dict__.pop("_untrained_after_", None):
             self.initialize_history()
         self._randomness_ = FitRandomness(self._rng_, self._device_, self.module_)

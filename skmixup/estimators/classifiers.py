@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import unique_labels
 from skorch import NeuralNetClassifier
@@ -385,6 +386,12 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         except KeyError:
             if self.classes is not None and len(self.classes):
                 return np.unique(np.asarray(self.classes))
+            if "module_" in self.__dict__:
+                raise NotFittedError(
+                    f"this {type(self).__name__} was initialised or loaded, and does not know the "
+                    "labels of its classes: pass them as the parameter classes=[…], also with "
+                    "set_params"
+                ) from None
             raise AttributeError(f"this {type(self).__name__} is not fitted yet") from None
 
     def check_data(self, X: Any, y: Any) -> None:
@@ -551,8 +558,22 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         -------
         ndarray of shape (n,)
         """
-        codes = self.predict_proba(X).argmax(axis=1)
-        return self.classes_[codes]
+        proba = self.predict_proba(X)
+        self._check_n_classes(proba.shape[1])
+        return self.classes_[proba.argmax(axis=1)]
+
+    def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:
+        """Note which default network is to be made; `classes`, where given, must be as many."""
+        if self.classes is not None:
+            self._check_n_classes(n_outputs)
+        super().use_network(network, n_inputs, n_outputs)
+
+    def _check_n_classes(self, n_outputs: int) -> None:
+        if len(self.classes_) != n_outputs:
+            raise ValueError(
+                f"classes has {len(self.classes_)} labels, {self.classes_[:20].tolist()}, but the "
+                f"module has {n_outputs} outputs"
+            )
 
 
 def _stacked(parts: Iterable[Tensor], n_rows: int) -> Tensor:

@@ -296,11 +296,12 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         averaged = {id(parameter) for parameter in self.module_.parameters()}
         return (item for item in super().get_all_learnable_params() if id(item[1]) not in averaged)
 
-    def load_params(self, *args: Any, **kwargs: Any) -> None:
-        """Load what ``save_params`` saved; training goes on from there."""
-        super().load_params(*args, **kwargs)
-        if "f_student" not in kwargs:
+    def _were_loaded(self, files: set[str]) -> None:
+        """Let the student go on from the network that was loaded, if it was not loaded itself."""
+        super()._were_loaded(files)
+        if "f_params" in files and "f_student" not in files:
             self.student_.load_state_dict(self.module_.state_dict())
+        self._n_averaged_ = sum(epoch.get("train_batch_count", 0) for epoch in self.history)
 
     @contextmanager
     def _student_as_module(self) -> Iterator[None]:

@@ -1,0 +1,203 @@
+"""Saving and loading: pickles that open anywhere, and files of parameters without a fit before."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from skorch.callbacks import TrainEndCheckpoint
+from skorch.history import History
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from skmixup.estimators.parameters import ParametrizedNet
+from skmixup.networks.default import default_network_in
+from skmixup.vicinal.devices import resolve_device
+
+try:  # the one that joblib's workers use: it knows again the classes that it has sent
+    from joblib.externals import cloudpickle
+except ImportError:  # since joblib 1.6 on its own
+    import cloudpickle  # type: ignore[import-untyped]
+
+# What is there while it trains, and in no copy that a callback makes.
+_TRAINING_STATE = (
+    "_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_", "_split_", "_pending_",
+    "_randomness_",
+)  # fmt: skip
+
+# skorch's name for what may lie on a device that another machine has not got
+_MOVABLE = "__cuda_dependent_attributes__"
+
+
+class PersistentNet(ParametrizedNet):
+    """A net that can be saved and loaded, whole or its parameters, also without its device."""
+
+    # ---- the whole net
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state, with all that may hold tensors as bytes that skorch can map."""
+        state = {k: v for k, v in self.__dict__.items() if k not in _TRAINING_STATE}
+        # "callbacks" too, given and initialised: schedulers hold optimizers
+        prefixes = (*self.cuda_dependent_attributes_, "callbacks")
+        movable = {
+            name: value
+            for name, value in state.items()
+            if name.startswith(prefixes) or isinstance(value, (Tensor, nn.Module, Optimizer))
+        }
+        state = {name: value for name, value in state.items() if name not in movable}
+        # Not pickle: a module's class may be a notebook's, which no other process can import.
+        state[_MOVABLE] = cloudpickle.dumps(movable)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        given = state["device"]
+        as_written = given is None or given == "auto"
+        device = resolve_device(given) if as_written else given
+        super().__setstate__({**state, "device": device})
+        if as_written:
+            object.__setattr__(self, "device", given)
+
+    # ---- `device` stays what the user wrote, "auto" included
+
+    @contextmanager
+    def _resolved_device(self) -> Iterator[None]:
+        given = self.device
+        # as a string, which is all that safetensors understands
+        object.__setattr__(self, "device", str(resolve_device(given)))
+        try:
+            yield
+        finally:
+            object.__setattr__(self, "device", given)
+
+    # ---- files of parameters
+
+    def save_params(self, *args: Any, use_safetensors: bool = False, **kwargs: Any) -> None:
+        """Save parameters, optimizer and history, as skorch does."""
+        self._untie_ = use_safetensors
+        try:
+            super().save_params(*args, use_safetensors=use_safetensors, **kwargs)
+        finally:
+            del self._untie_
+
+    def _get_module(self, name: str, msg: str) -> Any:
+        module = super()._get_module(name, msg)
+        return _Untied(module) if self.__dict__.get("_untie_") else module
+
+    def load_params(
+        self,
+        f_params: Any = None,
+        f_optimizer: Any = None,
+        f_criterion: Any = None,
+        f_history: Any = None,
+        checkpoint: Any = None,
+        use_safetensors: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Load what ``save_params`` or a checkpoint saved.
+
+        The weights are then ready: neither is the module shown data again before it is trained,
+        nor is the optimizer's decayed learning rate taken for a peak. A default network
+        (``module=None``) is made with the sizes that the file has; its labels are no part of the
+        file, and come from the parameter `classes`.
+
+        Parameters
+        ----------
+        f_params, f_optimizer, f_criterion, f_history, **kwargs : path or file, optional
+            As in skorch.
+        checkpoint : skorch.callbacks.Checkpoint or TrainEndCheckpoint, optional
+            Where to find the files.
+        use_safetensors : bool, default=False
+            Whether they were saved so.
+        """
+        if isinstance(checkpoint, TrainEndCheckpoint):
+            checkpoint = getattr(checkpoint, "checkpoint_", None) or checkpoint.initialize()
+            checkpoint = getattr(checkpoint, "checkpoint_", checkpoint)
+        f_params = f_params or kwargs.pop("f_module", None)
+        with self._resolved_device():
+            if self.module is None and self.__dict__.get("module_") is None:
+                self._make_network_for(f_params, checkpoint, use_safetensors)
+            super().load_params(
+                f_params=f_params,
+                f_optimizer=f_optimizer,
+                f_criterion=f_criterion,
+                f_history=f_history,
+                checkpoint=checkpoint,
+                use_safetensors=use_safetensors,
+                **kwargs,
+            )
+        files = {"f_params": f_params, **kwargs}
+        if checkpoint is not None:
+            files |= {name: file for name, file in vars(checkpoint).items() if file}
+        self._were_loaded({name for name, file in files.items() if file})
+
+    def _were_loaded(self, files: set[str]) -> None:
+        """Take note of what `files`, such as "f_params", has been loaded."""
+        if "f_params" in files:
+            self._module_ready_ = True
+            self.__dict__.pop("_untrained_after_", None)
+        if isinstance(self.__dict__.get("optimizer_"), Optimizer):
+            self.put_peaks_back()
+
+    @contextmanager
+    def _history_of(self, checkpoint: Any) -> Iterator[None]:
+        """Show the checkpoint its own history, which file names may be made of."""
+        before = self.history_
+        if checkpoint.f_history is not None:
+            self.history_ = History.from_file(checkpoint.f_history_)
+        elif before is None:
+            self.history_ = History()
+        try:
+            yield
+        finally:
+            self.history_ = before
+
+    def _make_network_for(self, f_params: Any, checkpoint: Any, use_safetensors: bool) -> None:
+        """Make the default network with the sizes of one that was saved."""
+        if f_params is None and checkpoint is not None:
+            with self._history_of(checkpoint):
+                f_params = checkpoint.get_formatted_files(self).get("f_params")
+        if f_params is None:
+            return
+        state = _read(f_params, use_safetensors, self.torch_load_kwargs)
+        found = default_network_in(state)
+        if found is None:
+            raise ValueError(
+                "module=None is the default network, but the file holds the parameters of another "
+                f"module ({', '.join(list(state)[:4])}, …); pass that module"
+            )
+        self.use_network(*found)
+        self.initialize()
+
+    def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:
+        """Note which default network is to be made, before any data are known."""
+        raise NotImplementedError
+
+
+class _Untied:
+    """A module whose tensors are saved one by one: safetensors takes none that share memory."""
+
+    def __init__(self, module: Any):
+        self.module = module
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            name: value.detach().clone(memory_format=torch.contiguous_format)
+            if isinstance(value, Tensor)
+            else value
+            for name, value in self.module.state_dict().items()
+        }
+
+
+def _read(file: Any, use_safetensors: bool, torch_load_kwargs: Any) -> dict[str, Any]:
+    """Read a state dict, and leave an open file where it was."""
+    position = file.tell() if hasattr(file, "seek") else None
+    if use_safetensors:
+        from safetensors.torch import load, load_file
+
+        state = load_file(file) if position is None else load(file.read())
+    else:
+        kwargs = {"weights_only": True} if torch_load_kwargs is None else torch_load_kwargs
+        state = torch.load(file, map_location="cpu", **kwargs)
+    if position is not None:
+        file.seek(position)
+    return dict(state)

@@ -1,0 +1,41 @@
+"""Which network is the default for the data, and for parameters that were saved."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from skmixup.networks.mlp import MLP
+from skmixup.networks.resnet import PreActResNet
+
+NETWORKS = {"MLP": MLP, "PreActResNet": PreActResNet}
+
+
+def default_network_in(state: Mapping[str, Tensor]) -> tuple[str, int, int] | None:
+    """Return the name of the default network a state dict is of, its inputs and outputs, or None.
+
+    Examples
+    --------
+    >>> from skmixup.networks.default import default_network_in
+    >>> default_network_in(MLP(20, 3).state_dict())
+    ('MLP', 20, 3)
+    """
+    # compiled modules and DataParallel put a name before the others
+    sizes = {
+        name.removeprefix("_orig_mod.").removeprefix("module."): value.shape
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    if not {"head.weight", "head.bias"} <= set(sizes):
+        return None
+    n_outputs = sizes["head.bias"][-1]
+    if "stem.weight" in sizes and "norm.weight" in sizes:
+        return "PreActResNet", sizes["stem.weight"][1], n_outputs
+    parts = {name.split(".")[0] for name in sizes}
+    if not parts <= {name for name, _ in MLP(1, 1).named_children()}:
+        return None
+    for name, axis in (
+        ("scaling.center", 0), ("members.weight", 1), ("blocks.0.0.weight", 1), ("head.weight", 1),
+    ):  # fmt: skip
+        if name in sizes:
+            return "MLP", sizes[name][axis], n_outputs
+    return None
