@@ -17,6 +17,7 @@ def check_numeric_columns(X: Any, estimator: str) -> None:
     if hasattr(X, "collect") and hasattr(X, "collect_schema") and not hasattr(X, "shape"):
         raise ValueError("X is a lazy frame; pass X.collect()")
     if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
+        _check_numeric_array(X)
         return
     found = {
         str(name): dtype
@@ -45,6 +46,46 @@ def check_numeric_columns(X: Any, estimator: str) -> None:
             f"    )"
         )
     raise ValueError(message)
+
+
+def _check_numeric_array(X: Any) -> None:
+    """Raise ValueError for masked numbers, and for times and text that pass for numbers."""
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            "X is a masked array, and the values under its mask are no data; pass "
+            "X.filled(np.nan) to an imputer, or leave those rows out"
+        )
+    first = X[:1] if isinstance(X, (list, tuple)) else X
+    try:
+        array = np.asarray(first) if isinstance(first, (list, tuple, np.ndarray)) else None
+    except ValueError:  # rows of different lengths, of which scikit-learn has a word to say
+        return
+    if array is None:
+        return
+    if array.dtype.kind in "mM":
+        raise ValueError(
+            f"X holds times ({array.dtype}); make numbers of them, small ones: for instance days "
+            "since the first, (X - X.min()) / np.timedelta64(1, 'D')"
+        )
+    if _is_text(array) and _converts(array):
+        raise ValueError(
+            "X holds text that looks like numbers; if it is numbers, pass X.astype(float), and if "
+            "it is codes of categories, encode them first, for example with OneHotEncoder"
+        )
+
+
+def _is_text(array: Any) -> bool:
+    if array.dtype == np.dtype(object):
+        return any(isinstance(value, (str, bytes)) for value in array.flat)
+    return array.dtype.kind in "SUT"
+
+
+def _converts(array: Any) -> bool:
+    try:
+        array.astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def advice_on(error: ValueError, X: Any, estimator: str) -> str | None:

@@ -17,13 +17,14 @@ from torch import Tensor
 from skmixup.estimators.columns import advice_on, check_numeric_columns
 from skmixup.estimators.dicts import check_dict, refuse_several_inputs
 from skmixup.estimators.images import advice_on_axes
+from skmixup.estimators.resolution import warn_of_vanishing_columns
 from skmixup.labels import label_column, of_one_type
 
 
 def as_array(X: Any) -> Any:
     """Bring a torch tensor into numpy's reach; leave all else as it is."""
     if isinstance(X, Tensor):
-        X = X.detach()
+        X = X.detach().resolve_neg().resolve_conj()
         if X.dtype == torch.bfloat16:
             X = X.float()
         X = X.cpu().numpy()
@@ -76,6 +77,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
         raise ValueError(advice) from error
     shape = tuple(X.shape[1:])
     if reset:
+        warn_of_vanishing_columns(given, X, estimator)
         net.input_shape_ = shape
         net._input_dtype_ = "float32"
         net.__dict__.pop("_input_dtypes_", None)  # of a dict

@@ -1,0 +1,98 @@
+"""Columns that float32 cannot resolve: times in seconds, large identifiers."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Rows that are looked at, and numbers: sorting them takes some ten milliseconds.
+SAMPLED_ROWS = 4096
+SAMPLED_NUMBERS = 2**18
+# A column is told of if so large a share of its different values is the same in float32.
+LOST_SHARE = 0.1
+# Values of float64 that are closer are taken for one value that was rounded.
+ROUNDING = 1e-12
+
+_RESOLVED = [
+    np.dtype(name) for name in ("float32", "float16", "int16", "uint16", "int8", "uint8", "bool")
+]
+_MAX_NAMED = 10
+
+
+def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator: str) -> None:
+    """Warn of columns of X, an array or frame, in which values that differ became equal.
+
+    Parameters
+    ----------
+    X : array-like or DataFrame of shape (n, n_features)
+        As the user gave it.
+    converted : ndarray of float32
+        The same after conversion.
+    estimator : str
+        Its name, for the remedy.
+    """
+    n_rows = len(converted)
+    if converted.ndim != 2 or n_rows < 2 or getattr(X, "dtype", None) in _RESOLVED:
+        return
+    n_sampled = min(n_rows, SAMPLED_ROWS, max(64, SAMPLED_NUMBERS // converted.shape[1]))
+    rows = np.linspace(0, n_rows - 1, n_sampled).astype(int)
+    exact, rounded = _different(_rows(X, rows)), _different(converted[rows])
+    vanishing = exact - rounded > LOST_SHARE * exact
+    if n_rows > n_sampled:
+        constant = np.flatnonzero(converted.min(axis=0) == converted.max(axis=0)).tolist()
+        for i in constant:  # rows that were not looked at may differ
+            vanishing[i] |= _different(_column(X, i)[:, None])[0] > 1
+    found = np.flatnonzero(vanishing).tolist()
+    if len(found):
+        named = ", ".join(_name(X, i) for i in found[:_MAX_NAMED])
+        more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
+        warnings.warn(
+            "X is converted to float32, in which many values of a column are the same if they are "
+            f"large and close to each other: {named}{more}. Standardise such columns before, in "
+            f"float64:\n    make_pipeline(StandardScaler(), {estimator}())",
+            UserWarning,
+            stacklevel=2,
+        )
+
+
+def _different(columns: Any) -> NDArray[np.int64]:
+    """Count the different values of each column, an array of shape (n, d) or a list of columns."""
+    if isinstance(columns, list):
+        return np.array([_different(column[:, None])[0] for column in columns])
+    ordered = np.sort(columns, axis=0)
+    if ordered.dtype == np.float64:
+        steps = np.diff(ordered, axis=0) > ROUNDING * np.abs(ordered[1:])
+    else:
+        steps = ordered[1:] != ordered[:-1]
+    return 1 + steps.sum(axis=0)
+
+
+def _rows(X: Any, rows: NDArray[np.int64]) -> Any:
+    """Rows of X in the types they have: an array, or a list of the columns of a frame."""
+    if hasattr(X, "columns"):
+        few = X.iloc[rows] if hasattr(X, "iloc") else X[rows]
+        return [_column(few, i) for i in range(few.shape[1])]
+    if not hasattr(X, "shape"):
+        X = [X[i] for i in rows] if isinstance(X, (list, tuple)) else np.asarray(X)[rows]
+        return _numbers(np.asarray(X))
+    return _numbers(np.asarray(X[rows]))
+
+
+def _column(X: Any, i: int) -> NDArray[Any]:
+    if hasattr(X, "columns"):
+        return _numbers(np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[:, i].to_numpy()))
+    if not hasattr(X, "shape"):
+        X = np.asarray(X)
+    return _numbers(np.asarray(X[:, i]))
+
+
+def _numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """Integers as they are, the rest as float64, in which X was before."""
+    return values if values.dtype.kind in "iub" else values.astype(np.float64, copy=False)
+
+
+def _name(X: Any, i: int) -> str:
+    column = _column(X, i)
+    name = repr(str(X.columns[i])) if hasattr(X, "columns") else str(i)
+    return f"{name} ({column.min():.10g} to {column.max():.10g})"
