@@ -27,7 +27,6 @@ from skmixup.networks.default import NETWORKS
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.devices import resolve_device
-from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.randomness import FitRandomness, generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES, finish
 
@@ -175,7 +174,10 @@ class VicinalEstimator(PersistentNet):
             return
         self._set_training(False)
         with torch.no_grad():
-            output = try_inputs(self, rows, cast=in_memory(dataset) is None)
+            if isinstance(rows, torch.Tensor):
+                output = try_inputs(self, rows, cast=in_memory(dataset) is None)
+            else:
+                output = self.infer(rows)
         self.check_output(output, None)
         self.check_criterion(output, dataset)
 
@@ -197,11 +199,6 @@ class VicinalEstimator(PersistentNet):
         super().initialize_criterion(*args, **kwargs)
         let_average(self.module_, criterion_of(self))
         return self
-
-    def get_loss(self, y_pred: Any, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """Criterion of an output of the module and class codes, without any mixing."""
-        with self._resolved_device():
-            return super().get_loss(first_output(y_pred), *args, **kwargs)
 
     # ---- training
 

@@ -12,6 +12,7 @@ from skmixup.networks import MLP, PreActResNet
 from skmixup.networks.members import average_members
 from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.loss import first_output, name_of, needs_row_losses, row_losses
+from skmixup.vicinal.several_outputs import takes_all_outputs
 
 # Compared with a label element by element: the label of a class is one-hot.
 _SQUARED = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
@@ -206,6 +207,10 @@ def check_criterion(
         are_logits or look_like_probabilities(logits) or look_like_probabilities(logits.exp())
     ):
         raise ValueError(_not_a_likelihood(logits))
+    if isinstance(output, tuple):
+        codes = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
+        if takes_all_outputs(criterion, output, codes):
+            return
     if type(criterion) is not nn.CrossEntropyLoss:
         _try(criterion, logits, n_classes, are_logits=are_logits, needs_rows=needs_rows)
 

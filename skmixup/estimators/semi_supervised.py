@@ -28,6 +28,7 @@ from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.nested import n_rows
 from skmixup.vicinal.net import single_row_statistics
+from skmixup.vicinal.own_steps import OwnStep
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
 
@@ -325,6 +326,8 @@ class InterpolationConsistencyClassifier(MixupClassifier):
     def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **fit_params: Any) -> Any:
         """Resolve the second vicinity beside the first, then run skorch's loop."""
         self._labeled_vicinity_ = self.get_labeled_vicinity().validate()
+        self._unlabeled_ = None
+        self._n_checked_ = self._n_averaged_
         return super().fit_loop(X, y, epochs=epochs, **fit_params)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -343,6 +346,16 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         self._step_ += 1
         self._update_average()
         return step
+
+    def check_own_step(self, step: OwnStep) -> None:
+        """Raise RuntimeError where a step of the user's own left out what happens here."""
+        if not step.whole or self._n_averaged_ == self._n_checked_:
+            raise RuntimeError(
+                f"{type(self).__name__}.train_step trains one network on rows with and without "
+                "labels, and then moves another, which predicts; a train_step or "
+                "train_step_single of your own must call that of super()"
+            )
+        self._n_checked_ = self._n_averaged_
 
     def draw_step(self, X: Any) -> Draw:
         """Draw for the labelled and the unlabelled rows; ask the averaged network for targets."""

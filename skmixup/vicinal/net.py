@@ -27,9 +27,12 @@ from skmixup.vicinal.layers import (
 )
 from skmixup.vicinal.loss import first_output, vicinal_loss
 from skmixup.vicinal.nested import leading, n_rows, take, tensors_in
+from skmixup.vicinal.own_loss import is_users, joined_loss, plain_loss
+from skmixup.vicinal.own_steps import OwnStep, has_own_step
 from skmixup.vicinal.randomness import FitRandomness
 from skmixup.vicinal.recomputation import GradientsPending
 from skmixup.vicinal.schedule import LearningRate, declare, going_on, put_back
+from skmixup.vicinal.several_outputs import WholeOutput, takes_all_outputs, warn_of_untrained
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
@@ -56,7 +59,12 @@ class VicinalNet(NeuralNet):
         """Draw once, then let the optimizer run the closure as often as it likes."""
         X, y = batch
         X, y = self._on_device(X), self._on_device(y)
-        draw = self.draw_step(X)
+        own = self.__dict__.get("_own_step_")
+        if own is None:
+            draw = self.draw_step(X)
+            fit_params["draw"] = draw
+        else:
+            draw, y = own.draw_for(X), own.without_weights(y)
         accumulator = self.get_train_step_accumulator()
 
         def closure() -> Tensor:
@@ -64,18 +72,19 @@ class VicinalNet(NeuralNet):
             # While gradients are computed, checkpointed layers are run and mixed once more.
             self.__dict__["_pending_"] = pending = GradientsPending(draw.block_gradient)
             try:
-                step = self.train_step_single((X, y), draw=draw, **fit_params)
+                step = self.train_step_single((X, y), **fit_params)
             finally:
                 self.__dict__["_pending_"] = None
                 pending.end()
             accumulator.store_step(step)
             if self._listeners_["on_grad_computed"]:
-                self.notify(
-                    "on_grad_computed",
-                    named_parameters=TeeGenerator(self.get_all_learnable_params()),
-                    batch=self.batch_for_callbacks(batch),
-                    training=True,
-                )
+                with nullcontext() if own is None else own.paused():
+                    self.notify(
+                        "on_grad_computed",
+                        named_parameters=TeeGenerator(self.get_all_learnable_params()),
+                        batch=self.batch_for_callbacks(batch),
+                        training=True,
+                    )
             return step["loss"]
 
         self._step_optimizer(closure)
@@ -88,13 +97,30 @@ class VicinalNet(NeuralNet):
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss and gradients of one run of the closure."""
         X, y = batch
-        draw = fit_params.pop("draw")
+        own = self.__dict__.get("_own_step_")
+        if own is not None:  # called by a step of the user's own, which knows of no draw
+            X, own.whole = self._on_device(X), True
+            with own.paused():
+                return self._loss_and_gradients(
+                    X, own.with_weights(y), own.draw_for(X), **fit_params
+                )
+        return self._loss_and_gradients(X, y, **fit_params)
+
+    def _loss_and_gradients(self, X: Any, y: Any, draw: Any, **fit_params: Any) -> dict[str, Any]:
         if not self.module_.training:
             self._set_training(True)
-        with single_row_statistics(self.module_, n_rows(X)):
+        with self.single_row_statistics(n_rows(X)):
             loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
         backward(loss, mixed, draw.block_gradient)
         return {"loss": loss.detach(), "y_pred": self.output_for_callbacks(output)}
+
+    def single_row_statistics(self, n: int) -> AbstractContextManager[None]:
+        """For a minibatch of one row, let BatchNorm use its running statistics."""
+        return single_row_statistics(self.module_, n)
+
+    def check_own_step(self, step: OwnStep) -> None:
+        """Raise RuntimeError where a step of the user's own went past the vicinity."""
+        step.check()
 
     def output_for_callbacks(self, output: Any) -> Any:
         """Return what callbacks see of the module's output in training."""
@@ -114,9 +140,50 @@ class VicinalNet(NeuralNet):
         """
         target, weight = split_targets(y)
         output, mixed = self.forward_mixed(X, draw, **fit_params)
+        if is_users(self, "get_loss"):
+            loss = joined_loss(self, self.get_loss, output, target, weight, X, draw)
+            return loss, output, mixed
+        criterion = self.criterion_
+        if isinstance(output, tuple):
+            criterion = self._criterion_for(output, target, draw)
         checked = self.check_output(output, target)
         target = self.loss_target(checked, target)
-        return vicinal_loss(self.criterion_, checked, target, draw, weight), output, mixed
+        return vicinal_loss(criterion, checked, target, draw, weight), output, mixed
+
+    def _criterion_for(self, output: tuple[Any, ...], target: Tensor, draw: Any) -> Any:
+        """Return the criterion for a module with several outputs; what is not trained is told."""
+        takes_all = self.__dict__.get("_takes_all_outputs_")
+        if takes_all is None:
+            takes_all = takes_all_outputs(self.criterion_, output, target)
+            self.__dict__["_takes_all_outputs_"] = takes_all
+        if takes_all:
+            return WholeOutput(self.criterion_, output)
+        if torch.is_grad_enabled() and draw.block_gradient is None:
+            if self.__dict__.get("_told_of_outputs_") is False:
+                warn_of_untrained(self.module_, output)
+            self.__dict__["_told_of_outputs_"] = True
+        return self.criterion_
+
+    def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
+        """Loss of outputs of the module and targets; what a subclass overrides for one of its own.
+
+        Parameters
+        ----------
+        y_pred : Tensor or tuple
+            What the module returned. A subclass gets logits of members, (n, n_classes, k), as
+            n · k rows.
+        y_true : Tensor of shape (n,)
+            Class codes; of mixed rows those of the row and then those of its partner.
+        X : Tensor
+            The rows that belong to `y_true`, before they are mixed.
+        training : bool
+
+        Returns
+        -------
+        Tensor of shape (), or (n,) with ``criterion__reduction="none"``
+            With the weights of the minibatch inside, where it is called in training.
+        """
+        return plain_loss(self, y_pred, y_true)
 
     def forward_mixed(self, X: Any, draw: Draw, **fit_params: Any) -> tuple[Any, Tensor | None]:
         """Run the module on the virtual inputs; also return the mixed tensor (None: not mixed)."""
@@ -152,7 +219,9 @@ class VicinalNet(NeuralNet):
             self._set_training(False)
         X, y = batch
         X, y = self._on_device(X), self._on_device(y)
-        with torch.no_grad():
+        own = self.__dict__.get("_own_step_")
+        with torch.no_grad(), nullcontext() if own is None else own.paused():
+            y = y if own is None else own.with_weights(y)
             loss, output, _ = self.step_loss(X, y, Draw(), **fit_params)
         return {"loss": loss, "y_pred": output}
 
@@ -195,6 +264,7 @@ class VicinalNet(NeuralNet):
             ]
             for event in ("on_batch_begin", "on_batch_end", "on_grad_computed")
         }
+        self._takes_all_outputs_, self._told_of_outputs_ = None, False
         self._training_device_ = self._device_  # looked up once instead of at every step
         epochs = self.max_epochs if epochs is None else epochs
         start, self._n_epochs_ = going_on(self.optimizer_, epochs)
@@ -288,6 +358,7 @@ class VicinalNet(NeuralNet):
         rate.optimizer = self.optimizer_  # which a callback may have made anew
         epoch = len(self.history) - 1 - self._first_epoch_
         n_batches = _length(iterator)
+        own = has_own_step(self, training)
         moving = training and rate.moves(n_batches)
         randomness = self._randomness_
         window = randomness.first_step()
@@ -300,7 +371,10 @@ class VicinalNet(NeuralNet):
                 seen = self.batch_for_callbacks(batch)
                 self.notify("on_batch_begin", batch=seen, training=training)
             with window:
-                step = step_fn(batch, **fit_params)
+                if own:
+                    step = OwnStep(self, batch, training).run(step_fn, fit_params)
+                else:
+                    step = step_fn(batch, **fit_params)
             row[prefix + "_loss"] = step["loss"].item()
             row[prefix + "_batch_size"] = n_rows(batch[0])
             if listened:
@@ -425,6 +499,11 @@ class VicinalNet(NeuralNet):
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
                     parameter.grad = None
+
+    def split_on_device(self, y: Any) -> tuple[Any, Any]:
+        """Targets, and weights or None, on the device of the module."""
+        target, weight = split_targets(y)
+        return self._on_device(target), None if weight is None else self._on_device(weight)
 
     def _on_device(self, x: Any) -> Any:
         """Move a batch to the module; one made by :class:`TensorBatches` is there already."""

@@ -240,21 +240,21 @@ def test_fit_moves_only_what_block_gradient_leaves(block):
 @pytest.mark.parametrize("layers", [[0], [1], "auto"])
 def test_lbfgs_sees_one_draw_however_often_it_runs_the_closure(layers, monkeypatch):
     drawn, losses = [], []
-    draw_step, single = (
+    draw_step, step_loss = (
         ManifoldMixupClassifier.draw_step,
-        ManifoldMixupClassifier.train_step_single,
+        ManifoldMixupClassifier.step_loss,
     )
 
     def counting_draw(self, x):
         drawn.append(draw_step(self, x))
         return drawn[-1]
 
-    def counting_step(self, batch, **fit_params):
-        losses.append(fit_params["draw"])
-        return single(self, batch, **fit_params)
+    def counting_loss(self, X, y, draw, **fit_params):
+        losses.append(draw)
+        return step_loss(self, X, y, draw, **fit_params)
 
     monkeypatch.setattr(ManifoldMixupClassifier, "draw_step", counting_draw)
-    monkeypatch.setattr(ManifoldMixupClassifier, "train_step_single", counting_step)
+    monkeypatch.setattr(ManifoldMixupClassifier, "step_loss", counting_loss)
     net = classifier(
         ManifoldMixupClassifier, layers=layers, alpha=1.0, optimizer=torch.optim.LBFGS,
         batch_size=12, max_epochs=2, lr=0.1, optimizer__max_iter=5,

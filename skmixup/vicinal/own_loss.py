@@ -1,0 +1,174 @@
+"""A `get_loss` of the user's own, on rows that are mixed: called for both labels of the pairs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skmixup.networks.members import members_as_rows
+from skmixup.vicinal.draw import Draw
+from skmixup.vicinal.loss import vicinal_loss, vicinal_losses
+from skmixup.vicinal.nested import n_rows, take
+
+
+def is_users(net: Any, name: str) -> bool:
+    """Whether a method is the user's own: set on `net`, or defined outside of this package."""
+    return name in net.__dict__ or _is_from_outside(getattr(type(net), name))
+
+
+@lru_cache(maxsize=256)
+def _is_from_outside(function: Any) -> bool:
+    module = getattr(function, "__module__", None) or ""
+    return hasattr(function, "__wrapped__") or not f"{module}.".startswith("skmixup.")
+
+
+@dataclass
+class _Call:
+    """What the plain loss needs to know while a `get_loss` runs: weights, and maybe pairs."""
+
+    weight: Tensor | None
+    draw: Draw = field(default_factory=Draw)
+    used: bool = False
+    losses: list[Tensor] = field(default_factory=list)
+    repeated: bool = False
+
+    def loss(self, net: Any, output: Any, target: Tensor) -> Tensor:
+        if self.repeated:  # the values of the first time, in the same order
+            return self.losses.pop(0) if self.losses else torch.tensor(torch.nan)
+        self.used = True
+        expected = self.draw.partner if self.weight is None else self.weight
+        if expected is not None and len(expected) != len(target):
+            raise ValueError(
+                f"get_loss was called with {len(target)} targets in a minibatch of "
+                f"{len(expected)} rows that has weights or is mixed; pass all of them"
+            )
+        loss = _reduced(net, output, target, self.draw, self.weight)
+        self.losses.append(loss.detach().clone())  # get_loss may add to it in place
+        return loss
+
+
+def plain_loss(net: Any, y_pred: Any, y_true: Any) -> Tensor:
+    """What ``NeuralNet.get_loss`` returns: the criterion, with the weights of the minibatch."""
+    target, weight = net.split_on_device(y_true)
+    output = net.check_output(y_pred, target)
+    target = net.loss_target(output, target)
+    call = net.__dict__.get("_loss_call_")
+    if call is None:
+        return _reduced(net, output, target, Draw(), weight)
+    return call.loss(net, output, target)
+
+
+def _reduced(net: Any, output: Any, target: Tensor, draw: Draw, weight: Tensor | None) -> Tensor:
+    if getattr(net.criterion_, "reduction", None) == "none":
+        return vicinal_losses(net.criterion_, output, target, draw, weight)
+    return vicinal_loss(net.criterion_, output, target, draw, weight)
+
+
+def joined_loss(
+    net: Any,
+    get_loss: Callable[..., Tensor],
+    output: Any,
+    target: Tensor,
+    weight: Tensor | None,
+    X: Any,
+    draw: Draw,
+    training: bool | None = None,
+) -> Tensor:
+    r"""Loss of a minibatch from a `get_loss` that knows nothing of mixing.
+
+    .. math::  λ\, L(z, y_i, x_i) + (1 − λ)\, L(z, y_j, x_j)
+
+    where z is the output for the mixed rows, in which the plain loss weighs y_i by w_i and y_j by
+    w_j. What does not depend on the label, such as a penalty, counts once. With a λ for each pair
+    this needs losses of shape (n,), or a `get_loss` that leaves all of y_true to the plain loss,
+    which knows the pairs.
+
+    Parameters
+    ----------
+    net : VicinalNet
+    get_loss : callable
+        ``get_loss(y_pred, y_true, X=X, training=training)``, as skorch calls it.
+    output : Tensor or tuple
+        The module's. Logits of members, shape (n, C, k), become n · k rows.
+    target, weight, X
+        Of the rows before mixing.
+    draw : Draw
+    training : bool, optional
+        Default: whether gradients are computed.
+    """
+    if isinstance(output, Tensor) and output.ndim == 3 and target.ndim == 1:
+        k = output.shape[2]
+        output = members_as_rows(output)
+        target, weight, X, draw = _repeated(target, weight, X, draw, k)
+    training = torch.is_grad_enabled() if training is None else training
+
+    def loss_of(rows: Tensor | None, call: _Call) -> Tensor:
+        y, x = target, X
+        if rows is not None:
+            y = target[rows]
+            x = take(X, rows) if X is not None and n_rows(X) == len(target) else X
+        net.__dict__["_loss_call_"] = call
+        try:
+            loss = get_loss(output, y, X=x, training=training)
+        finally:
+            net.__dict__["_loss_call_"] = None
+        return loss if call.used or call.repeated else _weighted(net, loss, call.weight)
+
+    def at(rows: Tensor | None) -> _Call:
+        return _Call(weight if weight is None or rows is None else weight[rows])
+
+    lam, partner = draw.lam, draw.partner
+    if lam is None or partner is None:
+        return loss_of(None, at(None)).mean()
+    if lam.ndim == 0:
+        # y_j first: what get_loss writes into the history is then of the rows' own labels.
+        other = loss_of(partner, at(partner))
+        return torch.lerp(other, loss := loss_of(None, at(None)), lam.to(loss.dtype)).mean()
+    call = _Call(weight, draw)
+    loss = loss_of(None, call)
+    if loss.ndim and loss.numel() == len(target) and not call.used:
+        other = loss_of(partner, at(partner))
+        return torch.lerp(other, loss, lam.to(loss.dtype)).mean()
+    again = loss_of(partner, replace(call, losses=list(call.losses), repeated=True))
+    if not call.used or not torch.equal(loss.nan_to_num(), again.nan_to_num()):
+        raise ValueError(_own_use_of_labels(net))
+    return loss.mean()
+
+
+def _repeated(
+    target: Tensor, weight: Tensor | None, X: Any, draw: Draw, k: int
+) -> tuple[Tensor, Tensor | None, Any, Draw]:
+    """Rows as often as there are members, those of one row after another."""
+    rows = torch.arange(len(target), device=target.device).repeat_interleave(k)
+    lam, partner = draw.lam, draw.partner
+    if partner is not None:
+        member = torch.arange(k, device=target.device).repeat(len(target))
+        partner = partner[rows] * k + member
+    lam = lam[rows] if lam is not None and lam.ndim else lam
+    weight = None if weight is None else weight[rows]
+    X = take(X, rows) if X is not None and n_rows(X) == len(target) else X
+    return target[rows], weight, X, Draw(lam=lam, partner=partner)
+
+
+def _weighted(net: Any, loss: Tensor, weight: Tensor | None) -> Tensor:
+    if weight is None:
+        return loss
+    if loss.ndim == 0 or loss.numel() != len(weight):
+        raise TypeError(
+            f"get_loss of {type(net).__name__} returns one number and does not call "
+            "super().get_loss, so that sample_weight and class_weight would have no effect; call "
+            "super().get_loss, or return the loss of each row, of shape (n,)"
+        )
+    return weight * loss.flatten()
+
+
+def _own_use_of_labels(net: Any) -> str:
+    return (
+        f"get_loss of {type(net).__name__} uses y_true itself and returns one number, but with "
+        "mix_per='sample' each pair has its own λ. Use mix_per='batch'; or call "
+        "super().get_loss(output, y_true) for each part that depends on y_true; or return the "
+        "loss of each row, of shape (n,)"
+    )
