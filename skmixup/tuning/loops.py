@@ -1,15 +1,15 @@
 """The loop that asks for trials: whose thread it is, whether it still goes on, who notices deaths.
 
 A sampler is only told of a trial once Optuna has made it. What it has to know of the loop around
-it stands in attributes that Optuna keeps to itself; all of them are read here.
+it stands in attributes that Optuna keeps to itself; whatever touches them is here.
 """
 
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary, WeakSet
+from weakref import WeakKeyDictionary, WeakSet, ref
 
 from optuna.exceptions import ExperimentalWarning
 from optuna.storages import BaseStorage, fail_stale_trials
@@ -29,6 +29,11 @@ def enter_pool() -> None:
     if threading.current_thread() is not threading.main_thread():
         with LOCK:
             _pool.add(threading.current_thread())
+
+
+def may_enter_pool() -> bool:
+    """Whether this thread is one of a pool, or may be one that has just been started."""
+    return threading.current_thread() is not threading.main_thread()
 
 
 def enter_trial() -> None:
@@ -81,6 +86,43 @@ def fail_without_heartbeat(study: Study) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             fail_stale_trials(whole_study(study))
+
+
+class _WatchedLoopState:
+    """What Optuna keeps about the loops of a study, and a call whenever a loop begins.
+
+    A sampler hears of a loop only when it has made its first trial, which is too late for a study
+    that needs none. This stands in the place of ``study._thread_local``, which Optuna makes anew
+    in every process: it is neither pickled nor copied.
+    """
+
+    def __init__(self, state: Any, at_start: Callable[[], None]):
+        object.__setattr__(self, "_state", state)
+        object.__setattr__(self, "_at_start", at_start)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._state, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._state, name, value)
+        if name == "in_optimize_loop" and value is True:
+            self._at_start()
+
+
+def watch(study: Study, at_start: Callable[[Study], None]) -> None:
+    """Have ``at_start(study)`` called when ``study.optimize`` begins again, before any trial."""
+    study = whole_study(study)
+    with LOCK:
+        if not isinstance(study._thread_local, _WatchedLoopState):
+            reference = ref(study)
+
+            def call() -> None:
+                alive = reference()
+                if alive is not None:
+                    at_start(alive)
+
+            watched: Any = _WatchedLoopState(study._thread_local, call)
+            study._thread_local = watched
 
 
 class PoolTrials:

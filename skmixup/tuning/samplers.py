@@ -45,15 +45,21 @@ class UniformDesignSampler(DesignSampler):
         What follows the design. None: ``study.optimize(f)`` ends by itself. "augment": points that
         complete the design, ever finer. "zoom": sequential uniform design (Yang & Zhang), rounds
         of ⌈n_runs/2⌉ points in ever smaller boxes around the best trials; one objective only.
-        A sampler: it takes over and finds the design as its start-up trials.
+        A sampler, not another design: it takes over, and computes its constraints for the design's
+        trials too. TPE and Gaussian processes learn from these, genetic algorithms have them as
+        their first generation (give a ``population_size`` of at most n_runs), CMA-ES only counts
+        them.
     retry_failed : bool or int, default True
         How often a failed point is run again, once all points have had their turn. True is 5.
     seed : int, optional
         Another design of the same size. None is seed 0, the same on every worker.
     stale_after : float, optional
         Seconds after which a running trial counts as dead and is failed, so that its point is run
-        again: for storages without heartbeat (journal files, the gRPC proxy, Dask). Choose more
-        than the longest trial takes. The result of a slow worker that was given up is refused.
+        again; the log (``skmixup.tuning.stale``) says which. Needed for storages without heartbeat
+        (journal files, the gRPC proxy, Dask), and for ask-and-tell loops, which have none either;
+        useful for all others, since it also notices a worker that died before its first heartbeat.
+        Choose more than the longest trial takes. The last worker waits for points that others
+        run. Clocks are compared in UTC, so machines need the same time, not the same time zone.
 
     Raises
     ------
@@ -63,11 +69,19 @@ class UniformDesignSampler(DesignSampler):
     DesignExhausted
         From ``study.ask()`` outside ``optimize``, when no point is left.
 
+    Warns
+    -----
+    UserWarning
+        A worker ends while others still run points, and neither a heartbeat nor ``stale_after``
+        would notice if they had died. A name in ``n_levels`` that no trial has suggested.
+
     Notes
     -----
-    **Trials that do not count.** Enqueued trials, trials added by hand and those of other samplers
-    take trial numbers but no row: their rows are run at the end by trials with numbers from
-    n_runs on. What an enqueued trial leaves open is filled from the row of its number.
+    **Trials that do not count.** Enqueued trials, trials added by hand or from other studies, and
+    those of other samplers take trial numbers but no row: their rows are run at the end by trials
+    with numbers from n_runs on. What an enqueued trial leaves open is filled from the row of its
+    number. A row counts with its own design's mark only; ``optuna.copy_study`` copies design and
+    marks, so that the copy goes on where the study stopped.
 
     **Failures.** Pruned points are through. A failed point is open again once every number below
     n_runs is given out. An open row is taken with a claim in an attribute of the trial, which is
@@ -75,12 +89,24 @@ class UniformDesignSampler(DesignSampler):
     ahead. Since storages refuse the result of a trial that has been failed, a point is finished at
     most once. Killed workers leave running trials, which an :class:`optuna.storages.RDBStorage`
     with ``heartbeat_interval`` fails by itself and ``stale_after`` or
-    ``study.tell(number, state=TrialState.FAIL)`` elsewhere. With Optuna's own
-    ``RetryHeartbeatStaleTrialCallback`` use ``retry_failed=False``, or a point may be run twice.
+    ``study.tell(number, state=TrialState.FAIL)`` elsewhere. A worker that was slow, not dead,
+    finds its trial failed when it comes to an end: ``study.tell`` raises ValueError, and
+    ``study.optimize`` ends with Optuna's ``AssertionError: Should not reach.``; it may be started
+    again. With Optuna's own ``RetryHeartbeatStaleTrialCallback`` use ``retry_failed=False``, or a
+    point may be run twice.
 
-    **The end.** A worker stops when no point is open to it; points that others still run may fail
-    afterwards, and any worker started later picks them up. Workers that ask at the same moment for
-    the last point leave a trial without parameters, marked as pruned.
+    **The end.** A worker stops when no point is open to it. Threads of one ``optimize(n_jobs=…)``
+    wait for each other's last trials, which may fail and be run again; workers with
+    ``stale_after`` wait for those of all others. Points that others lose after that are picked up
+    by any worker started later. ``optimize`` on a study that is finished makes no trial. Optuna
+    asks a sampler only after it has made a trial, though, so the first trial of a worker that
+    comes too late, and workers that ask at the same moment for the last point, leave a trial
+    without parameters, marked as pruned; should the objective return a value for it all the same,
+    infinity is stored, on the side that is never the best.
+
+    **Ask and tell.** ``study.ask()`` several times before the first ``tell`` makes a batch. A last
+    batch that reaches past the end is filled up to the size of the one before with points that
+    complete the design; after that ``ask`` raises.
 
     **What is stored.** In study attributes the settings and the design's columns, so that workers
     on different processors, and later versions, run the same points; in each trial its row.

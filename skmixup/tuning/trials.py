@@ -90,13 +90,21 @@ class DesignSampler(BaseSampler):
         loops.enter_pool()
         if self._successor is not None:
             self._successor.reseed_rng()
-        elif self._then is None and loops.in_pool():
+        elif loops.in_pool():
             with loops.LOCK:
                 clients = list(self._clients)
             for study in clients:
-                if loops.in_optimize(study) and not self._design(study).wait_for_work(study):
-                    study.stop()
+                if loops.in_optimize(study):
+                    self._stop_if_through(study)
         loops.enter_trial()
+
+    def _stop_if_through(self, study: Study, wait: bool = True) -> None:
+        """Before a trial is made: stop the study where it would find no point."""
+        if self._then is not None:
+            return
+        known = self._design(study, starting=True)
+        if not known.wait_for_work(study) if wait else known.nothing_open(study) == {}:
+            study.stop()
 
     # Which row a trial runs.
 
@@ -104,6 +112,7 @@ class DesignSampler(BaseSampler):
         """Take a row for the trial."""
         with loops.LOCK:
             self._clients.add(loops.whole_study(study))
+        loops.watch(study, _stop_if_through)
         known = self._design(study, starting=True)
         known.pool.begin(trial)
         asked = not loops.in_optimize(study)
@@ -308,3 +317,11 @@ def _first_free(taken: Collection[Any]) -> int:
 
 def _has_design(sampler: BaseSampler) -> bool:
     return any(isinstance(part, DesignSampler) for part in samplers_within(sampler))
+
+
+def _stop_if_through(study: Study) -> None:
+    """``study.optimize`` begins: one that is finished gains nothing, not even an empty trial."""
+    for sampler in samplers_within(study.sampler):
+        if isinstance(sampler, DesignSampler):
+            # A thread of a pool, which is only known as one later, waits for the others later.
+            sampler._stop_if_through(study, wait=not loops.may_enter_pool())
