@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_array, column_or_1d
+from sklearn.utils.validation import check_array
 
+from skmixup.labels import label_column
 from skmixup.robustness.gradient import (
+    check_columns,
     check_has_gradient,
     columns_of,
     evaluating,
@@ -60,7 +62,8 @@ def fgsm(
     -------
     ndarray, tensor or DataFrame of the shape of X
         Adversarial rows, no farther than `eps` from the clean ones in any coordinate. Of the
-        kind and floating type of `X`; integers become float32. Predict them by the last step:
+        kind (pandas and polars frames keep their columns) and floating type of `X`; integers
+        become float32. Predict them by the last step:
         ``pipeline[-1].predict(...)``.
 
     Raises
@@ -68,7 +71,8 @@ def fgsm(
     TypeError
         If no gradient is defined: `clf` is not a network or does not end in one.
     ValueError
-        If `eps` or `batch_size` is negative, `X` outside `clip`, a label of `y` unknown.
+        If `eps` or `batch_size` is negative, `X` outside `clip`, a label of `y` unknown, or if
+        the columns of `X` are not those of `fit`.
 
     See Also
     --------
@@ -181,6 +185,7 @@ def ifgsm(
     _check_at_least_1("batch_size", batch_size)
     net, X = last_step(clf, X)
     check_has_gradient(net, X)
+    check_columns(net, X)
     clean = _to_floats(X)
     low, high = _check_clip(clip, clean)
     columns = columns_of(net, y, clean)
@@ -270,7 +275,7 @@ def accuracy_under_attack(
         attack_params["targeted"] = True
     elif attack_params.get("targeted"):
         raise ValueError("targeted=True needs the labels to steer to: pass target=")
-    labels = column_or_1d(y)
+    labels = label_column(y)
     victim, victim_input = last_step(clf, X)
     crafter, crafter_input = last_step(clf if source is None else source, X)
     if source is not None:
@@ -286,8 +291,10 @@ def accuracy_under_attack(
 
 
 def _to_floats(X: Any) -> NDArray[Any]:
-    array = X.detach().cpu().numpy() if isinstance(X, torch.Tensor) else X
-    array = check_array(array, dtype="numeric", allow_nd=True, input_name="X")
+    if isinstance(X, torch.Tensor):
+        X = X.detach().cpu()
+        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+    array = check_array(X, dtype="numeric", allow_nd=True, input_name="X")
     return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 
@@ -296,6 +303,8 @@ def _like(X: Any, array: NDArray[Any]) -> Any:
         return torch.as_tensor(array, device=X.device)
     if hasattr(X, "iloc"):
         return type(X)(array, index=X.index, columns=X.columns)
+    if hasattr(X, "columns"):  # polars
+        return type(X)(array, schema=X.columns)
     return array
 
 

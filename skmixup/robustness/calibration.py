@@ -5,7 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.utils.validation import check_array, check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_array, check_consistent_length
+
+from skmixup.labels import label_column
 
 _STRATEGIES = ("uniform", "quantile")
 
@@ -112,9 +114,9 @@ def top_label(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
     """Whether each row's largest probability is the right one, its size, and the row's weight."""
     prob = _check_probabilities(y_prob)
-    y = column_or_1d(y_true)
+    y = label_column(y_true)
     check_consistent_length(y, prob)
-    classes = np.unique(y) if labels is None else column_or_1d(labels)
+    classes = np.unique(y) if labels is None else label_column(labels)
     if len(classes) != prob.shape[1]:
         held = "labels" if labels is not None else "y_true"
         advice = "" if labels is not None else "; pass labels=clf.classes_"

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.pipeline import Pipeline
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
+from skmixup.labels import label_column, of_one_type
 from skmixup.vicinal.randomness import preserved_randomness
 
 
@@ -44,9 +45,27 @@ def check_has_gradient(net: Any, X: Any) -> None:
         )
 
 
+def check_columns(net: Any, X: Any) -> None:
+    """Raise ValueError unless X has the columns that `net` was fitted on, as ``predict`` does."""
+    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+        raise TypeError(
+            f"the attack changes rows of an array, tensor or DataFrame; got X of type "
+            f"{type(X).__name__}: pass its inputs as X and its labels as y"
+        )
+    if hasattr(net, "n_features_in_") and hasattr(X, "shape"):
+        validate_data(net, X, reset=False, skip_check_array=True)
+    shape = tuple(getattr(X, "shape", ())[1:])
+    fitted = getattr(net, "input_shape_", None)
+    if fitted is not None and shape and shape != tuple(fitted):
+        raise ValueError(
+            f"X has rows of shape {shape}, but {type(net).__name__} was fitted on rows of shape "
+            f"{tuple(fitted)}"
+        )
+
+
 def columns_of(net: Any, y: ArrayLike, X: NDArray[Any]) -> NDArray[np.int64]:
     """The output of the module that belongs to each label."""
-    labels = column_or_1d(y)
+    labels = of_one_type(label_column(y))
     check_consistent_length(X, labels)
     if type(net).predict is NeuralNetClassifier.predict:
         # skorch's own predict returns column numbers, whatever classes_ says

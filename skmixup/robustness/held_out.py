@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 from skorch.callbacks import Callback
 
+from skmixup.labels import label_column
 from skmixup.robustness.gradient import same_randomness
 
 
@@ -61,14 +62,14 @@ class HeldOutError(Callback):
 
     def initialize(self) -> "HeldOutError":
         """Check the rows, before training starts."""
-        check_consistent_length(self.X, column_or_1d(self.y))
+        check_consistent_length(self.X, label_column(self.y))
         return self
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Predict the rows and write their error rate into the history."""
         with same_randomness(net):
             predicted = net.predict(self.X)
-        error = float(np.mean(predicted != column_or_1d(self.y)))
+        error = float(np.mean(predicted != label_column(self.y)))
         earlier = [row[self.name] for row in net.history[:-1] if self.name in row]
         net.history.record(self.name, error)
         net.history.record(f"{self.name}_best", error < min(earlier, default=np.inf))

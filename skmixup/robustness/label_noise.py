@@ -4,10 +4,11 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d
+
+from skmixup.labels import label_column, of_one_type
 
 _KINDS = ("uniform", "pair")
 
@@ -38,15 +39,15 @@ def corrupt_labels(
 
     Returns
     -------
-    ndarray of shape (n_samples,), or Series
-        A copy; a pandas Series keeps its index, name and dtype. ``result != y`` tells the
-        changed rows.
+    ndarray of shape (n_samples,), or a column of the kind of `y`
+        A copy; a column of pandas keeps its index, name and dtype, one of polars its name and
+        dtype. ``result != y`` tells the changed rows.
 
     Raises
     ------
     ValueError
-        If `fraction` is outside [0, 1], `kind` unknown, `y` not a classification target or of
-        fewer than two classes.
+        If `fraction` is outside [0, 1], `kind` unknown, `y` not a classification target, of
+        fewer than two classes or with missing labels.
 
     Notes
     -----
@@ -80,7 +81,7 @@ def corrupt_labels(
         raise ValueError(f"fraction must be a number in [0, 1], got {fraction!r}")
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}")
-    labels = column_or_1d(y)
+    labels = of_one_type(label_column(y))
     check_classification_targets(labels)
     classes, codes = np.unique(labels, return_inverse=True)
     n_changed = int(np.floor(fraction * len(labels) + 0.5))
@@ -94,8 +95,23 @@ def corrupt_labels(
     rows = rng.choice(len(labels), n_changed, replace=False)
     shift = rng.integers(1, len(classes), n_changed) if kind == "uniform" and n_changed else 1
     codes[rows] = (codes[rows] + shift) % len(classes)
+    return _like(y, classes[codes], rows)
+
+
+def _like(y: Any, noisy: NDArray[Any], rows: NDArray[np.int64]) -> Any:
+    """Return `noisy`, which differs from `y` in `rows`, as a column of the kind of `y`."""
     if hasattr(y, "iloc"):
-        noisy = y.copy()
-        noisy.iloc[rows] = classes[codes[rows]]
+        frame = y.copy()
+        frame.iloc[(rows, 0) if frame.ndim == 2 else rows] = noisy[rows]
+        return frame
+    if isinstance(getattr(y, "dtype", None), np.dtype) or not hasattr(y, "__array__"):
         return noisy
-    return classes[codes]
+    if hasattr(y, "with_columns"):  # a frame of polars, with one column
+        return y.with_columns(_like(y.to_series(), noisy, rows))
+    if hasattr(y, "alias"):  # a column of polars
+        return type(y)(y.name, noisy.tolist(), dtype=y.dtype)
+    if hasattr(y, "isna"):  # an array of pandas
+        array = y.copy()
+        array[rows] = noisy[rows]
+        return array
+    return noisy

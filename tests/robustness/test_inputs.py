@@ -1,0 +1,177 @@
+"""What goes into attacks and label noise comes out of the same kind; wrong columns are named."""
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+import torch
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch.utils.data import DataLoader, TensorDataset
+
+from skmixup import MixupClassifier
+from skmixup.robustness import (
+    HeldOutError,
+    accuracy_under_attack,
+    corrupt_labels,
+    expected_calibration_error,
+    fgsm,
+    ifgsm,
+)
+
+RNG = np.random.default_rng(0)
+CODES = np.arange(40) % 2
+NAMES = np.array(["no", "yes"])[CODES]
+X = RNG.normal(size=(40, 3)) + 3 * CODES[:, None]
+FRAME = pd.DataFrame(X, columns=list("abc"))
+FAST = {"max_epochs": 3, "random_state": 0}
+
+COLUMNS = {
+    "boolean": pd.Series(CODES == 1, dtype="boolean", name="n"),
+    "Int64": pd.Series(CODES, dtype="Int64", index=range(9, 49)),
+    "string": pd.Series(NAMES, dtype="string"),
+    "str": pd.Series(NAMES, dtype="str"),
+    "category": pd.Series(pd.Categorical(NAMES)),
+    "frame": pd.DataFrame({"y": pd.array(CODES == 1, dtype="boolean")}),
+    "array boolean": pd.array(CODES == 1, dtype="boolean"),
+    "array Int8": pd.array(CODES.tolist(), dtype="Int8"),
+    "Categorical": pd.Categorical(NAMES),
+    "polars": pl.Series("n", NAMES.tolist()),
+    "polars Boolean": pl.Series("n", (CODES == 1).tolist()),
+    "polars Int8": pl.Series("n", CODES.tolist(), dtype=pl.Int8),
+    "polars Categorical": pl.Series(NAMES.tolist(), dtype=pl.Categorical),
+    "polars Enum": pl.Series(NAMES.tolist(), dtype=pl.Enum(["yes", "no"])),
+    "polars frame": pl.DataFrame({"y": NAMES.tolist()}),
+}
+
+
+@pytest.mark.filterwarnings("ignore:A column-vector y")
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_labels_come_back_in_a_column_of_their_kind(kind):
+    y = COLUMNS[kind]
+    before = y.copy() if hasattr(y, "copy") else y.clone()
+    noisy = corrupt_labels(y, 0.25, random_state=0)
+    assert type(noisy) is type(y)
+    if hasattr(y, "dtype"):
+        assert noisy.dtype == y.dtype
+    if hasattr(y, "name"):
+        assert noisy.name == y.name
+    given, changed = np.asarray(y).ravel(), np.asarray(noisy).ravel()
+    assert np.sum(given != changed) == 10
+    assert np.array_equal(np.asarray(before).ravel(), given)
+    expected = corrupt_labels(NAMES if given.dtype == object else given, 0.25, random_state=0)
+    assert np.array_equal(expected.astype(str), changed.astype(str))
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (
+            pd.Series([True, False, None] * 9, dtype="boolean"),
+            "NA in 9 of 27 rows, first in row 2",
+        ),
+        (["a", None, "b"], "NA in 1 of 3 rows, first in row 1"),
+        (np.array([0.0, np.nan, 1.0]), "NA in 1 of 3 rows"),
+        (np.eye(2)[CODES], "one-hot"),
+        (np.array(["a", 1], dtype=object), "mixes labels"),
+    ],
+)
+def test_labels_that_are_none_are_named(y, message):
+    with pytest.raises(ValueError, match=message):
+        corrupt_labels(y, 0.5)
+
+
+def test_labels_of_objects_are_the_numbers_they_hold():
+    for values in (CODES, CODES == 1):
+        noisy = corrupt_labels(values.astype(object), 0.25, random_state=0)
+        assert np.array_equal(noisy, corrupt_labels(values, 0.25, random_state=0))
+
+
+# ---- attacks
+
+
+@pytest.fixture(scope="module")
+def named():
+    return MixupClassifier(**FAST).fit(FRAME, CODES)
+
+
+@pytest.mark.parametrize("attack", [fgsm, ifgsm])
+def test_columns_are_checked_as_predict_checks_them(named, attack):
+    for wrong in (FRAME[list("cba")], FRAME[["a", "b"]], FRAME.rename(columns={"a": "z"})):
+        with pytest.raises(ValueError, match="feature names should match") as of_predict:
+            named.predict(wrong)
+        with pytest.raises(ValueError, match="feature names should match") as of_attack:
+            attack(named, wrong, CODES, 0.1)
+        assert str(of_attack.value) == str(of_predict.value)
+        with pytest.raises(ValueError, match="feature names should match"):
+            attack(named, pl.DataFrame(wrong), CODES, 0.1)
+        with pytest.raises(ValueError, match="feature names should match"):
+            accuracy_under_attack(named, wrong, CODES, attack, eps=0.1)
+
+
+def test_another_number_of_columns_is_named():
+    net = MixupClassifier(**FAST).fit(X, CODES)
+    for wrong in (X[:, :2], torch.tensor(X[:, :2]), X[:, [0, 1, 2, 0]]):
+        with pytest.raises(ValueError, match=r"X has \d features, but MixupClassifier is expect"):
+            fgsm(net, wrong, CODES, 0.1)
+    images = MixupClassifier(module__width=4, max_epochs=1)
+    images.fit(RNG.normal(size=(40, 1, 4, 4)), CODES)
+    with pytest.raises(ValueError, match=r"rows of shape \(1, 4, 5\), .* fitted on .*\(1, 4, 4\)"):
+        fgsm(images, np.zeros((40, 1, 4, 5)), CODES, 0.1)
+
+
+@pytest.mark.parametrize("frame", [FRAME, pl.DataFrame(FRAME)], ids=["pandas", "polars"])
+def test_frames_come_back_as_frames(named, frame):
+    changed = fgsm(named, frame, CODES, 0.5)
+    assert type(changed) is type(frame)
+    assert list(changed.columns) == list("abc")
+    np.testing.assert_allclose(np.asarray(changed), fgsm(named, FRAME, CODES, 0.5))
+    assert np.array_equal(named.predict(changed), named.predict(fgsm(named, FRAME, CODES, 0.5)))
+    assert accuracy_under_attack(named, frame, CODES, fgsm, eps=0.5) == pytest.approx(
+        np.mean(named.predict(changed) == CODES)
+    )
+
+
+@pytest.mark.parametrize("output", ["pandas", "polars"])
+def test_behind_steps_that_give_frames(output):
+    pipe = make_pipeline(StandardScaler(), MixupClassifier(**FAST)).set_output(transform=output)
+    pipe.fit(FRAME, CODES)
+    changed = fgsm(pipe, FRAME, CODES, 0.5)
+    assert list(changed.columns) == list("abc")
+    assert 0 <= accuracy_under_attack(pipe, FRAME, CODES, fgsm, eps=0.5) <= 1
+
+
+@pytest.mark.parametrize("kind", ["boolean", "array boolean", "polars Boolean"])
+def test_labels_of_any_kind_are_attacked(kind):
+    net = MixupClassifier(**FAST).fit(X, COLUMNS[kind])
+    expected = fgsm(net, X, CODES == 1, 0.5)
+    assert np.array_equal(fgsm(net, X, COLUMNS[kind], 0.5), expected)
+    assert accuracy_under_attack(net, X, COLUMNS[kind], fgsm, eps=0.0) == np.mean(
+        net.predict(X) == (CODES == 1)
+    )
+    with pytest.raises(ValueError, match="one-hot"):
+        fgsm(net, X, np.eye(2)[CODES], 0.5)
+
+
+def test_a_tensor_of_half_precision_is_attacked():
+    net = MixupClassifier(**FAST).fit(X, CODES)
+    rows = torch.tensor(X, dtype=torch.bfloat16)
+    assert isinstance(fgsm(net, rows, CODES, 0.5), torch.Tensor)
+
+
+def test_data_sets_and_loaders_are_to_be_arrays():
+    net = MixupClassifier(**FAST).fit(X, CODES)
+    data = TensorDataset(torch.tensor(X), torch.tensor(CODES))
+    for wrong in (data, DataLoader(data)):
+        with pytest.raises(TypeError, match="pass its inputs as X and its labels as y"):
+            fgsm(net, wrong, CODES, 0.1)
+
+
+def test_errors_on_held_out_rows_and_calibration_take_nullable_columns():
+    y = COLUMNS["boolean"]
+    net = MixupClassifier(callbacks=[HeldOutError(X, y)], **FAST).fit(X, y)
+    assert net.history[-1, "held_out_error"] == pytest.approx(1 - net.score(X, CODES == 1))
+    prob = net.predict_proba(X)
+    assert expected_calibration_error(y, prob) == expected_calibration_error(CODES, prob)
+    with pytest.raises(ValueError, match="NA in 1 of 40 rows"):
+        expected_calibration_error(y.mask(y.index == 3), prob)
