@@ -27,6 +27,7 @@ from skmixup.networks.default import NETWORKS
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.devices import resolve_device
+from skmixup.vicinal.divergence import DivergenceError
 from skmixup.vicinal.randomness import FitRandomness, generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES, finish
 
@@ -269,13 +270,17 @@ class VicinalEstimator(PersistentNet):
 
     @contextmanager
     def _undone_on_error(self) -> Iterator[None]:
-        """Put a fitted estimator back as it was when a fit ends before its first step."""
+        """Put a fitted estimator back as it was when a fit ends before its first step.
+
+        Also where a new module diverges, which is of no use to anybody.
+        """
         before = dict(self.__dict__)
         self._training_began_ = False
         try:
             yield
-        except BaseException:
-            if not self._training_began_:
+        except BaseException as error:
+            new = self.__dict__.get("module_") is not before.get("module_")
+            if not self._training_began_ or (new and isinstance(error, DivergenceError)):
                 self.__dict__.clear()
                 self.__dict__.update(before)
             raise

@@ -44,6 +44,7 @@ from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
+from skmixup.vicinal.divergence import check_outputs
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.own_loss import is_users
 from skmixup.vicinal.randomness import PreservedRandomness
@@ -474,9 +475,11 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         with randomness.whole if is_dataset(X) else randomness.step:
             parts = map(first_output, self.forward_iter(data, device="cpu"))
             if is_dataset(X):
-                return torch.cat(list(parts)).double()
-            outputs = _stacked(parts, len(data))
-        if len(outputs) < len(data):
+                outputs = torch.cat(list(parts)).double()
+            else:
+                outputs = _stacked(parts, len(data))
+        check_outputs(self, outputs)
+        if not is_dataset(X) and len(outputs) < len(data):
             raise ValueError(
                 f"only {len(outputs)} of {len(data)} rows were predicted: "
                 "iterator_valid__drop_last=True leaves out what does not fill a batch; set it to "

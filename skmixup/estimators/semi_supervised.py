@@ -347,6 +347,10 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         self._update_average()
         return step
 
+    def mixes_training_rows(self) -> bool:
+        """Whether labelled rows, which callbacks see, are mixed in some epoch."""
+        return not self._labeled_vicinity_.changes_nothing and self.n_mixed_epochs() > 0
+
     def check_own_step(self, step: OwnStep) -> None:
         """Raise RuntimeError where a step of the user's own left out what happens here."""
         if not step.whole or self._n_averaged_ == self._n_checked_:

@@ -17,7 +17,9 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from skmixup.vicinal.batches import TensorBatches, auto_batch_size, in_memory, split_targets
 from skmixup.vicinal.blocks import INPUT, unwrap
+from skmixup.vicinal.clean_outputs import look_at_outputs
 from skmixup.vicinal.devices import resolve_device
+from skmixup.vicinal.divergence import check_losses, check_weights
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.layers import (
     backward,
@@ -264,6 +266,9 @@ class VicinalNet(NeuralNet):
             ]
             for event in ("on_batch_begin", "on_batch_end", "on_grad_computed")
         }
+        self._shows_clean_ = self.mixes_training_rows() and look_at_outputs(
+            self, self._listeners_["on_batch_end"]
+        )
         self._takes_all_outputs_, self._told_of_outputs_ = None, False
         self._training_device_ = self._device_  # looked up once instead of at every step
         epochs = self.max_epochs if epochs is None else epochs
@@ -276,7 +281,9 @@ class VicinalNet(NeuralNet):
         if by_itself:
             self._randomness_ = FitRandomness(self._rng_, self._device_, self.module_)
         try:
-            return super().fit_loop(X, y, epochs=epochs, **fit_params)
+            super().fit_loop(X, y, epochs=epochs, **fit_params)
+            check_weights(self)
+            return self
         finally:
             self.batch_size = batch_size
             if by_itself:
@@ -336,6 +343,10 @@ class VicinalNet(NeuralNet):
         epoch = len(self.history) - 1 - self._first_epoch_
         self._mixing_ = epoch < self.n_mixed_epochs() and not isinstance(self._vicinity_, Dirac)
 
+    def mixes_training_rows(self) -> bool:
+        """Whether training sees other rows than it is given, in some epoch at least."""
+        return not self._vicinity_.changes_nothing and self.n_mixed_epochs() > 0
+
     def n_mixed_epochs(self) -> float:
         """Return the number of epochs, from the first, that are mixed."""
         mix_epochs = getattr(self, "mix_epochs", None)
@@ -358,7 +369,7 @@ class VicinalNet(NeuralNet):
         rate.optimizer = self.optimizer_  # which a callback may have made anew
         epoch = len(self.history) - 1 - self._first_epoch_
         n_batches = _length(iterator)
-        own = has_own_step(self, training)
+        own, clean = has_own_step(self, training), training and self._shows_clean_
         moving = training and rate.moves(n_batches)
         randomness = self._randomness_
         window = randomness.first_step()
@@ -370,6 +381,9 @@ class VicinalNet(NeuralNet):
             if listened:
                 seen = self.batch_for_callbacks(batch)
                 self.notify("on_batch_begin", batch=seen, training=training)
+            if clean:  # before the step, as the outputs that callbacks get elsewhere are
+                with randomness.callbacks:
+                    output = self.evaluation_step(seen, training=False)
             with window:
                 if own:
                     step = OwnStep(self, batch, training).run(step_fn, fit_params)
@@ -377,6 +391,8 @@ class VicinalNet(NeuralNet):
                     step = step_fn(batch, **fit_params)
             row[prefix + "_loss"] = step["loss"].item()
             row[prefix + "_batch_size"] = n_rows(batch[0])
+            if clean:
+                step = {**step, "y_pred": self.output_for_callbacks(output)}
             if listened:
                 self.notify("on_batch_end", batch=seen, training=training, **step)
             count += 1
@@ -388,6 +404,7 @@ class VicinalNet(NeuralNet):
             )
         self.history.record(prefix + "_batch_count", count)
         if training:
+            check_losses(self, rows)
             rate.end_epoch(epoch + 1)
 
     def on_batch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:

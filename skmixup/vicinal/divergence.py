@@ -1,0 +1,55 @@
+"""Training that diverges: losses or weights that are no longer finite end it with an error."""
+
+from math import isfinite
+from typing import Any
+
+import torch
+
+
+class DivergenceError(ValueError):
+    """Training has run into losses or weights that are infinite or not a number.
+
+    A ValueError, as scikit-learn's MLPClassifier raises: a search scores the setting as
+    `error_score` and goes on.
+    """
+
+
+def check_losses(net: Any, batches: list[dict[str, Any]]) -> None:
+    """Raise DivergenceError unless all training losses of an epoch are finite."""
+    losses = [batch.get("train_loss", 0.0) for batch in batches]
+    if isfinite(sum(losses)):
+        return
+    number, loss = next(
+        ((i, loss) for i, loss in enumerate(losses, 1) if not isfinite(loss)),
+        (len(losses), sum(losses)),
+    )
+    what = f"the loss of minibatch {number} of {len(losses)} is {loss}"
+    raise DivergenceError(_message(net, what))
+
+
+def check_weights(net: Any) -> None:
+    """Raise DivergenceError unless all trained parameters are finite, after the last step."""
+    for name, parameter in net.get_all_learnable_params():
+        if parameter.requires_grad and not bool(torch.isfinite(parameter.detach()).all()):
+            raise DivergenceError(_message(net, f"the parameter {name} is no longer finite"))
+
+
+def check_outputs(net: Any, outputs: torch.Tensor) -> None:
+    """Raise ValueError where the module's outputs are not numbers."""
+    missing = torch.isnan(outputs)
+    if bool(missing.any()):
+        n_missing = int(missing.flatten(1).any(dim=1).sum()) if outputs.ndim > 1 else missing.sum()
+        raise ValueError(
+            f"the module returns nan for {n_missing} of {len(outputs)} rows: training has "
+            "diverged, or a data set holds nan. Fit again, with a smaller lr for instance "
+            f"(lr={net.lr!r})"
+        )
+
+
+def _message(net: Any, what: str) -> str:
+    return (
+        f"training diverged in epoch {len(net.history)}: {what}. The learning rate may be too "
+        f"large (lr={net.lr!r}), the inputs far from a scale of 1, or the criterion may take "
+        "another kind of output than the module returns; gradients can be clipped with the "
+        "callback skorch.callbacks.GradientNormClipping"
+    )
