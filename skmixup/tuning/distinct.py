@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from skmixup.design.factors import Factor
+from skmixup.design.factors import Category, Choices, Factor
 from skmixup.design.places import n_different_values, places_of_values
 from skmixup.design.settings import level_key
 from skmixup.tuning.points import Floats
@@ -20,6 +20,20 @@ _MAX_LISTED = 20_000
 def n_different(factors: Iterable[Factor]) -> float:
     """How many different settings there are; infinity where that is not known."""
     return math.prod(n_different_values(factor) for factor in factors)
+
+
+def n_left(points: Floats, factors: Sequence[Factor]) -> float:
+    """How many settings no point has."""
+    different = n_different(factors)
+    if math.isinf(different):
+        return different
+    return different - len(without_repeats(factors, points, points[:0]))
+
+
+def coarse(factor: Factor, n_levels: int) -> Factor:
+    """The factor where only the middles of ``n_levels`` equal parts of it are run."""
+    values = tuple(factor.at((k + 0.5) / n_levels) for k in range(n_levels))
+    return Choices(values) if factor.ordered else Category(values)
 
 
 def setting_key(factors: Sequence[Factor], point: Floats) -> Hashable:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixup.tuning.points import Floats, complete_rows
+from skmixup.tuning.points import MAX_SEARCHED_ROWS, Floats, complete_rows
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ def fill_box(
     """New points (n_new, s) that complete those already in the box to a uniform design of it."""
     low, widths = box.edges(ordered)
     kept = np.clip((points[inside(box, points, ordered)] - low) / widths, 0.0, 1.0)
+    kept = kept[-MAX_SEARCHED_ROWS:]
     n = len(kept) + n_new
     rng = np.random.default_rng([seed, len(points)])
     new = complete_rows(kept, n_new, criterion, rng, [n] * points.shape[1])

@@ -226,7 +226,14 @@ class StudyRows:
             snapshot = snapshot.ended(trial, state)
         if self._open(snapshot):
             return None
+        if self.then == "zoom" and self.zoom.has_open(study, snapshot):
+            return None
         return self._unfinished(snapshot)
+
+    @property
+    def all_run(self) -> bool:
+        """Whether there is no setting left once there is nothing open."""
+        return self.plan.all_settings or self.then == "zoom"
 
     def ends_with(self, study: Study, trial: FrozenTrial, state: TrialState) -> bool:
         """Whether the study is to stop when this trial has ended in ``state``."""

@@ -45,6 +45,9 @@ class UniformDesignSampler(DesignSampler):
         What follows the design. None: ``study.optimize(f)`` ends by itself. "augment": points that
         complete the design, ever finer. "zoom": sequential uniform design (Yang & Zhang), rounds
         of ⌈n_runs/2⌉ points in ever smaller boxes around the best trials; one objective only.
+        Enqueued and added trials count, trials that violate constraints do not. Once boxes are
+        narrower than 1e-4 of the ranges it turns to another valley, and fills the space where it
+        finds none; when every setting has been run it ends.
         A sampler, not another design: it takes over, and computes its constraints for the design's
         trials too. TPE and Gaussian processes learn from these, genetic algorithms have them as
         their first generation (give a ``population_size`` of at most n_runs), CMA-ES only counts

@@ -135,7 +135,7 @@ class DesignSampler(BaseSampler):
             if not loops.is_stopped(study):
                 known.warn_unnoticed(study, known.nothing_open(study) or {})
                 study.stop()
-        elif known.batches.amid_batch() and not self._plan.all_settings:
+        elif known.batches.amid_batch() and not known.all_run:
             study._storage.set_trial_system_attr(trial._trial_id, EXTRA, True)
             known.remember(trial, trial.number)
         else:  # Nobody else will finish the trial.
@@ -174,7 +174,7 @@ class DesignSampler(BaseSampler):
             known.batches.tell()
         if self._successor is not None:
             after_any_trial(self._successor, study, trial, state, values)
-        elif self._then is None and in_optimize and known.ends_with(study, trial, state):
+        elif self._then != "augment" and in_optimize and known.ends_with(study, trial, state):
             study.stop()  # In ask-and-tell loops the next ask raises DesignExhausted.
 
     @staticmethod

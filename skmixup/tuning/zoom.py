@@ -4,22 +4,29 @@ The workers agree on each round as a whole, box and points, before anybody runs 
 from then on a row is a row, claimed and retried as those of the design.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from optuna.study import Study, StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.study import Study
+from optuna.trial import FrozenTrial
 
-from skmixup.design.factors import as_factor
+from skmixup.design.factors import Factor
 from skmixup.tuning import agreement
+from skmixup.tuning.distinct import coarse, n_different, n_left, new_points
+from skmixup.tuning.evidence import Evidence, study_factors
 from skmixup.tuning.plans import Plan
-from skmixup.tuning.points import Floats, PointTable
-from skmixup.tuning.rounds import Box, fill_box, next_box, whole_cube
+from skmixup.tuning.points import PointTable
+from skmixup.tuning.rounds import Box, next_box, whole_cube
 from skmixup.tuning.snapshot import Snapshot
+from skmixup.tuning.valleys import unexplored_losses
 
 #: Study attributes: one round each.
 ROUND = "skmixup:round:"
+#: A box that would be narrower has told what it can: the zoom starts again in the whole space, and
+#: closes in on another valley, or else goes on filling the space.
+MIN_WIDTH = 1e-4
 
 
 class StudyZoom:
@@ -42,23 +49,52 @@ class StudyZoom:
         self.round_size = -(-plan.n_runs // 2)
         self.rounds: list[Mapping[str, Any]] = []
 
-    def claim(self, study: Study, trial: FrozenTrial) -> int:
-        """A row for this trial alone, from a new round where the last one is all taken."""
+    def claim(self, study: Study, trial: FrozenTrial) -> int | None:
+        """A row for this trial alone, from a new round where the last one is all taken.
+
+        None where all settings have been run: then there is nothing left to look at.
+        """
         while True:
-            self._read(study)
-            row = agreement.claim_row(study, trial, self._open_rows)
+            n_rounds = self._read(study)
+            row = agreement.claim_row(study, trial, self.open_rows)
             if row is not None:
                 return row
+            goes_on = self._goes_on(study, Snapshot.of(study))
+            if not goes_on and self._read(study) == n_rounds:
+                return None
+            # Where another worker has laid this round out meanwhile, nothing happens here.
             agreement.agree(
                 study,
                 trial,
                 ROUND,
-                str(len(self.rounds)),
+                str(n_rounds),
                 lambda _: self._next_round(study),
                 distinct=False,
             )
 
-    def _open_rows(self, others: Snapshot) -> list[int]:
+    def has_open(self, study: Study, snapshot: Snapshot) -> bool:
+        """Whether one more trial would find something to run, now or in another round."""
+        self._read(study)
+        return bool(self.open_rows(snapshot)) or self._goes_on(study, snapshot)
+
+    def _goes_on(self, study: Study, snapshot: Snapshot) -> bool:
+        """Whether there may be another round: settings that are in none so far."""
+        if self.rounds and len(self.rounds[-1]["points"]) < self.round_size:
+            return False
+        names = self._names(study)
+        kinds = self._kinds(names, study_factors(snapshot, names))
+        if np.isinf(n_different(kinds)):
+            return True
+        return n_left(self._evidence(study, snapshot, names).points, kinds) > 0
+
+    def _evidence(self, study: Study, snapshot: Snapshot, names: Sequence[str]) -> Evidence:
+        def place(row: int, column: int) -> float:
+            return self.at(study, row, column)
+
+        return Evidence.of(study, snapshot, names, place, self._end())
+
+    def open_rows(self, others: Snapshot) -> list[int]:
+        """The rows of all rounds that a new trial may run now."""
         first = self.plan.n_runs
         rows = others.open_rows(self._end(), first, self.retries)
         return [row for row in rows if row >= first]
@@ -75,58 +111,72 @@ class StudyZoom:
         return float(places[column]) if column < len(places) else self.points.at(row, column)
 
     def _end(self) -> int:
-        return self.plan.n_runs + self.round_size * len(self.rounds)
+        return self.plan.n_runs + sum(len(r["points"]) for r in self.rounds)
 
-    def _read(self, study: Study) -> None:
+    def _read(self, study: Study) -> int:
+        """Take over what was agreed on; returns how many rounds there are."""
         rounds = agreement.decisions(study, ROUND)
         self.rounds = [rounds[str(k)] for k in range(len(rounds))]
+        return len(rounds)
 
-    def _boxes(self, n_factors: int) -> list[Box]:
-        before = [np.inf if r["best"] is None else r["best"] for r in self.rounds]
-        laid_out = [
-            Box(tuple(r["centre"]), r["width"], best)
-            for r, best in zip(self.rounds, before, strict=True)
+    def _names(self, study: Study) -> list[str]:
+        """The parameters in the order of their columns."""
+        if self.plan.names is not None:
+            return list(self.plan.names)
+        columns = agreement.decisions(study, agreement.COLUMN)
+        return sorted(columns, key=lambda name: int(columns[name]))
+
+    def _kinds(self, names: Sequence[str], factors: Sequence[Factor]) -> list[Factor]:
+        """The parameters as the zoom varies them: with the levels that were asked for."""
+        return [
+            factor if (q := self.plan.coarse.get(name)) is None else coarse(factor, q)
+            for name, factor in zip(names, factors, strict=True)
         ]
-        same_factors = [b for b in laid_out if len(b.centre) == n_factors]
-        return [whole_cube(n_factors), *same_factors]
+
+    def _reach(self, n_factors: int) -> float:
+        """How far apart points may lie and still be in one valley: 1.5 times their spacing."""
+        spread = sum(len(r["points"]) for r in self.rounds if r["width"] == 1.0)
+        return float(1.5 * (self.plan.n_runs + spread) ** (-1 / max(n_factors, 1)))
 
     def _next_round(self, study: Study) -> dict[str, Any]:
-        names = dict(enumerate(self.plan.names or ()))
-        if self.plan.names is None:
-            names = {c: n for n, c in agreement.decisions(study, agreement.COLUMN).items()}
-        runs = Snapshot.of(study).runs
-        trials = [trial for trial, _ in runs]
-        places = np.array([[self.at(study, row, c) for c in range(len(names))] for _, row in runs])
-        losses = _losses(study, trials)
-        ordered = [_is_ordered(trials, names[c]) for c in range(len(names))]
-        boxes = self._boxes(len(names))
-        last = [trial for trial, row in runs if row >= self._end() - self.round_size]
-        known = sum(t.state.is_finished() for t in last)
+        snapshot, names = Snapshot.of(study), self._names(study)
+        known = self._evidence(study, snapshot, names)
+        kinds = self._kinds(names, known.factors)
+        ordered = [kind.ordered for kind in kinds]
+        cycles = _cycles(self.rounds, len(names))
+        last = [trial for trial, row in snapshot.runs if row >= self._end() - self.round_size]
+        told = sum(t.state.is_finished() for t in last)
+        box = cycles[-1][-1]
         # With more workers than rows the next round is due before this one has told anything:
         # then its box gets more points before it shrinks.
-        box = (
-            next_box(places, losses, boxes, ordered) if 2 * known >= self.round_size else boxes[-1]
-        )
-        new = fill_box(box, places, self.round_size, ordered, self.plan.criterion, self.plan.seed)
+        if 2 * told >= self.round_size:
+            explored = [boxes[-1] for boxes in cycles[:-1]]
+            reach = self._reach(len(names))
+            losses = unexplored_losses(known.points, known.losses, kinds, explored, reach)
+            box = next_box(known.points, losses, cycles[-1], ordered)
+        if not known.feasible:  # Any value will be better than a violated constraint.
+            box = replace(box, best_before=np.inf)
+        cycle = len(cycles) - 1
+        if box.width < MIN_WIDTH:
+            box, cycle = whole_cube(len(names)), cycle + 1
+        criterion, seed = self.plan.criterion, self.plan.seed
+        new = new_points(box, known.points, self.round_size, kinds, criterion, seed)
         return {
             "centre": list(box.centre),
             "width": box.width,
             "best": box.best_before if np.isfinite(box.best_before) else None,
-            "points": np.round(new, 6).tolist(),
+            "cycle": cycle,
+            "points": np.round(new, 9).tolist(),
         }
 
 
-def _losses(study: Study, trials: list[FrozenTrial]) -> Floats:
-    """What is to be minimised; NaN for trials without a final value."""
-    sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
-    return np.array(
-        [
-            sign * t.values[0] if t.state == TrialState.COMPLETE and t.values else np.nan
-            for t in trials
-        ]
-    )
-
-
-def _is_ordered(trials: list[FrozenTrial], name: str) -> bool:
-    known = (t.distributions[name] for t in trials if name in t.distributions)
-    return all(as_factor(name, distribution).ordered for distribution in known)
+def _cycles(rounds: Sequence[Mapping[str, Any]], n_factors: int) -> list[list[Box]]:
+    """The boxes from each start in the whole cube to its end; a list for each start."""
+    cycles = [[whole_cube(n_factors)]]
+    for r in rounds:
+        if r.get("cycle", 0) == len(cycles):
+            cycles.append([whole_cube(n_factors)])
+        elif len(r["centre"]) == n_factors:  # Parameters may have come up since.
+            best = np.inf if r["best"] is None else r["best"]
+            cycles[-1].append(Box(tuple(r["centre"]), r["width"], best))
+    return cycles

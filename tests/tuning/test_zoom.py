@@ -1,0 +1,232 @@
+"""Where then="zoom" looks: at the best trials that count, whoever ran them, and when it ends."""
+
+import math
+
+import numpy as np
+import optuna
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import TrialState
+
+from skmixup.tuning import DesignExhausted, UniformDesignSampler
+from skmixup.tuning.zoom import MIN_WIDTH
+from tests.tuning.studies import study_with
+
+SQUARE = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
+
+
+def zooming(n_runs=8, space=None, **settings):
+    return study_with(UniformDesignSampler(space, n_runs=n_runs, then="zoom"), **settings)
+
+
+def point(trial):
+    return trial.suggest_float("x", 0, 1), trial.suggest_float("y", 0, 1)
+
+
+def distance(params, x, y):
+    return math.hypot(params["x"] - x, params["y"] - y)
+
+
+def rounds(study):
+    """The rounds that were laid out."""
+    attrs = study._storage.get_study_system_attrs(study._study_id)
+    return [attrs[key] for k in range(len(attrs)) if (key := f"skmixup:round:{k}") in attrs]
+
+
+def centres(study, name):
+    """Where the rounds looked for one parameter."""
+    attrs = study._storage.get_study_system_attrs(study._study_id)
+    column = attrs.get(f"skmixup:column:{name}", "xy".index(name))
+    return [r["centre"][column] for r in rounds(study)]
+
+
+# What counts.
+
+
+def as_a_list(trial, value):
+    trial.storage.set_trial_system_attr(trial._trial_id, "constraints", [value, -1.0])
+
+
+def by_name(trial, value):
+    if not hasattr(trial, "set_constraint"):
+        pytest.skip("Optuna keeps constraints under names from 5.0 on")
+    trial.set_constraint("c", value)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("constrain", [as_a_list, by_name])
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_trials_that_violate_constraints_are_not_the_best(constrain, direction):
+    sign = 1 if direction == "minimize" else -1
+
+    def objective(trial):
+        x, y = point(trial)
+        constrain(trial, 0.6 - x)  # feasible where x ≥ 0.6
+        return sign * ((x - 0.1) ** 2 + (y - 0.2) ** 2)
+
+    study = zooming(direction=direction)
+    study.optimize(objective, n_trials=40)
+    feasible = [t for t in study.trials if t.params["x"] >= 0.6]
+    assert len(feasible) > 18
+    # The best feasible place is (0.6, 0.2), the best of all (0.1, 0.2).
+    assert min(t.params["x"] for t in feasible) < 0.61
+    assert all(x > 0.55 for x in centres(study, "x"))
+
+
+def test_while_no_trial_is_feasible_the_constraint_is_what_counts():
+    def objective(trial):
+        x, y = point(trial)
+        as_a_list(trial, abs(x - 0.83) + abs(y - 0.31) - 0.02)
+        return x
+
+    study = zooming(n_runs=6)
+    study.optimize(objective, n_trials=48)
+    feasible = [
+        abs(t.params["x"] - 0.83) + abs(t.params["y"] - 0.31) <= 0.02 for t in study.trials
+    ]
+    assert not any(feasible[:6])
+    assert sum(feasible) > 5
+
+
+def needle(x, y):
+    """A bowl around (0.2, 0.8) and a needle at (0.93, 0.07)."""
+    if math.hypot(x - 0.93, y - 0.07) < 0.05:
+        return -1 + math.hypot(x - 0.93, y - 0.07)
+    return math.hypot(x - 0.2, y - 0.8)
+
+
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+@pytest.mark.parametrize("space", [None, SQUARE])
+@pytest.mark.parametrize("how", ["enqueued", "added", "enqueued in part", "another sampler's"])
+def test_better_trials_of_others_are_what_it_zooms_in_on(how, space):
+    study, best = zooming(space=space), {"x": 0.93, "y": 0.07}
+    if how == "enqueued":
+        study.enqueue_trial(best)
+    elif how == "enqueued in part":
+        study.enqueue_trial({"x": 0.93})
+
+    def objective(trial):
+        x, y = point(trial)
+        if how == "enqueued in part" and x == 0.93:
+            return -1.0
+        return needle(x, y)
+
+    study.optimize(objective, n_trials=8)
+    if how == "added":
+        study.add_trial(optuna.create_trial(params=best, distributions=SQUARE, value=-1.0))
+    elif how == "another sampler's":
+        other = optuna.samplers.PartialFixedSampler(best, optuna.samplers.RandomSampler(0))
+        study.sampler, own = other, study.sampler
+        study.optimize(objective, n_trials=1)
+        study.sampler = own
+    study.optimize(objective, n_trials=20)
+    at = min(study.trials, key=lambda t: t.value).params
+    assert rounds(study)[0]["width"] == 0.5
+    assert max(abs(centres(study, name)[0] - at[name]) for name in "xy") <= 0.1251
+    assert sum(distance(t.params, at["x"], at["y"]) < 0.5 for t in study.trials[-12:]) >= 10
+
+
+def test_added_trials_outside_the_ranges_say_nothing():
+    study = zooming()
+    far = {"x": FloatDistribution(0, 9), "y": FloatDistribution(0, 1)}
+    study.add_trial(optuna.create_trial(params={"x": 8, "y": 0}, distributions=far, value=-9))
+    other = {"z": FloatDistribution(0, 1)}
+    study.add_trial(optuna.create_trial(params={"z": 0.5}, distributions=other, value=-9))
+    study.add_trial(optuna.create_trial(value=-9))
+    study.optimize(
+        lambda t: distance(dict(zip("xy", point(t), strict=True)), 0.3, 0.4), n_trials=24
+    )
+    ours = [t for t in study.trials if {*t.params} == {"x", "y"} and t.params["x"] <= 1]
+    assert min(t.value for t in ours) < 0.05
+
+
+def test_failed_trials_are_no_leaders():
+    def objective(trial):
+        x, y = point(trial)
+        if x > 0.3:
+            raise ValueError
+        return x + y
+
+    sampler = UniformDesignSampler(n_runs=8, then="zoom", retry_failed=False)
+    study = study_with(sampler)
+    study.optimize(objective, n_trials=24, catch=ValueError)
+    assert all(x <= 0.3 for x in centres(study, "x"))
+
+
+# When it ends, or starts again.
+
+
+def test_a_study_without_parameters_ends_after_the_design():
+    study = zooming(n_runs=4)
+    study.optimize(lambda trial: 1.0, n_trials=20)
+    assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 4
+    study.optimize(lambda trial: 1.0)
+    assert len(study.trials) in (4, 5)
+
+
+SMALL = {
+    "k": IntDistribution(1, 3),
+    "kind": CategoricalDistribution(["a", "b", "c", "d"]),
+}
+
+
+def small(trial):
+    kind = trial.suggest_categorical("kind", ["a", "b", "c", "d"])
+    return trial.suggest_int("k", 1, 3) + "dcab".index(kind)
+
+
+@pytest.mark.parametrize("space", [None, SMALL])
+@pytest.mark.parametrize("n_jobs", [1, 3])
+@pytest.mark.parametrize("n_runs", [5, 6])
+def test_every_setting_is_run_once_and_then_it_ends(space, n_jobs, n_runs):
+    study = zooming(n_runs=n_runs, space=space)
+    study.optimize(small, n_trials=60, n_jobs=n_jobs)
+    complete = study.get_trials(states=[TrialState.COMPLETE])
+    assert len({tuple(sorted(t.params.items())) for t in complete}) == 12
+    if space is not None:  # Columns that come up one by one may repeat a setting in the design.
+        assert len(complete) == 12
+    assert sum(t.state != TrialState.COMPLETE for t in study.trials) < n_jobs
+
+
+def test_ask_and_tell_learns_that_all_settings_are_run():
+    study = zooming(n_runs=5, space=SMALL)
+    for _ in range(12):
+        trial = study.ask()
+        study.tell(trial, small(trial))
+    with pytest.raises(DesignExhausted):
+        study.ask()
+    assert len(study.get_trials(states=[TrialState.COMPLETE])) == 12
+
+
+def test_a_long_zoom_starts_again_elsewhere():
+    """Two valleys: the first cycle goes into the broad one, a later one into the other."""
+
+    def valleys(trial):
+        x, y = point(trial)
+        return min(math.hypot(x - 0.25, y - 0.25), 0.05 + 3 * math.hypot(x - 0.8, y - 0.75))
+
+    study = zooming(n_runs=8)
+    study.optimize(valleys, n_trials=220)
+    settings = [(t.params["x"], t.params["y"]) for t in study.trials]
+    assert len({(round(x, 8), round(y, 8)) for x, y in settings}) == 220
+    widths = [r["width"] for r in rounds(study)]
+    assert min(widths) >= MIN_WIDTH
+    assert widths.count(1.0) >= 1
+    assert study.best_value < 1e-3
+    assert sum(distance(t.params, 0.8, 0.75) < 0.06 for t in study.trials) > 12
+
+
+def test_rounds_of_earlier_versions_are_gone_on_with():
+    study = zooming(n_runs=4, space=SQUARE)
+    study.optimize(
+        lambda t: distance(dict(zip("xy", point(t), strict=True)), 0.3, 0.4), n_trials=4
+    )
+    old = {"centre": [0.3, 0.4], "width": 1e-7, "best": 0.1, "points": [[0.3, 0.4], [0.3, 0.4]]}
+    for k in range(3):
+        study._storage.set_study_system_attr(study._study_id, f"skmixup:round:{k}", old)
+    study.optimize(
+        lambda t: distance(dict(zip("xy", point(t), strict=True)), 0.3, 0.4), n_trials=16
+    )
+    assert rounds(study)[3]["width"] == 1.0
+    new = np.array([[t.params["x"], t.params["y"]] for t in study.trials[10:]])
+    assert len(np.unique(new, axis=0)) == 10
