@@ -1,7 +1,8 @@
 """Which design a study runs, described so that another process makes the same one."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,14 @@ import numpy as np
 from skmixup.design import orthogonal_array, uniform_design
 from skmixup.design.factors import Factor
 from skmixup.tuning.points import Ints, PointTable
+from skmixup.tuning.settings import (
+    Column,
+    all_settings,
+    distinct_settings,
+    number_of_settings,
+    tells_runs_apart,
+    value_levels,
+)
 
 #: Larger uniform designs come from a Sobol' sequence: their search would take minutes.
 MAX_SEARCHED_RUNS = 1000
@@ -74,7 +83,9 @@ class Plan:
     """A design by its settings.
 
     ``names`` are the parameters that have a column from the start, None where names take columns
-    as they come up. ``settings`` is what all workers of a study must have in common.
+    as they come up. ``settings`` is what all workers of a study must have in common. ``columns``
+    holds the levels that stand for the values of parameters that have few; ``all_settings`` says
+    that the runs are all settings there are, and ``n_left_out`` how many more were asked for.
     """
 
     n_runs: int
@@ -86,7 +97,9 @@ class Plan:
     strength: int | None = None
     shuffled: bool = False
     coarse: Mapping[str, int] = field(default_factory=dict)
+    columns: tuple[Column, ...] | None = None
     all_settings: bool = False
+    n_left_out: int = 0
 
     def table(self) -> PointTable:
         """The table of points, with no column of the design made yet."""
@@ -96,6 +109,11 @@ class Plan:
         """The design's levels; None where its columns are made one by one."""
         if not self.names:
             return None
+        if self.columns is not None:
+            if self.all_settings:
+                return all_settings(self.columns, self.criterion, self.seed)
+            effort = search_effort(self.n_runs)
+            return distinct_settings(self.columns, self.n_runs, self.criterion, self.seed, effort)
         if self.strength is not None:
             assert isinstance(self.n_levels, int)
             return orthogonal_rows(
@@ -142,7 +160,41 @@ def uniform_plan(
         "seed": seed,
         **description,
     }
-    return Plan(n_runs, criterion, seed, names, columns, settings, coarse={} if names else by_name)
+    plan = Plan(n_runs, criterion, seed, names, columns, settings, coarse={} if names else by_name)
+    if factors is None:
+        return plan
+    asked = by_name if isinstance(n_levels, Mapping) else dict.fromkeys(factors, n_levels)
+    return _each_setting_once(plan, varying(factors), asked)
+
+
+def _each_setting_once(
+    plan: Plan, factors: Mapping[str, Factor], asked: Mapping[str, int | None]
+) -> Plan:
+    """The plan for parameters of few values, whose levels would give a setting more than once."""
+    n_settings = number_of_settings(factors, asked)
+    # An array of as many runs as there are settings has each of them once already.
+    everything = n_settings < plan.n_runs + (plan.strength is None)
+    apart = any(tells_runs_apart(f, asked.get(n), plan.n_runs) for n, f in factors.items())
+    if not everything and (apart or plan.strength is not None or plan.n_runs > MAX_SEARCHED_RUNS):
+        return plan
+    columns = tuple(value_levels(f, asked.get(n), plan.n_runs) for n, f in factors.items())
+    if math.prod(len(levels) for levels, _ in columns) < min(n_settings, plan.n_runs):
+        return plan
+    n_runs = int(n_settings) if everything else plan.n_runs
+    settings = {
+        **plan.settings,
+        "n_runs": n_runs,
+        "values": [len(levels) for levels, _ in columns],
+    }
+    return replace(
+        plan,
+        n_runs=n_runs,
+        n_levels=tuple(q for _, q in columns),
+        settings=settings,
+        columns=columns,
+        all_settings=everything,
+        n_left_out=plan.n_runs - n_runs,
+    )
 
 
 def orthogonal_plan(
@@ -169,7 +221,7 @@ def orthogonal_plan(
         "seed": None if seed is None else check_seed(seed),
         **description,
     }
-    return Plan(
+    plan = Plan(
         n_runs,
         "CD",
         check_seed(seed),
@@ -179,6 +231,7 @@ def orthogonal_plan(
         strength=strength,
         shuffled=seed is not None,
     )
+    return _each_setting_once(plan, varying(factors), dict.fromkeys(names, n_levels))
 
 
 def default_levels(factors: Mapping[str, Factor]) -> int:

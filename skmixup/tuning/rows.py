@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from skmixup.design.factors import as_factor
 from skmixup.tuning import agreement, loops
 from skmixup.tuning.marks import ROW, marks_in, row_in, set_mark, study_marks
 from skmixup.tuning.plans import Plan
+from skmixup.tuning.settings import number_of_settings
 from skmixup.tuning.snapshot import Snapshot, is_enqueued
 from skmixup.tuning.stale import StaleTrials, finish
 from skmixup.tuning.zoom import StudyZoom
@@ -58,7 +60,7 @@ class StudyRows:
         self.started: OrderedDict[int, None] = OrderedDict()
         #: Trials that found nothing to run.
         self.refused: set[int] = set()
-        self._warned = self._told_levels = False
+        self._warned = self._told_names = False
 
     def join(self, study: Study) -> None:
         """Make the study's design, or take over the one it was started with."""
@@ -269,21 +271,31 @@ class StudyRows:
 
     def _unfinished(self, snapshot: Snapshot) -> dict[int, FrozenTrial]:
         pending = snapshot.unfinished(self.plan.n_runs)
-        if not pending:
-            self._tell_unused_levels(snapshot)
+        if not pending and not self._told_names:
+            self._told_names = True
+            tell_about_names(self.plan, snapshot)
         return pending
 
-    def _tell_unused_levels(self, snapshot: Snapshot) -> None:
-        """Say which names of ``n_levels`` no trial has suggested."""
-        if self._told_levels:
-            return
-        self._told_levels = True
-        seen = {name for trial in snapshot.trials for name in trial.params}
-        unused = [name for name in self.plan.coarse if name not in seen]
-        if unused:
+
+def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
+    """Say what a design that took its names as they came up could not know at its start."""
+    seen = {name: d for trial in snapshot.trials for name, d in trial.distributions.items()}
+    unused = [name for name in plan.coarse if name not in seen]
+    if unused:
+        warnings.warn(
+            f"n_levels names {unused}, but no trial has suggested a parameter of that name: the "
+            f"parameters were {sorted(seen)}",
+            UserWarning,
+            stacklevel=2,
+        )
+    if plan.names is None and seen:
+        factors = {name: as_factor(name, distribution) for name, distribution in seen.items()}
+        n_settings = number_of_settings(factors, plan.coarse)
+        if n_settings < plan.n_runs:
             warnings.warn(
-                f"n_levels names {unused}, but no trial has suggested a parameter of that name: "
-                f"the parameters were {sorted(seen)}",
+                f"n_runs={plan.n_runs} is more than the {int(n_settings)} different settings of "
+                f"the parameters {sorted(seen)}: some were run more than once. With a declared "
+                "search_space each is run once",
                 UserWarning,
                 stacklevel=2,
             )

@@ -1,5 +1,6 @@
 """Optuna samplers that run a design, on one core or on a cluster."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -75,8 +76,9 @@ class UniformDesignSampler(DesignSampler):
     Warns
     -----
     UserWarning
-        A worker ends while others still run points, and neither a heartbeat nor ``stale_after``
-        would notice if they had died. A name in ``n_levels`` that no trial has suggested.
+        ``n_runs`` is more than there are different settings: each is run once. A worker ends while
+        others still run points, and neither a heartbeat nor ``stale_after`` would notice if they
+        had died. A name in ``n_levels`` that no trial has suggested.
 
     Notes
     -----
@@ -155,6 +157,8 @@ class UniformDesignSampler(DesignSampler):
         if isinstance(n_runs, str):
             n_runs = resolve_n_runs(n_runs, factors)
         plan = uniform_plan(factors, n_runs, n_levels, criterion, seed, _describe(search_space))
+        if plan.n_left_out:
+            _tell_fewer(f"n_runs={n_runs} is", plan.n_runs)
         super().__init__(search_space, plan, then, retry_failed, stale_after)
 
 
@@ -220,7 +224,19 @@ class OrthogonalDesignSampler(DesignSampler):
     ):
         factors = _check_space(search_space)
         plan = orthogonal_plan(factors, n_levels, strength, seed, _describe(search_space))
+        if plan.n_left_out:
+            n_array = plan.n_runs + plan.n_left_out
+            _tell_fewer(f"an orthogonal array has {n_array} runs,", plan.n_runs)
         super().__init__(search_space, plan, then, retry_failed, stale_after)
+
+
+def _tell_fewer(runs: str, n_settings: int) -> None:
+    warnings.warn(
+        f"{runs} more than the {n_settings} different settings of search_space: each of them is "
+        f"run once, in {n_settings} trials",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _describe(search_space: Mapping[str, BaseDistribution] | None) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""Every setting at most once, where parameters have few values.
+
+Levels of a design become values of parameters, and several levels may become one value. Where
+that leaves fewer different settings than runs, all of them are run, once; where it leaves enough,
+the design is searched over the values themselves, so that no run repeats another.
+"""
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from skmixup.design import prefix_uniform_order, uniform_design
+from skmixup.design.factors import Factor
+from skmixup.design.levels import Ints
+from skmixup.design.places import n_different_values
+from skmixup.design.settings import level_key
+
+#: More settings than this are run in random order: ordering them takes n² numbers.
+MAX_ORDERED = 400
+_MOST_LEVELS = 4096
+
+#: Levels of one column: which of them are used, one for each value, and of how many.
+Column = tuple[tuple[int, ...], int]
+
+
+def number_of_values(factor: Factor, n_levels: int | None) -> float:
+    """How many values of a factor a design can reach; infinite for a continuum."""
+    values = n_different_values(factor)
+    return values if n_levels is None else min(values, n_levels)
+
+
+def number_of_settings(factors: Mapping[str, Factor], asked: Mapping[str, int | None]) -> float:
+    """How many different settings there are; infinite where a parameter is a continuum."""
+    return math.prod(number_of_values(f, asked.get(name)) for name, f in factors.items())
+
+
+def tells_runs_apart(factor: Factor, asked: int | None, n_runs: int) -> bool:
+    """Whether a column of a design has another value in every run."""
+    if number_of_values(factor, asked) < n_runs:
+        return False
+    return math.isinf(n_different_values(factor)) or len(_distinct(factor, n_runs)) == n_runs
+
+
+def value_levels(factor: Factor, asked: int | None, n_runs: int) -> Column:
+    """One level for each value of a factor, in the middle of its share; at most ``n_runs``.
+
+    ``asked`` is a number of levels that the design has to keep to.
+    """
+    wanted = int(min(number_of_values(factor, asked), n_runs))
+    q = asked or max(2, wanted)
+    chosen = _distinct(factor, q)
+    # The values of a logarithmic range have shares of different sizes.
+    while len(chosen) < wanted and asked is None and q < _MOST_LEVELS:
+        q *= 2
+        chosen = _distinct(factor, q)
+    spread = [chosen[(2 * k + 1) * len(chosen) // (2 * wanted)] for k in range(wanted)]
+    return tuple(chosen if len(chosen) <= wanted else spread), q
+
+
+def _distinct(factor: Factor, q: int) -> list[int]:
+    levels: dict[Any, list[int]] = {}
+    for level in range(q):
+        levels.setdefault(level_key(factor.at((level + 0.5) / q)), []).append(level)
+    return [same[len(same) // 2] for same in levels.values()]
+
+
+def all_settings(columns: Sequence[Column], criterion: str, seed: int) -> Ints:
+    """Every setting once, in an order in which every beginning is spread evenly."""
+    used = [levels for levels, _ in columns]
+    design = np.array(list(itertools.product(*(range(len(levels)) for levels in used))))
+    if len(design) > MAX_ORDERED:
+        order = np.random.default_rng(seed).permutation(len(design))
+    else:
+        counts = [max(2, len(levels)) for levels in used]
+        order = prefix_uniform_order(design, counts, criterion=criterion)
+    return _take(columns, design[order])
+
+
+def distinct_settings(
+    columns: Sequence[Column], n_runs: int, criterion: str, seed: int, effort: float
+) -> Ints:
+    """A uniform design over the values: no run twice, as there are enough settings."""
+    counts = [max(2, len(levels)) for levels, _ in columns]
+    design = uniform_design(
+        n_runs, len(columns), counts, criterion=criterion, random_state=seed, effort=effort
+    )
+    return _take(columns, design)
+
+
+def _take(columns: Sequence[Column], design: Ints) -> Ints:
+    used = [np.array(levels, dtype=np.intp) for levels, _ in columns]
+    return np.column_stack(
+        [levels[np.minimum(design[:, j], len(levels) - 1)] for j, levels in enumerate(used)]
+    )

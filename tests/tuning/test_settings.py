@@ -1,0 +1,112 @@
+"""No setting twice, where there are few; names of ``n_levels`` that never come up."""
+
+import warnings
+
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from skmixup.tuning import DesignExhausted, OrthogonalDesignSampler, UniformDesignSampler
+from tests.tuning.studies import study_with
+
+TWO_BY_TWO = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(0, 1)}
+SIX = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(1, 9, log=True)}
+
+
+def settings_of(study, space):
+    def objective(trial):
+        for name, distribution in space.items():
+            trial._suggest(name, distribution)
+        return 0.0
+
+    study.optimize(objective)
+    return [tuple(trial.params[name] for name in space) for trial in study.trials]
+
+
+@pytest.mark.parametrize("n_runs", [4, 5, 12, 2000])
+def test_more_runs_than_settings_run_each_setting_once(n_runs):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sampler = UniformDesignSampler(TWO_BY_TWO, n_runs=n_runs)
+    ran = settings_of(study_with(sampler), TWO_BY_TWO)
+    assert sorted(ran) == [("x", 0), ("x", 1), ("y", 0), ("y", 1)]
+    texts = [str(w.message) for w in caught]
+    if n_runs == 4:
+        assert texts == []
+    else:
+        assert texts == [
+            f"n_runs={n_runs} is more than the 4 different settings of search_space: each of them "
+            "is run once, in 4 trials"
+        ]
+        assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize(
+    ("space", "n_levels", "n_settings"),
+    [
+        (SIX, None, 18),
+        ({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}, 3, 9),
+        ({"x": FloatDistribution(0, 1), "k": IntDistribution(1, 50)}, {"x": 2, "k": 3}, 6),
+        ({"x": FloatDistribution(0, 1, step=0.25), "k": IntDistribution(2, 2)}, None, 5),
+        ({"only": CategoricalDistribution([7])}, None, 1),
+    ],
+)
+def test_every_kind_of_few_values(space, n_levels, n_settings):
+    with pytest.warns(UserWarning, match=f"more than the {n_settings} different settings"):
+        sampler = UniformDesignSampler(space, n_runs=60, n_levels=n_levels)
+    ran = settings_of(study_with(sampler), space)
+    assert len(ran) == len(set(ran)) == n_settings
+
+
+@pytest.mark.parametrize("n_runs", range(4, 18))
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_setting_is_run_twice_where_there_are_enough(n_runs, seed):
+    space = (
+        SIX if n_runs > 6 else {"a": CategoricalDistribution("xyz"), "b": IntDistribution(0, 1)}
+    )
+    sampler = UniformDesignSampler(space, n_runs=n_runs, seed=seed)
+    ran = settings_of(study_with(sampler), space)
+    assert len(ran) == len(set(ran)) == n_runs
+
+
+@pytest.mark.parametrize("n_runs", [7, 12, 40])
+def test_values_of_a_logarithmic_range_differ(n_runs):
+    space = {"n": IntDistribution(1, 100, log=True)}
+    ran = settings_of(study_with(UniformDesignSampler(space, n_runs=n_runs)), space)
+    assert len(set(ran)) == n_runs
+    middle = sorted(n for (n,) in ran)[n_runs // 2]
+    assert 6 <= middle <= 30  # half of them below the geometric mean, or near it
+
+
+def test_an_orthogonal_array_with_more_runs_than_settings():
+    space = {"a": CategoricalDistribution("xy"), "b": CategoricalDistribution("pqr")}
+    with pytest.warns(UserWarning, match=r"array has 9 runs, more than the 6 different settings"):
+        sampler = OrthogonalDesignSampler(space)
+    ran = settings_of(study_with(sampler), space)
+    assert len(ran) == len(set(ran)) == 6
+
+
+def test_a_batch_is_not_filled_up_with_settings_that_were_run():
+    study = study_with(UniformDesignSampler(TWO_BY_TWO, n_runs=4))
+    for _ in range(3):
+        study.tell(study.ask(TWO_BY_TWO), 0.0)
+    study.ask(TWO_BY_TWO)
+    with pytest.raises(DesignExhausted):
+        study.ask(TWO_BY_TWO)
+
+
+def test_names_that_come_up_later_have_fewer_settings_than_runs():
+    study = study_with(UniformDesignSampler(n_runs=12))
+    with pytest.warns(UserWarning, match=r"12 is more than the 4 .* \['a', 'b'\].*search_space"):
+        settings_of(study, TWO_BY_TWO)
+    assert len(study.trials) == 12
+
+
+@pytest.mark.parametrize("then", [None, "augment"])
+def test_levels_for_a_name_that_never_comes_up_are_told(then):
+    study = study_with(UniformDesignSampler(n_runs=6, n_levels={"lr": 3, "x": 2}, then=then))
+    with pytest.warns(
+        UserWarning, match=r"n_levels names \['lr'\].* parameters were \['x', 'y'\]"
+    ):
+        study.optimize(
+            lambda t: t.suggest_float("x", 0, 1) + t.suggest_float("y", 0, 1), n_trials=7
+        )
