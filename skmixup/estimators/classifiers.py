@@ -20,6 +20,7 @@ from skmixup.estimators.criteria import (
     as_log_probabilities,
     averaged,
     check_criterion,
+    check_ignored_label,
     check_logits,
     criterion_of,
     is_binary_output,
@@ -413,6 +414,11 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     def loss_target(self, output: Any, target: Tensor) -> Tensor:
         """Return class codes, one-hot for a criterion such as BCEWithLogitsLoss."""
         return targets_for(criterion_of(self), output, target)
+
+    def check_module(self, dataset: Any = None) -> None:
+        """Try module and criterion on a few rows: what does not fit shows before training."""
+        check_ignored_label(criterion_of(self), self.classes_)
+        super().check_module(dataset)
 
     def check_criterion(self, output: Any, dataset: Any) -> None:
         """Try the criterion on the module's output for a few rows."""

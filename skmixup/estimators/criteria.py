@@ -18,6 +18,7 @@ from skmixup.vicinal.several_outputs import takes_all_outputs
 _SQUARED = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
 _SIGMOID = (nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
 _ONE_HOT = (*_SIGMOID, nn.BCELoss, *_SQUARED)
+_NOTHING_IGNORED = nn.CrossEntropyLoss().ignore_index  # torch's default
 # Which take one output for two classes, as in skorch's NeuralNetBinaryClassifier.
 _BINARY = (nn.BCEWithLogitsLoss, nn.BCELoss)
 
@@ -161,6 +162,24 @@ def look_like_probabilities(outputs: Tensor) -> bool:
 
 def _tolerance(outputs: Tensor) -> float:
     return 1e-4 if outputs.dtype in (torch.float32, torch.float64) else 2e-2
+
+
+def check_ignored_label(criterion: Any, classes: Any) -> None:
+    """Raise ValueError unless it is plain which label the criterion's ``ignore_index`` is.
+
+    The criterion sees positions in `classes`. Where these are the labels themselves, 0 … C − 1,
+    it ignores what was asked for; elsewhere a label and a position would be confused.
+    """
+    ignored = getattr(criterion, "ignore_index", None)
+    labels, n_classes = classes.tolist(), len(classes)
+    if ignored is None or ignored == _NOTHING_IGNORED or labels == list(range(n_classes)):
+        return
+    if ignored in labels or 0 <= ignored < n_classes:
+        raise ValueError(
+            f"criterion__ignore_index={ignored} does not say which rows to ignore: the labels are "
+            f"{labels[:20]}, and the criterion sees their positions, 0 to {n_classes - 1}. Leave "
+            "these rows out of X and y, or give them sample_weight=0 in fit"
+        )
 
 
 def check_criterion(

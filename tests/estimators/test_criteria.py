@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from skorch.dataset import ValidSplit
@@ -16,6 +17,7 @@ from skmixup import (
     MixupClassifier,
     VicinalClassifier,
 )
+from skmixup.vicinal import ManifoldMixup, Mixup
 
 RNG = np.random.default_rng(0)
 CODES = np.arange(60) % 3
@@ -256,3 +258,53 @@ def test_members_of_the_default_network_are_averaged_as_suits_the_criterion():
             train_split=lambda dataset, y=None, **kw: (dataset, dataset), random_state=0,
         ).fit(X, Y)  # fmt: skip
         assert 0.5 * net.loss_curve_[0] < net.history[0, "valid_loss"] <= net.loss_curve_[0] + 1e-5
+
+
+# ---- ignore_index
+
+
+@pytest.mark.parametrize("criterion", [nn.CrossEntropyLoss, Smoothed, nn.NLLLoss])
+@pytest.mark.parametrize("module", [None, lambda: nn.Linear(4, 3)])
+@pytest.mark.parametrize("vicinity", [None, Mixup(1.0), ManifoldMixup(1.0, mix_per="sample")])
+def test_ignored_rows_are_not_trained_on(vicinity, module, criterion):
+    """Their labels may be shuffled among themselves and they teach nothing."""
+    if criterion is nn.NLLLoss and module is not None:
+        module = ending_in(nn.Softmax)
+    params = {"max_epochs": 8, "lr": 0.05, "random_state": 0, "train_split": SPLIT}
+    net = VicinalClassifier(
+        module, vicinity=vicinity, criterion=criterion, criterion__ignore_index=2, **params
+    ).fit(X, CODES)
+    known = CODES < 2
+    assert net.score(X[known], CODES[known]) > 0.9
+    assert (net.predict(X) != 2).mean() > 0.9
+    assert np.isfinite(net.history[:, "valid_loss"]).all()
+
+
+def test_the_loss_without_ignored_rows_is_torchs():
+    params = {"optimizer": torch.optim.SGD, "lr": 1e-12, "batch_size": -1, "max_epochs": 1}
+    for criterion in (nn.CrossEntropyLoss(ignore_index=1), Smoothed(ignore_index=1)):
+        net = VicinalClassifier(nn.Linear(4, 3), criterion=criterion, **params).fit(X, CODES)
+        logits = net.module_(torch.from_numpy(X)).detach()
+        expected = float(criterion(logits, torch.from_numpy(CODES)))
+        assert net.loss_curve_[0] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("labels", "ignored"),
+    [(Y, 1), (CODES + 1, 1), (CODES + 5, 1), (CODES + 5, 5), (CODES - 1, -1), (CODES * 255, 255)],
+)
+@pytest.mark.parametrize("criterion", [{}, {"criterion": nn.CrossEntropyLoss()}])
+def test_an_ignored_label_that_is_no_position_is_refused(labels, ignored, criterion):
+    net = MixupClassifier(criterion__ignore_index=ignored, **criterion, **FAST)
+    with pytest.raises(
+        ValueError, match=rf"ignore_index={ignored} does not say .*sample_weight=0"
+    ):
+        net.fit(X, labels)
+    assert not hasattr(net, "module_")
+
+
+@pytest.mark.parametrize(("labels", "ignored"), [(Y, -1), (CODES, -1), (CODES, 9), (Y, -100)])
+def test_an_ignored_label_that_nobody_has_changes_nothing(labels, ignored):
+    net = MixupClassifier(criterion__ignore_index=ignored, **FAST).fit(X, labels)
+    plain = MixupClassifier(**FAST).fit(X, labels)
+    assert np.array_equal(net.predict_proba(X), plain.predict_proba(X))
