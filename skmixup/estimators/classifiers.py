@@ -86,9 +86,11 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         Source of all randomness: initial weights, order of rows, dropout, vicinity. With the
         same int on the same machine, predictions are bit-identical on CPU. Global random states
         are never changed.
-    criterion : torch loss class, default=nn.CrossEntropyLoss
-        ``criterion__label_smoothing``, ``criterion__weight``, … are its arguments. Its attribute
-        ``reduction`` must accept "none".
+    criterion : torch loss class or instance, default=nn.CrossEntropyLoss
+        ``criterion__label_smoothing``, ``criterion__weight``, … are its arguments. It is given
+        rows of logits and class codes; NLLLoss log-probabilities, and losses such as
+        BCEWithLogitsLoss one-hot labels. One of your own returns one loss, or with its attribute
+        ``reduction`` set to "none" that of each row, which weights and ``mix_per="sample"`` need.
     optimizer : torch optimizer class, default=torch.optim.AdamW
         Its fused kernel is used where it has one for the device; ``optimizer__fused=False``
         turns that off.
@@ -111,9 +113,11 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     train_split : callable or None, default=None
         Holds out rows for validation, as in skorch; None holds out none.
     callbacks : list, "disable" or None, default=None
-        skorch callbacks; they see labels as you wrote them.
+        skorch callbacks; they see labels as you wrote them and outputs for rows not mixed.
     predict_nonlinearity : callable, "auto" or None, default="auto"
-        From the module's output to probabilities; "auto" is the softmax for cross-entropy.
+        From the module's output to probabilities; "auto" is what suits the criterion, such as
+        the softmax for cross-entropy. Outputs that are probabilities stay as they are for a
+        criterion that is not torch's.
     warm_start : bool, default=False
         Whether `fit` goes on from where the last call ended.
     verbose : int, default=0
