@@ -28,7 +28,7 @@ from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.devices import resolve_device
 from skmixup.vicinal.divergence import DivergenceError
-from skmixup.vicinal.randomness import FitRandomness, generator_from, isolated_randomness
+from skmixup.vicinal.randomness import generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES, finish
 
 
@@ -215,20 +215,19 @@ class VicinalEstimator(PersistentNet):
                 self._default_module()  # says why there is none
         if self.__dict__.pop("_untrained_after_", None):
             self.initialize_history()
-        self._randomness_ = FitRandomness(self._rng_, self._device_, self.module_)
         try:
-            self.notify("on_train_begin", X=seen, y=y)
-            with self._randomness_.whole:
-                if not self._module_ready_:  # else it was trained, or its weights were loaded
-                    self._adapt_module(X, y)
-                self.check_module(X)
-                self._check_layers(X)
-                self._check_batches(X, y)
-            self._module_ready_ = True
-            self._run_epochs(X, y, seen, fresh=fresh)
-            self.notify("on_train_end", X=seen, y=y)
+            with self.own_randomness():
+                self.notify("on_train_begin", X=seen, y=y)
+                with self._randomness_.whole:
+                    if not self._module_ready_:  # else it was trained, or its weights were loaded
+                        self._adapt_module(X, y)
+                    self.check_module(X)
+                    self._check_layers(X)
+                    self._check_batches(X, y)
+                self._module_ready_ = True
+                self._run_epochs(X, y, seen, fresh=fresh)
+                self.notify("on_train_end", X=seen, y=y)
         finally:
-            del self._randomness_
             self._set_training(False)
         finish(self.optimizer_)
         return self
@@ -242,6 +241,7 @@ class VicinalEstimator(PersistentNet):
         try:
             self.fit_loop(X, y)
         except BaseException as error:
+            self._randomness_.recover()
             batches = [batch for row in self.history[n_before:] for batch in row["batches"]]
             self._training_began_ = not fresh or any("train_loss" in batch for batch in batches)
             if has_seen_enough(error):

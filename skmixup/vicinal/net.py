@@ -277,19 +277,27 @@ class VicinalNet(NeuralNet):
         self.put_peaks_back()
         self._learning_rate_ = LearningRate(self.optimizer_, self.lr_shape(), self._n_epochs_)
         batch_size = self.batch_size
-        by_itself = "_randomness_" not in self.__dict__  # called by the user, not by fit
-        if by_itself:
-            self._randomness_ = FitRandomness(self._rng_, self._device_, self.module_)
         try:
-            super().fit_loop(X, y, epochs=epochs, **fit_params)
+            with self.own_randomness():
+                super().fit_loop(X, y, epochs=epochs, **fit_params)
             check_weights(self)
             return self
         finally:
             self.batch_size = batch_size
-            if by_itself:
-                del self._randomness_
             self._learning_rate_.restore()
             del self._training_device_, self._listeners_, self._learning_rate_, self._n_epochs_
+
+    @contextmanager
+    def own_randomness(self) -> Iterator[None]:
+        """Make the random states of a fit, unless it has them already."""
+        if "_randomness_" in self.__dict__:
+            yield
+            return
+        try:
+            with FitRandomness(self._rng_, self._device_, self.module_) as self._randomness_:
+                yield
+        finally:
+            self.__dict__.pop("_randomness_", None)
 
     def put_peaks_back(self) -> None:
         """Set the learning rates to their peaks, for a fit to start from."""

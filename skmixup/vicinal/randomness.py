@@ -9,6 +9,7 @@ turn it is not does not wait: its draws are handed a generator of their own
 
 import random
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import CodeType, FunctionType
 from typing import Any, Self
 
@@ -74,16 +75,88 @@ class FitRandomness:
         self.torch = torch.Generator().manual_seed(seed)
         self.python_state = random.Random(seed).getstate()
         self.numpy_state = np.random.RandomState(seed).get_state()
-        self.accelerator = None if device.type == "cpu" else _Accelerator(device)
+        self._start(device)
         if self.accelerator is not None:
             self.accelerator.seed(seed)
         self.waits = self.accelerator is not None or (module is not None and draws_unseen(module))
         self.draws_elsewhere = False  # whether a step was seen to use Python's or numpy's state
-        self.patient = True
-        self.inside = False  # windows within its own windows change nothing
         self.step = Window(self, whole=False)
         self.whole = Window(self, whole=True)
         self.callbacks = Window(self, whole=False, takes_turn=False)
+
+    def _start(self, device: torch.device) -> None:
+        self.accelerator = None if device.type == "cpu" else _Accelerator(device)
+        self.patient = True
+        self.inside = False  # windows within its own windows change nothing
+        self.theirs: tuple[Any, ...] | None = None  # the caller's states, while ours are in place
+
+    def __enter__(self) -> Self:
+        self._depths = turns.held(), len(WINDOWS.stack), torch._C._len_torch_function_stack()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.recover()
+
+    def recover(self) -> None:
+        """Leave all windows, also one that an interrupt cut off between two statements."""
+        interrupt = None
+        while True:
+            try:
+                self._close()
+                break
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+    def _close(self) -> None:
+        n_turns, n_windows, n_modes = self._depths
+        self.put_back()
+        self.inside = False
+        while torch._C._len_torch_function_stack() > n_modes:
+            torch._C._pop_torch_function_stack()
+        del WINDOWS.stack[n_windows:]
+        while turns.held() > n_turns:
+            turns.give_back()
+
+    def swap_in(self, *, whole: bool) -> None:
+        """Put the fit's states in place of the caller's."""
+        states: tuple[Any, ...] = (torch.default_generator.get_state(),)
+        if self.accelerator is not None or whole:
+            states += (
+                None if self.accelerator is None else self.accelerator.get(),
+                *((random.getstate(), np.random.get_state()) if whole else ()),  # noqa: NPY002
+            )
+        self.theirs = states
+        torch.default_generator.set_state(self.torch.get_state())
+        if self.accelerator is not None:
+            self.accelerator.set(self.accelerator.ours)
+        if whole:
+            random.setstate(self.python_state)
+            np.random.set_state(self.numpy_state)  # noqa: NPY002
+
+    def swap_out(self, *, whole: bool) -> None:
+        """Keep the fit's states and put the caller's back."""
+        self.torch.set_state(torch.default_generator.get_state())
+        if self.accelerator is not None:
+            self.accelerator.ours = self.accelerator.get()
+        if whole:
+            self.python_state = random.getstate()
+            self.numpy_state = np.random.get_state()  # noqa: NPY002
+        self.put_back()
+
+    def put_back(self) -> None:
+        """Set the caller's states again, if the fit's are in place."""
+        if self.theirs is None:
+            return
+        torch_state, *others = self.theirs
+        torch.default_generator.set_state(torch_state)
+        if others and self.accelerator is not None:
+            self.accelerator.set(others[0])
+        if len(others) > 1:
+            random.setstate(others[1])
+            np.random.set_state(others[2])  # noqa: NPY002
+        self.theirs = None
 
     def __reduce__(self) -> Any:
         # A net that a callback pickles or copies in training does not take this along.
@@ -133,7 +206,7 @@ class Window:
         self.randomness = randomness
         self.whole = whole
         self.takes_turn = takes_turn
-        self.open: list[tuple[Any, ...] | ExplicitGenerator | None] = []
+        self.open: list[FitRandomness | ExplicitGenerator | None] = []
 
     def __enter__(self) -> Self:
         entered = self._enter()
@@ -142,18 +215,14 @@ class Window:
             WINDOWS.stack.append(entered)
         return self
 
-    def _enter(self) -> tuple[Any, ...] | ExplicitGenerator | None:
+    def _enter(self) -> FitRandomness | ExplicitGenerator | None:
         ours = self.randomness
         if ours.inside or (ours.waits and not self.takes_turn):
             return None
         if self.takes_turn and self._take_turn():
-            try:
-                theirs = self._swap_in()
-            except BaseException:
-                turns.give_back()
-                raise
+            ours.swap_in(whole=self.whole)
             ours.inside = True
-            return theirs
+            return ours
         mode = ExplicitGenerator(ours.torch, lambda: _Turn(ours, whole=False))
         mode.__enter__()
         ours.inside = True
@@ -169,9 +238,12 @@ class Window:
             entered.__exit__(*exc)
             return
         try:
-            self._swap_out(entered)
+            self._leave()
         finally:
             turns.give_back()
+
+    def _leave(self) -> None:
+        self.randomness.swap_out(whole=self.whole)
 
     def _take_turn(self) -> bool:
         ours = self.randomness
@@ -182,43 +254,6 @@ class Window:
         taken = turns.take(PATIENCE if ours.patient else 0.0)
         ours.patient = ours.patient and taken
         return taken
-
-    def _swap_in(self) -> tuple[Any, ...]:
-        """Set the fit's states and return the caller's."""
-        ours = self.randomness
-        theirs: tuple[Any, ...] = (torch.default_generator.get_state(),)
-        if self.whole:
-            theirs += (random.getstate(), np.random.get_state())  # noqa: NPY002
-        if ours.accelerator is not None:
-            ours.accelerator.swap()
-        try:
-            torch.default_generator.set_state(ours.torch.get_state())
-            if self.whole:
-                random.setstate(ours.python_state)
-                np.random.set_state(ours.numpy_state)  # noqa: NPY002
-        except BaseException:  # an interrupt
-            self._put_back(theirs)
-            raise
-        return theirs
-
-    def _swap_out(self, theirs: tuple[Any, ...]) -> None:
-        """Keep the fit's states and set the caller's again."""
-        ours = self.randomness
-        try:
-            ours.torch.set_state(torch.default_generator.get_state())
-            if self.whole:
-                ours.python_state = random.getstate()
-                ours.numpy_state = np.random.get_state()  # noqa: NPY002
-        finally:
-            self._put_back(theirs)
-
-    def _put_back(self, theirs: tuple[Any, ...]) -> None:
-        torch.default_generator.set_state(theirs[0])
-        if self.whole:
-            random.setstate(theirs[1])
-            np.random.set_state(theirs[2])  # noqa: NPY002
-        if self.randomness.accelerator is not None:
-            self.randomness.accelerator.swap()
 
 
 class _Turn(Window):
@@ -239,10 +274,10 @@ class _Turn(Window):
 class _Watching(Window):
     """A whole window that takes note of whether Python's or numpy's state was used."""
 
-    def _swap_out(self, theirs: tuple[Any, ...]) -> None:
+    def _leave(self) -> None:
         ours = self.randomness
         python, numpy = ours.python_state, ours.numpy_state
-        super()._swap_out(theirs)
+        super()._leave()
         same = ours.python_state == python and _same_numpy_state(ours.numpy_state, numpy)
         if not same:
             ours.draws_elsewhere = ours.waits = True
@@ -253,22 +288,24 @@ def _same_numpy_state(a: Any, b: Any) -> bool:
 
 
 class _Accelerator:
-    """The random state of an accelerator, in exchange for the caller's."""
+    """The random state of an accelerator, and the fit's own state for it."""
 
     def __init__(self, device: torch.device):
         self.device = device
         self.module = torch.get_device_module(device)
         # MPS has one device, and its functions take no argument.
         self.index = () if device.type == "mps" else (device,)
-        self.other: Tensor = self.module.get_rng_state(*self.index)
+        self.ours = self.get()
 
     def seed(self, seed: int) -> None:
-        self.other = torch.Generator(self.device).manual_seed(seed).get_state()
+        self.ours = torch.Generator(self.device).manual_seed(seed).get_state()
 
-    def swap(self) -> None:
-        current = self.module.get_rng_state(*self.index)
-        self.module.set_rng_state(self.other, *self.index)
-        self.other = current
+    def get(self) -> Tensor:
+        state: Tensor = self.module.get_rng_state(*self.index)
+        return state
+
+    def set(self, state: Tensor) -> None:
+        self.module.set_rng_state(state, *self.index)
 
 
 class PreservedRandomness(FitRandomness):
@@ -288,24 +325,26 @@ class PreservedRandomness(FitRandomness):
     ):
         self.torch = torch.Generator()
         self.torch.set_state(torch.default_generator.get_state())
-        self.accelerator = None if device.type == "cpu" else _Accelerator(device)
+        self._start(device)
         self.waits = self.accelerator is not None or (module is not None and is_compiled(module))
-        self.patient = True
-        self.inside = False  # windows within its own windows change nothing
         self.step = Window(self, whole=False)
         if whole:
             self.python_state, self.numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
             self.whole = Window(self, whole=True)
 
 
-def preserved_randomness(device: torch.device, module: nn.Module | None = None) -> Window:
-    """Return a window on the caller's own states, which are as before afterwards."""
-    return PreservedRandomness(device, module).whole
+@contextmanager
+def preserved_randomness(device: torch.device, module: nn.Module | None = None) -> Iterator[None]:
+    """Context on the caller's own states, which are as before afterwards."""
+    with PreservedRandomness(device, module) as randomness, randomness.whole:
+        yield
 
 
-def isolated_randomness(rng: np.random.Generator, device: torch.device) -> Window:
-    """Return a window whose states are seeded from `rng`; afterwards all are as before."""
-    return FitRandomness(rng, device).whole
+@contextmanager
+def isolated_randomness(rng: np.random.Generator, device: torch.device) -> Iterator[None]:
+    """Context whose states are seeded from `rng`; afterwards the caller's are as before."""
+    with FitRandomness(rng, device) as randomness, randomness.whole:
+        yield
 
 
 # ---- modules whose draws cannot be handed a generator

@@ -3,7 +3,11 @@
 import os
 import threading
 from collections import deque
+from time import monotonic
 from typing import Any
+
+# Seconds after which a waiting thread looks by itself, should an interrupt have cut off the word.
+POLL = 0.1
 
 
 class Turns:
@@ -33,13 +37,22 @@ class Turns:
             gate = threading.Lock()
             gate.acquire()
             self._waiting.append((me, gate))
+        until = None if timeout is None else monotonic() + timeout
         try:
-            came = gate.acquire(timeout=-1 if timeout is None else timeout)
+            while self._holder != me:
+                left = POLL if until is None else min(POLL, until - monotonic())
+                if left <= 0:
+                    return not self._withdraw(me, gate)
+                gate.acquire(timeout=left)
         except BaseException:  # an interrupt: nobody is left to give a turn to
             if not self._withdraw(me, gate):
                 self.give_back()
             raise
-        return came or not self._withdraw(me, gate)
+        return True
+
+    def held(self) -> int:
+        """How many times the calling thread has its turn, one within the other."""
+        return self._depth if self._holder == threading.get_ident() else 0
 
     def _withdraw(self, me: int, gate: threading.Lock) -> bool:
         """Leave the queue; False if the turn has come in the meantime."""
@@ -58,8 +71,9 @@ class Turns:
             if not self._waiting:
                 self._holder = None
                 return
-            self._holder, gate = self._waiting.popleft()
+            self._holder, gate = self._waiting[0]
             self._depth = 1
+            self._waiting.popleft()
             gate.release()
 
 
