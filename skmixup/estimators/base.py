@@ -22,7 +22,7 @@ from skmixup.estimators.datasets import try_inputs
 from skmixup.estimators.first_look import rows_to_show, three_rows, two_rows, usable_sites
 from skmixup.estimators.images import check_default_shape
 from skmixup.estimators.interrupts import has_seen_enough
-from skmixup.estimators.persistence import PersistentNet
+from skmixup.estimators.validation import HoldingOutNet
 from skmixup.networks.default import NETWORKS
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.batches import in_memory
@@ -32,7 +32,7 @@ from skmixup.vicinal.randomness import generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES, finish
 
 
-class VicinalEstimator(PersistentNet):
+class VicinalEstimator(HoldingOutNet):
     """What the estimators share: checks, the module, devices, state, training."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -55,7 +55,11 @@ class VicinalEstimator(PersistentNet):
         "verbose": ["verbose"],
         "compile": ["boolean"],
         "random_state": ["random_state"],
-        "train_split": [None, callable],
+        "train_split": [
+            None,
+            callable,
+            Interval(Real, 0, 1, closed="neither"),
+        ],
         "callbacks": [None, list, StrOptions({"disable"})],
     }
 
@@ -79,6 +83,7 @@ class VicinalEstimator(PersistentNet):
             self._initialize_history()
             return self
         self._rng_ = generator_from(self.random_state)
+        self.__dict__.pop("_split_seed_", None)
         with isolated_randomness(self._rng_, resolve_device(self.device)):
             super().initialize()
         return self
@@ -213,6 +218,7 @@ class VicinalEstimator(PersistentNet):
             self.initialize()
             if "module_" not in self.__dict__:
                 self._default_module()  # says why there is none
+        self.check_callbacks()
         if self.__dict__.pop("_untrained_after_", None):
             self.initialize_history()
         try:

@@ -110,8 +110,10 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         How rows become minibatches. The defaults gather whole tensors. ``iterator_train__…``
         arguments that belong to torch's DataLoader (``num_workers``, ``sampler``, …) select it, as
         does a data set of your own.
-    train_split : callable or None, default=None
-        Holds out rows for validation, as in skorch; None holds out none.
+    train_split : float, callable or None, default=None
+        Holds out rows for validation: a fraction of every class (where `fit` gets `groups`, of the
+        groups), or as in skorch ``ValidSplit(…)`` or ``predefined_split(data set)``. None holds
+        out none.
     callbacks : list, "disable" or None, default=None
         skorch callbacks; they see labels as you wrote them and outputs for rows not mixed.
     predict_nonlinearity : callable, "auto" or None, default="auto"
@@ -246,7 +248,14 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
 
     # ---- fit
 
-    def fit(self, X: Any, y: ArrayLike | None = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
+    ) -> Self:
         """Train from the start (with ``warm_start=True``: go on training).
 
         Parameters
@@ -258,17 +267,25 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             Class labels: strings, booleans or integers.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row in the loss.
+        groups : array-like of shape (n,), default=None
+            Groups of rows for `train_split`, which then holds out whole groups.
 
         Returns
         -------
         self
         """
         fresh = not (self.warm_start and self.initialized_)
-        with self._undone_on_error():
+        with self._undone_on_error(), self._grouped(groups):
             return self._fit(X, y, sample_weight, classes=None, fresh=fresh, whole=True)
 
     def partial_fit(
-        self, X: Any, y: ArrayLike | None = None, classes: Any = None, sample_weight: Any = None
+        self,
+        X: Any,
+        y: ArrayLike | None = None,
+        classes: Any = None,
+        sample_weight: Any = None,
+        *,
+        groups: Any = None,
     ) -> Self:
         """Train `max_epochs` more epochs; the first call makes the module.
 
@@ -277,7 +294,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
 
         Parameters
         ----------
-        X, y, sample_weight
+        X, y, sample_weight, groups
             As in :meth:`fit`.
         classes : array-like, default=None
             All labels that later calls will bring; needed in the first call unless its y has
@@ -292,7 +309,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
                 "class_weight='balanced' is not possible with partial_fit, which does not see all "
                 "rows at once; pass a dict from sklearn.utils.class_weight.compute_class_weight"
             )
-        with self._undone_on_error():
+        with self._undone_on_error(), self._grouped(groups):
             fresh = not self.initialized_
             return self._fit(X, y, sample_weight, classes=classes, fresh=fresh, whole=False)
 
@@ -314,6 +331,11 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             sample_weight, self.class_weight, codes, self.classes_, X, as_they_are=not whole
         )
         return self._train(self._make_dataset(X, y, codes, weight), y, fresh=fresh, seen=X)
+
+    def _labeled_rows(self, X: Any, y: Any) -> ArrayDataset:
+        X, y = check_inputs(self, X, reset=False), check_labels(y)
+        check_consistent_length(X, y)
+        return ArrayDataset(X, y, encode(y, self.classes_))
 
     def _make_dataset(self, X: Any, y: Any, codes: Any, weight: Any) -> Any:
         if self.dataset is ArrayDataset:

@@ -22,7 +22,7 @@ except ImportError:  # since joblib 1.6 on its own
 # What is there while it trains, and in no copy that a callback makes.
 _TRAINING_STATE = (
     "_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_", "_split_", "_pending_",
-    "_randomness_", "_own_step_", "_loss_call_",
+    "_randomness_", "_own_step_", "_loss_call_", "_groups_",
 )  # fmt: skip
 
 # skorch's name for what may lie on a device that another machine has not got

@@ -213,8 +213,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         y, labeled, labels = split_labels(y)
         check_consistent_length(X, y)
         self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))
-        codes = np.full(len(y), UNLABELED, dtype=np.int64)
-        codes[labeled] = encode(labels, self.classes_)
+        codes = self._codes(labels, labeled)
         weight = self._row_weights(sample_weight, codes, labeled, X, as_they_are=not whole)
         try:
             self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
@@ -224,6 +223,17 @@ class InterpolationConsistencyClassifier(MixupClassifier):
             raise
         self.transduction_ = self._transduce(X, labels, labeled)
         return self
+
+    def _codes(self, labels: NDArray[Any], labeled: NDArray[np.bool_]) -> NDArray[np.int64]:
+        codes = np.full(len(labeled), UNLABELED, dtype=np.int64)
+        codes[labeled] = encode(labels, self.classes_)
+        return codes
+
+    def _labeled_rows(self, X: Any, y: Any) -> ArrayDataset:
+        X = check_inputs(self, X, reset=False)
+        y, labeled, labels = split_labels(y)
+        check_consistent_length(X, y)
+        return ArrayDataset(X, y, self._codes(labels, labeled))
 
     def _set_labeled_classes(self, y: Any, classes: Any, fresh: bool, n_unlabeled: int) -> None:
         known = [c for c in (classes, self.classes) if c is not None]

@@ -1,0 +1,147 @@
+"""Rows held out of a fit: which they are, and in which form they are scored."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import skorch.dataset
+from numpy.typing import NDArray
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
+from sklearn.utils.validation import check_consistent_length
+from skorch.utils import data_from_dataset, multi_indexing
+from torch.utils.data import Dataset, Subset, TensorDataset
+
+from skmixup.estimators.datasets import labels_of
+from skmixup.estimators.monitors import check_monitors
+from skmixup.estimators.persistence import PersistentNet
+from skmixup.vicinal.batches import in_memory
+
+# Classes of these are no user's.
+_LIBRARIES = ("skmixup.", "skorch.", "sklearn.", "builtins")
+
+
+class HoldingOutNet(PersistentNet):
+    """A net that holds rows out of its training, to be scored."""
+
+    def check_callbacks(self) -> None:
+        """Raise ValueError for a callback that watches a score there will not be."""
+        of_user = [c for c in type(self).__mro__ if not c.__module__.startswith(_LIBRARIES)]
+        splits_itself = any("get_split_datasets" in vars(c) for c in of_user)
+        held_out = bool(self.train_split) or splits_itself
+        check_monitors(self.callbacks_, held_out=held_out, open_ended=bool(of_user))
+
+    @contextmanager
+    def _grouped(self, groups: Any) -> Iterator[None]:
+        """Let `train_split` know the groups of the rows, as long as a fit lasts."""
+        if groups is None:
+            yield
+            return
+        if not self.train_split:
+            raise ValueError(
+                "groups say which rows train_split holds out together, but train_split=None holds "
+                "out none: pass for instance train_split=0.2"
+            )
+        self._groups_ = groups
+        try:
+            yield
+        finally:
+            self.__dict__.pop("_groups_", None)
+
+    @contextmanager
+    def split_as_callable(self) -> Iterator[None]:
+        """Let `train_split` be a function; the same rows are held out in each call."""
+        given, groups = self.train_split, self.__dict__.get("_groups_")
+        if not given or (callable(given) and groups is None):
+            yield
+            return
+        if "_split_seed_" not in self.__dict__:
+            self._split_seed_ = int(self._rng_.integers(2**32))
+        object.__setattr__(self, "train_split", HeldOut(given, groups, self._split_seed_))
+        try:
+            yield
+        finally:
+            object.__setattr__(self, "train_split", given)
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Split as `train_split` says; rows held out as arrays are treated as X is."""
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        arrays = None
+        if valid is not None and in_memory(train) is not None and in_memory(valid) is None:
+            arrays = arrays_of(valid)
+        return train, valid if arrays is None else self._labeled_rows(*arrays)
+
+    def _labeled_rows(self, X: Any, y: Any) -> Any:
+        """Return rows with their labels as a data set in memory."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A `train_split` of the user's as skorch calls it.
+
+    Parameters
+    ----------
+    given : float or callable
+        A fraction of the rows, of every class alike, or a function of skorch's kind, such as
+        ValidSplit.
+    groups : array-like of shape (n,), optional
+        Rows of a group are held out together.
+    seed : int, default=0
+        Which rows make up the fraction.
+    """
+
+    given: Any
+    groups: Any = None
+    seed: int = 0
+
+    def __call__(self, dataset: Any, y: Any = None) -> tuple[Any, Any]:
+        """Return the data set to train on and the one held out."""
+        groups = {}
+        if self.groups is not None:
+            check_consistent_length(np.empty(len(dataset)), self.groups)
+            groups = {"groups": self.groups}
+        if callable(self.given):
+            labels = () if y is None else (y,)  # as skorch, which then tells streams apart
+            train, valid = self.given(dataset, *labels, **groups)
+            return train, valid
+        codes, options = _codes(dataset, y), {"test_size": self.given, "random_state": self.seed}
+        if groups:
+            splitter = GroupShuffleSplit(1, **options)
+        else:
+            splitter = (ShuffleSplit if codes is None else StratifiedShuffleSplit)(1, **options)
+        try:
+            train, valid = next(splitter.split(np.empty(len(dataset)), codes, **groups))
+        except ValueError as error:
+            raise ValueError(f"train_split={self.given!r} is not possible: {error}") from error
+        return Subset(dataset, train), Subset(dataset, valid)
+
+
+def _codes(dataset: Any, y: Any) -> NDArray[np.int64] | None:
+    """Return a number for the class of each row, or None where labels are not listed."""
+    found = in_memory(dataset)
+    if found is not None and found[0].target is not None:
+        data, rows = found
+        codes = data.target.numpy() if data.target is not None else None
+        return codes if rows is None or codes is None else codes[rows]
+    labels = labels_of(dataset) if y is None else y
+    return None if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
+
+
+def arrays_of(dataset: Dataset[Any]) -> tuple[Any, Any] | None:
+    """Return X and y of a data set that yields their rows as they are, or None."""
+    inner, rows = dataset, None
+    while type(inner) is Subset:
+        chosen = np.asarray(inner.indices)
+        inner, rows = inner.dataset, chosen if rows is None else chosen[rows]
+    # not of subclasses, which may give other rows than they hold
+    if type(inner) not in (skorch.dataset.Dataset, TensorDataset):
+        return None
+    try:
+        X, y = data_from_dataset(inner)
+    except AttributeError:  # tensors that are no pair
+        return None
+    if y is None or isinstance(X, (dict, list, tuple)):
+        return None
+    return (X, y) if rows is None else (multi_indexing(X, rows), multi_indexing(y, rows))
