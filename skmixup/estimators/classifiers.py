@@ -325,22 +325,24 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         X = check_inputs(self, X, reset=fresh or self.saw_no_data())
         y = check_labels(y)
         check_consistent_length(X, y)
+        if self.dataset is not ArrayDataset:
+            data = self._own_dataset(X, y, sample_weight)
+            self._set_classes(check_labels(labels_of(data, y)), classes, fresh)
+            return self._train(data, y, fresh=fresh, seen=X)
         self._set_classes(y, classes, fresh)
         codes = encode(y, self.classes_)
         weight = row_weights(
             sample_weight, self.class_weight, codes, self.classes_, X, as_they_are=not whole
         )
-        return self._train(self._make_dataset(X, y, codes, weight), y, fresh=fresh, seen=X)
+        return self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
 
     def _labeled_rows(self, X: Any, y: Any) -> ArrayDataset:
         X, y = check_inputs(self, X, reset=False), check_labels(y)
         check_consistent_length(X, y)
         return ArrayDataset(X, y, encode(y, self.classes_))
 
-    def _make_dataset(self, X: Any, y: Any, codes: Any, weight: Any) -> Any:
-        if self.dataset is ArrayDataset:
-            return ArrayDataset(X, y, codes, weight)
-        if weight is not None:
+    def _own_dataset(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        if sample_weight is not None or self.class_weight is not None:
             raise ValueError(
                 "sample_weight and class_weight need the default `dataset`; "
                 f"got dataset={self.dataset!r}"

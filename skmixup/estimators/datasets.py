@@ -104,13 +104,15 @@ def input_of(batch: Any) -> Any:
 # ---- labels
 
 
-def labels_of(dataset: Any) -> Any:
-    """All labels that a data set yields, or None where it does not list them.
+def labels_of(dataset: Any, y: Any = None) -> Any:
+    """All labels that a data set yields, or None where it lists none and none are listed in `y`.
 
     What it lists (``y``, ``targets``, ``labels``) need not be what it yields, after a transform of
     targets for instance. Where items differ from the list, all items are read.
     """
     listed = _listed_labels(dataset)
+    if listed is None and y is not None and len(y) == len(dataset):
+        listed = y
     if listed is None or _yields_what_it_lists(dataset):
         return listed
     rows = _rows_to_compare(listed)

@@ -70,21 +70,23 @@ def _different(columns: Any) -> NDArray[np.int64]:
 
 def _rows(X: Any, rows: NDArray[np.int64]) -> Any:
     """Rows of X in the types they have: an array, or a list of the columns of a frame."""
-    if hasattr(X, "columns"):
+    if _is_frame(X):
         few = X.iloc[rows] if hasattr(X, "iloc") else X[rows]
         return [_column(few, i) for i in range(few.shape[1])]
-    if not hasattr(X, "shape"):
-        X = [X[i] for i in rows] if isinstance(X, (list, tuple)) else np.asarray(X)[rows]
-        return _numbers(np.asarray(X))
-    return _numbers(np.asarray(X[rows]))
+    if isinstance(X, (list, tuple)):
+        return _numbers(np.asarray([X[i] for i in rows]))
+    return _numbers(np.asarray(X)[rows])
 
 
 def _column(X: Any, i: int) -> NDArray[Any]:
-    if hasattr(X, "columns"):
+    if _is_frame(X):
         return _numbers(np.asarray(X.iloc[:, i] if hasattr(X, "iloc") else X[:, i].to_numpy()))
-    if not hasattr(X, "shape"):
-        X = np.asarray(X)
-    return _numbers(np.asarray(X[:, i]))
+    return _numbers(np.asarray(X)[:, i])
+
+
+def _is_frame(X: Any) -> bool:
+    """Whether X is a frame of pandas or polars."""
+    return hasattr(X, "iloc") or hasattr(X, "get_column")
 
 
 def _numbers(values: NDArray[Any]) -> NDArray[Any]:
@@ -94,5 +96,5 @@ def _numbers(values: NDArray[Any]) -> NDArray[Any]:
 
 def _name(X: Any, i: int) -> str:
     column = _column(X, i)
-    name = repr(str(X.columns[i])) if hasattr(X, "columns") else str(i)
+    name = repr(str(X.columns[i])) if _is_frame(X) else str(i)
     return f"{name} ({column.min():.10g} to {column.max():.10g})"

@@ -139,7 +139,7 @@ class PairedBatches:
     @property
     def draws_alone(self) -> bool:
         """Whether iterating leaves the process-wide random states alone."""
-        return self.labeled.draws_alone and self.unlabeled.draws_alone
+        return all(getattr(part, "draws_alone", False) for part in (self.labeled, self.unlabeled))
 
     def __len__(self) -> int:
         return max(len(self.labeled), len(self.unlabeled))

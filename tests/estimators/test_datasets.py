@@ -113,6 +113,42 @@ def test_listed_labels_that_are_right_are_not_all_read():
     assert fit(TensorDataset(ROWS, LABELS)).classes_.tolist() == [0, 1, 2]
 
 
+class Merging(skorch.dataset.Dataset):
+    """Made of the arrays of fit; merges two classes."""
+
+    def transform(self, X, y):
+        return torch.as_tensor(X), min(int(y), 1)
+
+
+class Silent(Dataset):
+    """The same without a list of labels."""
+
+    def __init__(self, X, y):
+        self.rows = list(zip(X, y, strict=True))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, i):
+        return self.rows[i][0], min(int(self.rows[i][1]), 1)
+
+
+@pytest.mark.parametrize("cls", [Merging, Silent])
+def test_a_data_set_class_may_change_labels_too(cls):
+    net = MixupClassifier(dataset=cls, **FAST | {"max_epochs": 100}).fit(X, CODES)
+    assert net.classes_.tolist() == [0, 1]
+    merged = fit(X, np.minimum(CODES, 1), max_epochs=100, iterator_train__num_workers=0)
+    np.testing.assert_allclose(net.predict_proba(X), merged.predict_proba(X), atol=1e-5)
+
+
+@pytest.mark.parametrize("params", [{"num_workers": 0}, {"collate_fn": default_collate}])
+def test_semi_supervised_batches_from_a_loader(params):
+    y = np.where(np.arange(N) < 15, CODES, -1)
+    params = {f"iterator_train__{name}": value for name, value in params.items()}
+    net = InterpolationConsistencyClassifier(**FAST, **params).fit(X, y)
+    assert net.classes_.tolist() == [0, 1, 2]
+
+
 @pytest.mark.parametrize("y", [np.array(["a", "b", "c"])[CODES], CODES[::-1].copy()])
 def test_a_y_that_is_not_what_the_data_set_yields_is_an_error(y):
     net = MixupClassifier(**FAST)

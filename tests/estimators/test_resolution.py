@@ -133,8 +133,10 @@ def test_what_is_no_number_is_not_taken_for_one(X, message):
         torch._neg_view(-torch.tensor(np.c_[NOISE, NOISE])),
         np.c_[NOISE, NOISE].astype(object),
         np.asfortranarray(np.c_[NOISE, NOISE])[:, ::-1],
+        memoryview(np.c_[NOISE, NOISE]),
+        [torch.tensor([value, value]) for value in NOISE],
     ],
-    ids=["unmasked", "negative view", "objects", "reversed"],
+    ids=["unmasked", "negative view", "objects", "reversed", "memory", "tensors"],
 )
 def test_numbers_in_unusual_arrays_are_numbers(X):
     plain = np.c_[NOISE, NOISE]
