@@ -18,8 +18,16 @@ from skorch.history import History
 from torch import nn
 
 from skmixup.estimators.criteria import criterion_of, let_average
-from skmixup.estimators.datasets import try_inputs
-from skmixup.estimators.first_look import rows_to_show, three_rows, two_rows, usable_sites
+from skmixup.estimators.datasets import input_cast, try_inputs
+from skmixup.estimators.first_look import (
+    FirstBatchChecked,
+    is_by_position,
+    is_made_of_tensors,
+    rows_to_show,
+    three_rows,
+    two_rows,
+    usable_sites,
+)
 from skmixup.estimators.images import check_default_shape
 from skmixup.estimators.interrupts import has_seen_enough
 from skmixup.estimators.validation import HoldingOutNet
@@ -28,6 +36,8 @@ from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.devices import resolve_device
 from skmixup.vicinal.divergence import DivergenceError
+from skmixup.vicinal.layer_checks import N_ROWS
+from skmixup.vicinal.nested import n_rows, take
 from skmixup.vicinal.randomness import generator_from, isolated_randomness
 from skmixup.vicinal.schedule import SHAPES, finish
 
@@ -149,17 +159,34 @@ class VicinalEstimator(HoldingOutNet):
         self._split_ = key, split
         return split[0]
 
+    def mixes(self) -> bool:
+        """Whether training changes any row."""
+        return not self.get_vicinity().changes_nothing and self.n_mixed_epochs() > 0
+
     def _check_layers(self, dataset: Any) -> None:
-        """Find out before training which layers can be mixed at; errors name those that cannot."""
-        vicinity = self.get_vicinity()
-        sites = vicinity.sites(self.module_)
+        """Find out before training which layers can be mixed at; errors name those that cannot.
+
+        A stream is looked at when its first batch comes.
+        """
         self.__dict__.pop("_usable_sites_", None)
-        if vicinity.changes_nothing or self.n_mixed_epochs() == 0:
-            return
-        rows = three_rows(self, dataset)
-        if rows is None:
-            return
-        self._usable_sites_ = usable_sites(self, vicinity, sites, rows)
+        rows = three_rows(self, dataset) if self.mixes() else None
+        if rows is not None and is_made_of_tensors(rows):
+            vicinity = self.get_vicinity()
+            sites = vicinity.sites(self.module_)
+            self._usable_sites_ = usable_sites(self, vicinity, sites, rows)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches, of which the first is looked at where rows could not be before."""
+        batches = super().get_iterator(dataset, training=training)
+        if training and not is_by_position(dataset) and self.mixes():
+            return FirstBatchChecked(batches, self.check_first_batch)
+        return batches
+
+    def check_first_batch(self, X: Any) -> None:
+        """Check the layers to mix at on rows of the first batch of a stream."""
+        if is_made_of_tensors(X):
+            rows = input_cast(self)(take(X, torch.arange(N_ROWS) % n_rows(X)))
+            self._sites_ = usable_sites(self, self._vicinity_, self._sites_, rows)
 
     def _check_batches(self, dataset: Any, y: Any) -> None:
         """Find out before training whether there is a batch to train on."""

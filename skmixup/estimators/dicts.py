@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import issparse
-from skorch.helper import SliceDict
+from skorch.helper import SliceDataset, SliceDict
 from torch import Tensor
 
 
@@ -30,6 +30,21 @@ def refuse_several_inputs(X: Any, y: Any = None) -> None:
             "with several inputs pass them in a dict, whose keys are the arguments of its "
             "forward, for instance X = {'left': a, 'right': b}"
         )
+
+
+def rows_as_dict(X: Any) -> Any:
+    """Put rows that are dicts, as a list or skorch's SliceDataset has them, into one dict."""
+    if not isinstance(X, (list, tuple, SliceDataset)) or not len(X):
+        return X
+    if not isinstance(X[0], Mapping):
+        return X
+    rows = [X[i] for i in range(len(X))]
+    keys = list(rows[0])
+    for i, row in enumerate(rows):
+        if not isinstance(row, Mapping) or set(row) != set(keys):
+            found = list(row) if isinstance(row, Mapping) else type(row).__name__
+            raise ValueError(f"the rows of X are dicts of the keys {keys}, but row {i} is {found}")
+    return {key: [np.asarray(row[key]) for row in rows] for key in keys}
 
 
 def check_dict(net: Any, X: Mapping[Any, Any], *, reset: bool) -> SliceDict:

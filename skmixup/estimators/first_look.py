@@ -1,5 +1,6 @@
 """What a module is shown, and asked, before it is trained."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
 from skmixup.vicinal.layers import standing_hook
-from skmixup.vicinal.nested import take
+from skmixup.vicinal.nested import take, tensors_in
 from skmixup.vicinal.randomness import preserved_randomness
 
 # Rows of a user's own data set that a module may look at before training.
@@ -27,7 +28,7 @@ def rows_to_show(net: Any, dataset: Any) -> Any:
     if found is not None:
         data, rows = found
         return data.inputs if rows is None else take(data.inputs, torch.from_numpy(rows))
-    if not _by_position(dataset):
+    if not is_by_position(dataset):
         return None
     step = max(1, len(dataset) // SAMPLED_ROWS)
     return _collated(net, dataset, range(0, len(dataset), step))
@@ -36,7 +37,7 @@ def rows_to_show(net: Any, dataset: Any) -> Any:
 def three_rows(net: Any, dataset: Any) -> Any:
     """The first, the last and a row between them, as a batch; of a stream None."""
     found = in_memory(dataset)
-    if found is None and not _by_position(dataset):
+    if found is None and not is_by_position(dataset):
         return None
     chosen = np.linspace(0, len(dataset) - 1, N_ROWS).astype(int)
     if found is None:
@@ -103,12 +104,43 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
     return tuple(site for site in (INPUT, *hidden) if site in found) if choose else tuple(sites)
 
 
-def _by_position(dataset: Any) -> bool:
+def is_by_position(dataset: Any) -> bool:
+    """Whether single rows can be looked at; a stream has no positions."""
     return (
         hasattr(dataset, "__getitem__")
         and hasattr(dataset, "__len__")
         and not isinstance(dataset, IterableDataset)
     )
+
+
+def is_made_of_tensors(X: Any) -> bool:
+    """Whether all of a batch is tensors; texts, for instance, are not."""
+    return all(isinstance(part, torch.Tensor) for _, part in tensors_in(X))
+
+
+class FirstBatchChecked:
+    """Batches of which the inputs of the first are checked, before the first epoch's first step.
+
+    Parameters
+    ----------
+    batches : iterable of (X, y)
+    check : callable
+        Gets X.
+    """
+
+    def __init__(self, batches: Any, check: Callable[[Any], None]):
+        self.batches = batches
+        self.check: Callable[[Any], None] | None = check
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self.batches:
+            if self.check is not None:
+                self.check(batch[0])
+                self.check = None
+            yield batch
 
 
 def _collated(net: Any, dataset: Any, chosen: Any) -> Any:

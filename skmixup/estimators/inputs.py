@@ -15,7 +15,7 @@ from sklearn.utils.validation import (
 from torch import Tensor
 
 from skmixup.estimators.columns import advice_on, check_numeric_columns
-from skmixup.estimators.dicts import check_dict, refuse_several_inputs
+from skmixup.estimators.dicts import check_dict, refuse_several_inputs, rows_as_dict
 from skmixup.estimators.images import advice_on_axes
 from skmixup.estimators.resolution import warn_of_vanishing_columns
 from skmixup.labels import label_column, of_one_type
@@ -53,6 +53,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
         For NaN, infinity, sparse or non-numeric X, no rows, or another shape than in `fit`; where
         columns are at fault, it names them.
     """
+    X = rows_as_dict(X)
     if isinstance(X, Mapping):
         return check_dict(net, X, reset=reset)
     refuse_several_inputs(X)

@@ -62,7 +62,10 @@ def adapt_to_rows(module: nn.Module, run: Callable[[Any], Any], rows: Any) -> No
             )
     whole = {
         id(tensor): all_of_it
-        for tensor, (_, all_of_it) in zip(_tensors(given), tensors_in(rows), strict=False)
+        for tensor, part, all_of_it in zip(
+            _tensors(given), _tensors(few), _tensors(rows), strict=False
+        )
+        if torch.equal(tensor.cpu(), part.cpu())  # else they were changed on their way
     }
     for target, arguments in calls.items():  # in the order of the calls: each changes the next
         if all(id(tensor) in whole for tensor in _tensors(arguments)):

@@ -72,6 +72,7 @@ def _declared_blocks(module: nn.Module, prefix: str = "") -> list[str] | None:
         known = [names for names in found if names is not None]
         return [name for names in known for name in names] if known else None
     inside = dict(module.named_modules())
+    declared = [declared] if isinstance(declared, str) else declared
     for name in declared:
         if name not in inside or name == "":
             raise ValueError(

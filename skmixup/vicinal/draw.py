@@ -66,6 +66,11 @@ class Interpolation(Pairs):
     """x̃_i = λ x_i + (1 − λ) x_j."""
 
     def apply(self, x: Tensor) -> Tensor:
+        if len(x) != len(self.partner):
+            raise ValueError(
+                f"the first axis of what is mixed at {self.site!r} is not the rows of the "
+                f"minibatch: its shape is {tuple(x.shape)} for {len(self.partner)} rows"
+            )
         lam = self.lam.to(x.dtype)
         if lam.ndim:
             lam = lam.view(-1, *[1] * (x.ndim - 1))

@@ -14,8 +14,10 @@ from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.nested import take
 
 N_ROWS = 3
-# Far beyond rounding in other kernels, far below what another row makes of an output.
+# Far beyond rounding in other kernels, far below what another row makes of an output: in units of
+# the largest entry, and at least so many units of the last place.
 TOLERANCE = 1e-3
+ULPS = 16
 
 
 class LayerCheck:
@@ -107,10 +109,14 @@ class LayerCheck:
 
                 def keep(_layer: Any, _args: Any, output: Any, site: str = site) -> None:
                     alone = isinstance(output, tuple) and len(output) == 1
-                    outputs.setdefault(site, output[0] if alone else output)
+                    value = output[0] if alone else output
+                    if site not in outputs:  # a copy: what comes next may work in place
+                        copied = isinstance(value, Tensor)
+                        outputs[site] = value.detach().clone() if copied else value
 
                 stack.enter_context(_hooked(self.module, site, keep))
-            with torch.no_grad():
+            # With gradients, as in training: without, torch's transformers call no inner layer.
+            with torch.enable_grad():
                 self.run(rows)
         return outputs
 
@@ -127,7 +133,7 @@ class LayerCheck:
                 return None  # the first call only, as in mixing
             return (kept.pop(),) if isinstance(output, tuple) else kept.pop()
 
-        with torch.no_grad():
+        with torch.enable_grad():
             expected, again = (first_output(self.run(self.rows)) for _ in range(2))
             with _hooked(self.module, site, replace):
                 found = first_output(self.run(take(self.rows, torch.tensor([1, 2, 0]))))
@@ -179,8 +185,11 @@ def _length(output: Any) -> int:
 def _close(a: Any, b: Any) -> bool:
     if not isinstance(a, Tensor) or not isinstance(b, Tensor) or a.shape != b.shape:
         return False
+    a, b = a.detach(), b.detach()
     scale = float(a.abs().nan_to_num(0.0, 0.0, 0.0).max()) if a.numel() else 0.0
-    return torch.allclose(a, b, rtol=0, atol=TOLERANCE * scale + 1e-30, equal_nan=True)
+    precision = ULPS * torch.finfo(a.dtype).eps if a.is_floating_point() else 0.0
+    tolerance = max(TOLERANCE, precision) * scale + 1e-30
+    return torch.allclose(a, b, rtol=0, atol=tolerance, equal_nan=True)
 
 
 def _other_axis(site: str, output: Tensor, fewer: Any) -> ValueError:

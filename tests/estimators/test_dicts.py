@@ -11,7 +11,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from skorch.callbacks import EpochScoring
 from skorch.dataset import ValidSplit
-from skorch.helper import SliceDict
+from skorch.helper import SliceDataset, SliceDict
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -404,3 +404,20 @@ def test_a_data_set_that_yields_pairs_of_inputs():
     of_dict = net(MixupClassifier, alpha=1.0, iterator_train=DataLoader).fit(Rows(FLOATS, Y), Y)
     of_pair = net(MixupClassifier, OfPair, alpha=1.0).fit(data, Y)
     assert np.allclose(of_pair.predict_proba(data), of_dict.predict_proba(Rows(FLOATS, Y)))
+
+
+@pytest.mark.parametrize("container", [list, tuple, SliceDataset])
+def test_rows_that_are_dicts(container):
+    data = Rows(CODES, Y)
+    rows = [data[i][0] for i in range(N)]
+    X = SliceDataset(data) if container is SliceDataset else container(rows)
+    of_rows = net(module=Table).fit(X, Y)
+    of_dict = net(module=Table).fit(CODES, Y)
+    assert np.array_equal(of_rows.predict_proba(X), of_dict.predict_proba(CODES))
+    with pytest.raises(ValueError, match=r"dicts of the keys .* but row 1 is \['numbers'\]"):
+        of_rows.predict([data[0][0], {"numbers": CODES["numbers"][0]}])
+
+
+def test_folds_of_a_data_set_that_yields_dicts():
+    X = SliceDataset(Rows(CODES, Y))
+    assert cross_val_score(net(module=Table), X, Y, cv=2, error_score="raise").shape == (2,)

@@ -241,3 +241,12 @@ def test_both_networks_of_interpolation_consistency_are_shown_the_rows(attribute
 def test_the_wrapped_network_learns():
     net = fitted(nn.Sequential(mlp()), estimator=MixupClassifier, max_epochs=60, lr=0.01)
     assert net.score(X, Y) > 0.85
+
+
+def test_rows_that_an_overridden_infer_changes_are_shown_as_they_arrive():
+    class Halves(VicinalClassifier):
+        def infer(self, x, **fit_params):
+            return super().infer(x / 2, **fit_params)
+
+    net = fitted(nn.Sequential(nn.Identity(), Seeing()), estimator=Halves)
+    assert torch.equal(net.module_[1].seen, torch.from_numpy(X) / 2)

@@ -5,8 +5,9 @@ import pytest
 import torch
 from skorch.callbacks import Callback
 from torch import nn
+from torch.utils.data import Dataset, IterableDataset
 
-from skmixup import ManifoldMixupClassifier
+from skmixup import InterpolationConsistencyClassifier, ManifoldMixupClassifier
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 4)).astype(np.float32)
@@ -245,3 +246,110 @@ def test_the_look_leaves_no_hook_and_no_trace_in_the_statistics():
               max_epochs=0)  # fmt: skip
     assert not any(layer._forward_hooks for layer in net.module_.modules())
     assert not net.module_[1].running_mean.any()
+
+
+class Stream(IterableDataset):
+    def __init__(self, X):
+        self.X = X
+
+    def __iter__(self):
+        yield from zip(self.X, Y, strict=True)
+
+
+def test_a_stream_is_looked_at_when_its_first_batch_comes():
+    params = {"alpha": 1.0, "batch_size": 24, "classes": [0, 1, 2], "max_epochs": 2}
+    clf = ManifoldMixupClassifier(Sequence, module__kind="tanh", layers=["inner"], **params)
+    with pytest.raises(ValueError, match=r"'inner' .* not the rows.*\(24, 3, 8\) for 3"):
+        clf.fit(Stream(SEQUENCES), None)
+    clf = ManifoldMixupClassifier(Lists, random_state=0, **params).fit(Stream(X), None)
+    assert clf._sites_ == ("input", "layers.0", "layers.1")
+    stats = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
+    clf = ManifoldMixupClassifier(stats, random_state=0, layers=["0"], **params)
+    assert clf.fit(Stream(X), None).module_[1].num_batches_tracked == 2
+
+
+def test_what_works_in_place_after_a_layer_is_no_shortcut():
+    class InPlace(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(self.body(x).add_(1.0).relu_())
+
+    fit(InPlace, layers=["body"])
+
+
+def test_inner_layers_of_torchs_transformer_are_called():
+    class Encoder(nn.Module):
+        def __init__(self):
+            super().__init__()
+            layer = nn.TransformerEncoderLayer(4, 2, 8, dropout=0.0, batch_first=True)
+            self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            return self.head(self.encoder(x).mean(dim=1))
+
+    assert fit(Encoder, SEQUENCES)._sites_ == (
+        "input",
+        "encoder.layers.0",
+        "encoder.layers.1",
+    )
+    with pytest.warns(UserWarning, match=r"'encoder\.layers\.0\.linear1' does not see all"):
+        fit(Encoder, SEQUENCES, layers=["encoder.layers.0.linear1"])
+
+
+def test_layers_of_bfloat16():
+    class Half(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = nn.Linear(4, 64), nn.Linear(64, 3)
+            self.bfloat16()
+
+        def forward(self, x):
+            return self.head(torch.tanh(self.body(x.bfloat16()))).float()
+
+    fit(Half, layers=["body"])
+
+
+def test_texts_are_not_looked_at():
+    class Texts(Dataset):
+        def __len__(self):
+            return 24
+
+        def __getitem__(self, i):
+            return "ab" * (i + 1), Y[i]
+
+    class Lengths(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body, self.head = nn.Linear(1, 4), nn.Linear(4, 3)
+
+        def forward(self, texts):
+            return self.head(torch.tanh(self.body(torch.tensor([[float(len(t))] for t in texts]))))
+
+    class Classifier(ManifoldMixupClassifier):
+        def infer(self, x, **fit_params):
+            return self.module_(x, **fit_params)
+
+        def _on_device(self, x):
+            return x
+
+    clf = Classifier(Lengths, layers=["body"], alpha=0.0, max_epochs=1, classes=[0, 1, 2])
+    clf.fit(Texts(), None)
+
+
+def test_mixup_layers_may_be_one_name():
+    net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
+    net.mixup_layers = "1"
+    assert fit(net)._sites_ == ("input", "1")
+
+
+def test_interpolation_consistency_looks_when_only_labelled_rows_are_mixed():
+    y = np.where(np.arange(24) < 12, Y, -1)
+    params = {"layers": ["unused"], "max_epochs": 1}
+    clf = InterpolationConsistencyClassifier(Lists, alpha=0.0, labeled_alpha=1.0, **params)
+    with pytest.raises(RuntimeError, match=r"layer 'unused' .* did not call it"):
+        clf.fit(X, y)
+    InterpolationConsistencyClassifier(Lists, alpha=0.0, **params).fit(X, y)
