@@ -72,11 +72,12 @@ class VicinalNet(NeuralNet):
         def closure() -> Tensor:
             self._zero_grad_optimizer()
             # While gradients are computed, checkpointed layers are run and mixed once more.
-            self.__dict__["_pending_"] = pending = GradientsPending(draw.block_gradient)
+            before = self.__dict__.get("_pending_")
+            self.__dict__["_pending_"] = pending = GradientsPending()
             try:
                 step = self.train_step_single((X, y), **fit_params)
             finally:
-                self.__dict__["_pending_"] = None
+                self.__dict__["_pending_"] = before
                 pending.end()
             accumulator.store_step(step)
             if self._listeners_["on_grad_computed"]:
@@ -192,6 +193,7 @@ class VicinalNet(NeuralNet):
         pending = self.__dict__.get("_pending_")
         if pending is not None:
             pending.n_forwards += 1
+            pending.block_gradient = draw.block_gradient
         if draw.is_identity:
             return self.infer(X, **fit_params), None
         detach = draw.block_gradient == "below"

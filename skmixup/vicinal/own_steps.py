@@ -17,6 +17,7 @@ from torch import Tensor
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.nested import n_rows
 from skmixup.vicinal.own_loss import _Call, is_users, joined_loss, plain_loss
+from skmixup.vicinal.recomputation import GradientsPending
 
 
 def has_own_step(net: Any, training: bool) -> bool:
@@ -78,11 +79,14 @@ class OwnStep:
         if self.net.module_.training != self.training:
             self.net._set_training(self.training)
         self.net.__dict__["_own_step_"] = self
+        self.net.__dict__["_pending_"] = pending = GradientsPending()
         try:
             with self._armed():
                 result = step(self.batch, **fit_params)
         finally:
             del self.net.__dict__["_own_step_"]
+            self.net.__dict__["_pending_"] = None
+            pending.end()
         if self.training:
             self.net.check_own_step(self)
         return result

@@ -14,21 +14,18 @@ class GradientsPending:
     ``torch.utils.checkpoint`` runs layers a second time while gradients are computed. Until then
     the hooks that mix have to stay.
 
-    Parameters
+    Attributes
     ----------
     block_gradient : {None, "below", "above"}
         What was drawn for the step.
-
-    Attributes
-    ----------
     handles : list
         Of the hooks to remove at the end.
     n_forwards : int
         Forward passes so far.
     """
 
-    def __init__(self, block_gradient: str | None = None):
-        self.block_gradient = block_gradient
+    def __init__(self) -> None:
+        self.block_gradient: str | None = None
         self.handles: list[RemovableHandle] = []
         self.n_forwards = 0
 

@@ -109,6 +109,39 @@ def test_two_forward_passes_in_a_step_are_refused():
     InterpolationConsistencyClassifier(Net, layers=["stem"], **checkpointed).fit(X, y)
 
 
+class OwnSingle(ManifoldMixupClassifier):
+    """A training step as skorch's documentation writes one."""
+
+    def train_step_single(self, batch, **fit_params):
+        x, y = batch
+        y_pred = self.infer(x, **fit_params)
+        loss = self.get_loss(y_pred, y, X=x, training=True)
+        loss.backward()
+        return {"loss": loss, "y_pred": y_pred}
+
+
+class OwnStep(ManifoldMixupClassifier):
+    def train_step(self, batch, **fit_params):
+        self.optimizer_.zero_grad()
+        step = self.train_step_single(batch, **fit_params)
+        self.optimizer_.step()
+        return step
+
+
+class OwnWholeStep(OwnStep):
+    train_step_single = OwnSingle.train_step_single
+
+
+@pytest.mark.parametrize("estimator", [OwnSingle, OwnStep, OwnWholeStep])
+@pytest.mark.parametrize("use_reentrant", [False, True])
+def test_steps_of_the_users_own_too(estimator, use_reentrant):
+    params = {"layers": ["body.0"], "alpha": 1.0, "max_epochs": 3, "random_state": 0}
+    expected = ManifoldMixupClassifier(Net, **params).fit(X, Y)
+    found = estimator(Net, module__use_reentrant=use_reentrant, **params).fit(X, Y)
+    np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)
+    assert not any(layer._forward_hooks for layer in found.module_.modules())
+
+
 @pytest.mark.parametrize("block_gradient", [None, "below", "above"])
 def test_a_part_without_gradients_is_no_checkpoint(block_gradient):
     class Frozen(Net):
