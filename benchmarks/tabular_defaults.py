@@ -192,6 +192,7 @@ VARIANTS = {
         "max_epochs": 64,
         "train_split": ValidSplit(0.2, stratified=True, random_state=0),
         "callbacks": [("stop", EarlyStopping(patience=16, load_best=True))],
+        "lr_schedule": "cosine",
     },
 }
 # Splits 12 and 13: what split 11 left open, and what came later. Members share their dropout mask

@@ -100,7 +100,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     lr_schedule : {"auto", "cosine", "one_cycle"} or None, default="auto"
         How the learning rate moves over the steps of each call of `fit` or `partial_fit`:
         "cosine" falls to 0, "one_cycle" rises during the first 0.3 of the steps and then falls,
-        None stays. "auto" is "cosine", and None beside skorch's callback LRScheduler.
+        None stays. "auto" is "cosine"; beside skorch's callbacks LRScheduler, which moves it, and
+        EarlyStopping, which ends at an epoch that nobody knows before, it is None.
     max_epochs : int, default=32
         Epochs of each call of `fit` or `partial_fit`.
     batch_size : int or "auto", default="auto"

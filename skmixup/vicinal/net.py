@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from skorch.utils import TeeGenerator, to_tensor
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -319,7 +319,9 @@ class VicinalNet(NeuralNet):
         schedule: str | None = getattr(self, "lr_schedule", None)
         theirs = self._has_scheduler()
         if schedule == "auto":
-            return None if theirs else "cosine"
+            # A fit that may stop at any epoch has no last one for the rate to fall towards.
+            stops = any(isinstance(callback, EarlyStopping) for _, callback in self.callbacks_)
+            return None if theirs or stops else "cosine"
         if schedule is not None and theirs:
             raise ValueError(
                 f"lr_schedule={schedule!r} and the callback LRScheduler would both set the "

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Callback, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skmixup import MixupClassifier
@@ -66,6 +66,16 @@ def test_auto_is_cosine_and_leaves_the_rate_to_a_scheduler_of_the_users():
     seen, _ = rates(lr=0.01, callbacks=[("Rates", Rates), scheduler])
     np.testing.assert_allclose(seen, np.repeat([0.01, 0.001], 6))
     assert set(rates(lr_schedule=None, lr=0.01)[0]) == {0.01}
+
+
+@pytest.mark.parametrize("kind", [EarlyStopping, type("Mine", (EarlyStopping,), {})])
+def test_auto_stays_where_training_may_stop_at_any_epoch(kind):
+    stop = kind("train_loss", patience=2, threshold=10)
+    seen, clf = rates(lr=0.01, callbacks=[Rates, stop])
+    assert set(seen) == {0.01}
+    assert clf.n_iter_ == 3
+    cosines, _ = rates(lr=0.01, callbacks=[Rates, stop], lr_schedule="cosine")
+    np.testing.assert_allclose(cosines, [0.01 * cosine(i / 12) for i in range(9)])
 
 
 def test_each_call_of_partial_fit_has_a_schedule_of_its_own():
