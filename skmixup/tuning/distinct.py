@@ -15,6 +15,8 @@ from skmixup.tuning.rounds import Box, fill_box
 
 #: Spaces with more settings are not listed one by one.
 _MAX_LISTED = 20_000
+#: Enough to widen the narrowest box of a zoom to the whole space.
+_MAX_ATTEMPTS = 15
 
 
 def n_different(factors: Iterable[Factor]) -> float:
@@ -62,14 +64,13 @@ def new_points(
     only if there are no more settings at all.
     """
     ordered = [factor.ordered for factor in factors]
-    n_new = int(
-        min(n_new, n_different(factors) - len(without_repeats(factors, points, points[:0])))
-    )
+    n_new = int(min(n_new, n_left(points, factors)))
     if n_new < 1:
         return points[:0]
     n_old, wide = len(points), box
-    for _ in range(4):
-        found = fill_box(wide, points, n_new - len(points) + n_old, ordered, criterion, seed)
+    for attempt in range(_MAX_ATTEMPTS):
+        missing = n_new - len(points) + n_old
+        found = fill_box(wide, points, missing, ordered, criterion, seed + attempt)
         points = np.vstack([points, without_repeats(factors, found, points)])
         if len(points) - n_old == n_new:
             return points[n_old:]
@@ -79,11 +80,16 @@ def new_points(
 
 
 def _nearest_unused(box: Box, factors: Sequence[Factor], known: Floats, n_points: int) -> Floats:
-    """Of all settings that are left, those nearest to the middle of the box."""
+    """Of all settings that are left, those nearest to the middle of the box.
+
+    Where there are many, of a random sample of settings: more than ``n_points`` of them are left.
+    """
     if n_different(factors) > _MAX_LISTED:
-        return np.empty((0, len(factors)))
-    places = [places_of_values(factor) for factor in factors]
-    grid = np.array([*product(*places)], dtype=np.float64).reshape(-1, len(factors))
+        rng = np.random.default_rng(len(known))
+        grid = rng.random((len(known) + _MAX_LISTED, len(factors)))
+    else:
+        places = [places_of_values(factor) for factor in factors]
+        grid = np.array([*product(*places)], dtype=np.float64).reshape(-1, len(factors))
     left = without_repeats(factors, grid, known)
     ordered = np.array([factor.ordered for factor in factors], dtype=bool)
     distance = np.abs(left - np.array(box.centre))[:, ordered].max(axis=1, initial=0.0)

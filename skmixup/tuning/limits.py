@@ -10,6 +10,7 @@ need be begun when time is up, and what an interrupt leaves behind is known.
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -154,9 +155,14 @@ class WatchedFits:
                 n_jobs=self._n_jobs, pre_dispatch=self._pre_dispatch, return_as="generator"
             )
         except ValueError:  # A backend without generators, as joblib's multiprocessing.
-            stream = self._parallel
+            return self._in_slices(tasks)
         results: Iterable[Result] = stream(tasks)
         return results
+
+    def _in_slices(self, tasks: Iterator[Task]) -> Iterator[Result]:
+        """The results a few at a time, enough for all workers."""
+        while slice_ := [*islice(tasks, max(4 * self._watch.n_jobs, self._watch.n_splits))]:
+            yield from self._parallel(slice_)
 
     def _while_time(self, first: Task, tasks: Iterator[Task]) -> Iterator[Task]:
         """The tasks of the candidates that may still be begun; always those of the first one."""

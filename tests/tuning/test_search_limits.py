@@ -169,7 +169,14 @@ def test_a_refit_that_cannot_be_is_told_before_much_is_fitted(
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"n_rounds": 3}, {"n_jobs": 2}, {"progress_bar": True}, {"pre_dispatch": "all"}],
+    [
+        {},
+        {"n_rounds": 3},
+        {"n_jobs": 2},
+        {"progress_bar": True},
+        {"pre_dispatch": "all"},
+        {"n_jobs": 2, "pre_dispatch": "all"},
+    ],
 )
 def test_a_time_limit_ends_the_search_with_what_is_complete(settings, capsys):
     settings = {"n_runs": 60, **settings}
@@ -188,6 +195,25 @@ def test_a_time_limit_ends_the_search_with_what_is_complete(settings, capsys):
         assert limited.cv_results_["params"] == params_of(n_runs=60)[:n]
     assert limited.best_params_ == limited.cv_results_["params"][limited.best_index_]
     assert limited.predict(X[:2]).shape == (2,)
+
+
+@pytest.mark.parametrize("end", ["limit", "interrupt"])
+def test_backends_that_give_all_results_at_once_are_asked_slice_by_slice(end, monkeypatch):
+    class AllAtOnce(joblib.parallel.ThreadingBackend):  # As joblib's multiprocessing backend is.
+        supports_return_generator = False
+
+    monkeypatch.setitem(joblib.parallel.BACKENDS, "all at once", AllAtOnce)
+    with joblib.parallel_backend("all at once"):
+        if end == "limit":
+            ended = search(constant(seconds=0.03), n_runs=60, n_jobs=2, time_limit=0.9)
+            with pytest.warns(UserWarning, match="time_limit"):
+                ended.fit(X, y)
+        else:
+            ended = search(constant(interrupted=30), n_runs=60, n_jobs=2)
+            with pytest.raises(KeyboardInterrupt):
+                ended.fit(X, y)
+    assert 1 <= ended.n_completed_ < 60
+    assert ended.cv_results_["params"] == params_of(n_runs=60)[: ended.n_completed_]
 
 
 def test_the_refit_is_part_of_the_time_limit():
