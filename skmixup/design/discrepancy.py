@@ -9,8 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from skmixup.design.levels import as_levels
+from skmixup.design.sizes import check_compared
 
 Floats = NDArray[np.float64]
+
+#: A given design's runs are compared in blocks of so many pairs, which need little memory.
+_AT_ONCE = 4_000_000
 
 #: Every criterion is  base · constant^s − (2/n) Σ_i Π f(x_i) + (1/n²) Σ_ij Π k(x_i, x_j):
 #: the sign of the constant term and its value per factor; WD has no linear term.
@@ -36,20 +40,34 @@ class LevelKernel:
     single: Floats
 
 
+def pair_kernel(x: Floats, others: Floats, criterion: str) -> Floats:
+    """k(x_a, y_b) of two sets of points of the unit interval, (points, others)."""
+    d = np.abs(x[:, None] - others)
+    z_sum = np.abs(x - 0.5)[:, None] + np.abs(others - 0.5)
+    if criterion == "CD":  # Hickernell (1998), centred L2
+        return np.asarray(1 + z_sum / 2 - d / 2)
+    if criterion == "WD":  # Hickernell (1998), wrap-around L2
+        return np.asarray(1.5 - d + d**2)
+    return np.asarray(
+        15 / 8 - z_sum / 4 - 3 * d / 4 + d**2 / 2
+    )  # Zhou, Fang & Ning (2013), mixture
+
+
+def single_kernel(x: Floats, criterion: str) -> Floats:
+    """f(x) of points of the unit interval; all zeros for a criterion without linear term."""
+    z = np.abs(x - 0.5)
+    if criterion == "CD":
+        return np.asarray(1 + z / 2 - z**2 / 2)
+    if criterion == "WD":
+        return np.zeros(len(x))
+    return np.asarray(5 / 3 - z / 4 - z**2 / 4)
+
+
 @lru_cache(maxsize=256)
 def level_kernel(q: int, criterion: str) -> LevelKernel:
     """Tabulate a criterion's kernel over the levels x = (u + ½)/q of one factor."""
     x = (np.arange(q) + 0.5) / q
-    z = np.abs(x - 0.5)
-    d = np.abs(x[:, None] - x)
-    z_sum = z[:, None] + z
-    if criterion == "CD":  # Hickernell (1998), centred L2
-        pair, single = 1 + z_sum / 2 - d / 2, 1 + z / 2 - z**2 / 2
-    elif criterion == "WD":  # Hickernell (1998), wrap-around L2
-        pair, single = 1.5 - d + d**2, np.zeros(q)
-    else:  # Zhou, Fang & Ning (2013), mixture
-        pair = 15 / 8 - z_sum / 4 - 3 * d / 4 + d**2 / 2
-        single = 5 / 3 - z / 4 - z**2 / 4
+    pair, single = pair_kernel(x, x, criterion), single_kernel(x, criterion)
     for table in (pair, single):
         table.setflags(write=False)
     return LevelKernel(pair, single)
@@ -121,7 +139,8 @@ def discrepancy(
     Raises
     ------
     ValueError
-        Unknown criterion, levels that are not integers in 0 … q − 1, wrong shapes.
+        Unknown criterion, levels that are not integers in 0 … q − 1, wrong shapes, more runs than
+        can be compared with each other (n²·s above 10¹⁰).
 
     References
     ----------
@@ -139,10 +158,20 @@ def discrepancy(
     0.0606996
     """
     check_criterion(criterion)
-    design, counts = as_levels(levels, n_levels)
-    factors = kernels(counts, criterion)
-    constant = constant_term(len(counts), criterion)
-    return float(squared_discrepancy(*run_products(design, factors), constant))
+    shape = np.shape(levels)
+    if len(shape) == 2:
+        check_compared(*shape, name="levels")
+    x = to_unit_cube(levels, n_levels)
+    n, s = x.shape
+    singles, total = np.ones(n), 0.0
+    for column in x.T:
+        singles *= single_kernel(column, criterion)
+    for rows in np.array_split(np.arange(n), -(-n * n // _AT_ONCE)):
+        pairs = np.ones((len(rows), n))
+        for column in x.T:
+            pairs *= pair_kernel(column[rows], column, criterion)
+        total += float(pairs.sum())
+    return float(constant_term(s, criterion) - 2 / n * singles.sum() + total / n**2)
 
 
 def to_unit_cube(levels: ArrayLike, n_levels: int | Sequence[int] | None = None) -> Floats:
@@ -172,4 +201,4 @@ def to_unit_cube(levels: ArrayLike, n_levels: int | Sequence[int] | None = None)
            [0.75 , 0.125]])
     """
     design, counts = as_levels(levels, n_levels)
-    return (design + 0.5) / np.asarray(counts)
+    return (design + 0.5) / np.asarray(counts, dtype=float)

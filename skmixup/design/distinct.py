@@ -5,6 +5,9 @@ import numpy as np
 from skmixup.design.exchange import Chains
 from skmixup.design.levels import Ints
 
+#: A repeated run is swapped with one of so many others.
+_MOST_PARTNERS = 200
+
 
 def repeated_runs(design: Ints) -> Ints:
     """Indices of the runs that repeat an earlier one."""
@@ -20,13 +23,17 @@ def _swap_repeated(chains: Chains, run: int, rng: np.random.Generator) -> None:
     """
     design = chains.designs[0]
     before = len(repeated_runs(design))
-    own = int(np.flatnonzero(chains.free == run)[0])
+    block = chains.free
+    if len(block) > _MOST_PARTNERS:  # all swaps of a thousand runs would take a second
+        others = rng.permutation(block[block != run])[:_MOST_PARTNERS]
+        block = np.append(others, run)
+    own = int(np.flatnonzero(block == run)[0])
     options = []
     for column in range(design.shape[1]):
-        delta, _ = chains.differences(column, chains.free)
+        delta, _ = chains.differences(column, block)
         options += [
             (float(cost), column, int(other))
-            for cost, other in zip(delta[0, own], chains.free, strict=True)
+            for cost, other in zip(delta[0, own], block, strict=True)
             if np.isfinite(cost)
         ]
     options.sort()
@@ -40,14 +47,14 @@ def _swap_repeated(chains: Chains, run: int, rng: np.random.Generator) -> None:
         design[[run, other], column] = design[[other, run], column]
 
 
-def without_repeats(chains: Chains, rng: np.random.Generator) -> Ints:
+def without_repeats(chains: Chains, rng: np.random.Generator, patience: int = 20) -> Ints:
     """The design of a single chain with its repeated runs swapped apart.
 
-    Tries so often that a design with fewer runs than level combinations is practically always
-    freed of repeats; the initial runs stay as they are.
+    Makes ``patience`` swaps for each run at most: 20 practically always free a design that has
+    fewer runs than there are level combinations. The initial runs stay as they are.
     """
     best = chains.designs[0].copy()
-    for _ in range(20 * len(best)):
+    for _ in range(patience * len(chains.free)):
         repeats = repeated_runs(chains.designs[0])
         if len(repeats) < len(repeated_runs(best)):
             best = chains.designs[0].copy()

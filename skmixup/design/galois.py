@@ -7,6 +7,9 @@ import numpy as np
 
 from skmixup.design.levels import Ints
 
+#: Large arrays are built in blocks, which need little memory beside the array itself.
+_ROWS_AT_ONCE = 2**14
+
 
 def prime_power(q: int) -> tuple[int, int] | None:
     """The prime p and the exponent m with q = p^m, or None."""
@@ -53,8 +56,10 @@ def field_tables(q: int) -> tuple[Ints, Ints]:
     exponent[powers] = np.arange(q - 1)
     multiply = np.array(powers)[(exponent[:, None] + exponent) % (q - 1)]
     multiply[0] = multiply[:, 0] = 0
-    digits = np.arange(q)[:, None] // p ** np.arange(m) % p
-    add = (digits[:, None] + digits) % p @ p ** np.arange(m)
+    add = np.zeros((q, q), dtype=np.intp)
+    for i in range(m):
+        digit = np.arange(q) // p**i % p
+        add += (digit[:, None] + digit) % p * p**i
     return add, multiply
 
 
@@ -62,8 +67,11 @@ def combinations_over_field(q: int, columns: Ints) -> Ints:
     """Every vector of GF(q)^k times the (k, n) matrix of columns: (q^k, n), lexicographic."""
     add, multiply = field_tables(q)
     k = len(columns)
-    vectors = np.arange(q**k)[:, None] // q ** np.arange(k)[::-1] % q
     total = np.zeros((q**k, columns.shape[1]), dtype=np.intp)
-    for i in range(k):
-        total = add[total, multiply[vectors[:, i, None], columns[i]]]
+    for start in range(0, len(total), _ROWS_AT_ONCE):
+        block = total[start : start + _ROWS_AT_ONCE]
+        number = np.arange(start, start + len(block))
+        for i in range(k):
+            digit = number // q ** (k - 1 - i) % q
+            block[:] = add[block, multiply[digit[:, None], columns[i]]]
     return total

@@ -13,6 +13,7 @@ from skmixup.design.discrepancy import (
     squared_discrepancy,
 )
 from skmixup.design.levels import Ints, check_count
+from skmixup.design.sizes import check_design_size
 
 #: Up to this many generator vectors are all tried; beyond, power generators.
 _ALL_VECTORS = 2000
@@ -136,7 +137,7 @@ def good_lattice_points(n_runs: int, n_factors: int, *, criterion: str = "CD") -
     Parameters
     ----------
     n_runs : int, at least 2
-        Runs, and levels of each factor.
+        Runs, and levels of each factor; at most 10,000, with n²·s up to 10⁹.
     n_factors : int, at least 1
         Factors, at most max(φ(n), φ(n + 1)), where φ(n) counts the numbers below n coprime to n.
     criterion : {"CD", "WD", "MD"}, default "CD"
@@ -150,7 +151,8 @@ def good_lattice_points(n_runs: int, n_factors: int, *, criterion: str = "CD") -
     Raises
     ------
     ValueError
-        Unknown criterion, too few runs, more factors than the lattice has generators.
+        Unknown criterion, too few runs, more factors than the lattice has generators, too large a
+        lattice.
 
     References
     ----------
@@ -169,6 +171,7 @@ def good_lattice_points(n_runs: int, n_factors: int, *, criterion: str = "CD") -
     """
     n_runs = check_count("n_runs", n_runs, 2)
     n_factors = check_count("n_factors", n_factors, 1)
+    check_design_size(n_runs, n_factors)
     check_criterion(criterion)
     if n_factors > max_factors(n_runs):
         raise ValueError(

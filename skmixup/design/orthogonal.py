@@ -8,9 +8,7 @@ import numpy as np
 from skmixup.design.galois import combinations_over_field, field_tables, prime_power
 from skmixup.design.levels import Ints, check_count, level_numbers
 from skmixup.design.mixed_arrays import MOST, mixed_array
-
-#: An array of more entries than this is refused rather than left to exhaust the memory.
-_MOST_ENTRIES = 2**27
+from skmixup.design.sizes import MOST_ENTRIES, MOST_FIELD_LEVELS
 
 
 def _projective_points(q: int, k: int) -> Ints:
@@ -18,11 +16,16 @@ def _projective_points(q: int, k: int) -> Ints:
 
     Any two are linearly independent, so their columns have strength 2 (Rao 1947).
     """
-    vectors = np.array(list(product(range(q), repeat=k)), dtype=np.intp)[1:]
-    leading = vectors[np.arange(len(vectors)), (vectors != 0).argmax(axis=1)]
-    points = vectors[leading == 1]
+    points = np.concatenate([_starting_with_one(q, k, zeros) for zeros in range(k)[::-1]])
     unit = (points != 0).sum(axis=1) == 1
     return np.asarray(np.concatenate([points[unit][::-1], points[~unit]]).T)
+
+
+def _starting_with_one(q: int, k: int, zeros: int) -> Ints:
+    """The vectors of k entries that start with so many zeros and a 1, in lexicographic order."""
+    free = k - zeros - 1
+    tails = np.arange(q**free)[:, None] // q ** np.arange(free)[::-1] % q
+    return np.pad(np.pad(tails, ((0, 0), (1, 0)), constant_values=1), ((0, 0), (zeros, 0)))
 
 
 def _moment_curve(q: int, k: int) -> Ints:
@@ -68,7 +71,7 @@ def _ovoid(q: int) -> Ints:
 def _most_factors(q: int, k: int, strength: int) -> int:
     """How many factors the constructions have in q^k runs; 0 where there is none."""
     if strength == 1:
-        return 1 if k == 1 else 0
+        return MOST_ENTRIES
     if strength == 2:
         return (q**k - 1) // (q - 1)
     if k == strength:
@@ -76,6 +79,50 @@ def _most_factors(q: int, k: int, strength: int) -> int:
     if strength == 3 and q == 2:
         return 2 ** (k - 1)
     return q**2 + 1 if strength == 3 and k == 4 else 0
+
+
+def _check_levels(q: int, strength: int) -> None:
+    """Raise an error unless a field of q elements exists and is small enough."""
+    most = MOST_ENTRIES if strength == 1 else MOST_FIELD_LEVELS
+    if q > most:
+        raise ValueError(f"n_levels={q} is too many at strength {strength}: at most {most}")
+    if prime_power(q) is None:
+        below = next(p for p in range(q - 1, 1, -1) if prime_power(p))
+        above = next(p for p in range(q + 1, 2 * q) if prime_power(p))
+        raise ValueError(
+            f"n_levels={q} is no prime power, and the construction needs one: the nearest are "
+            f"{below} and {above}. uniform_design takes any number of levels"
+        )
+
+
+def _exponent(q: int, n_factors: int, strength: int) -> int:
+    """The smallest k for which q^k runs hold the factors, or an error with the largest sizes."""
+    if strength > max(n_factors, 2):
+        raise ValueError(
+            f"strength={strength} is more than the {n_factors} factors: at most {n_factors}"
+        )
+    exponents = [k for k in range(1, MOST_ENTRIES.bit_length()) if q**k <= MOST_ENTRIES]
+    exist = {k: _most_factors(q, k, strength) for k in exponents if k >= strength}
+    fit = {k: min(most, MOST_ENTRIES // q**k) for k, most in exist.items()}
+    if not any(most >= strength for most in fit.values()):
+        largest = max(t for t in exponents if t * q**t <= MOST_ENTRIES)
+        raise ValueError(
+            f"strength={strength} of {q} levels needs {q}^{strength} runs of as many factors: too "
+            f"large an array. The largest strength that works is {largest}"
+        )
+    for k, most in fit.items():
+        if n_factors <= most:
+            return k
+    most = max(fit.values())
+    if most < max(exist.values()):
+        raise ValueError(
+            f"n_factors={n_factors} of {q} levels at strength {strength}: too large an array, at "
+            f"most {most} factors work"
+        )
+    raise ValueError(
+        f"n_factors={n_factors} is too many for strength {strength} and {q} levels: at most "
+        f"{most} are available. Strength 2 has more"
+    )
 
 
 def _columns(q: int, k: int, strength: int, n_factors: int) -> Ints:
@@ -116,8 +163,8 @@ def orthogonal_array(
     Parameters
     ----------
     n_levels : int, or one int per factor
-        Levels q of every factor: a prime power (2, 3, 4, 5, 7, 8, 9, 11, 13, 16, …). Where they
-        differ: twos and threes, the smaller of L18 and L36 that holds them.
+        Levels q of every factor: a prime power (2, 3, 4, 5, 7, 8, 9, 11, 13, 16, …) of at most
+        2048. Where they differ: twos and threes, the smaller of L18 and L36 that holds them.
     n_factors : int, at least 1
         Columns; may be left out where n_levels is a sequence.
     strength : int, default 2
@@ -135,7 +182,8 @@ def orthogonal_array(
     ------
     ValueError
         q is no prime power, the strength is above the number of factors, no construction has so
-        many factors; the message names what is possible.
+        many factors, or the array would have more than 2²⁷ entries; the message names what is
+        possible.
 
     See Also
     --------
@@ -176,32 +224,9 @@ def orthogonal_array(
         n_levels = counts[0]
     q = check_count("n_levels", n_levels, 2)
     n_factors = check_count("n_factors", n_factors, 1)
-    if prime_power(q) is None:
-        below = next(p for p in range(q - 1, 1, -1) if prime_power(p))
-        above = next(p for p in range(q + 1, 2 * q) if prime_power(p))
-        raise ValueError(
-            f"n_levels={q} is no prime power, and the construction needs one: the nearest are "
-            f"{below} and {above}. uniform_design takes any number of levels"
-        )
-    if strength > max(n_factors, 2):
-        raise ValueError(
-            f"strength={strength} is more than the {n_factors} factors: at most {n_factors}"
-        )
+    _check_levels(q, strength)
+    k = _exponent(q, n_factors, strength)
     if strength == 1:
         return np.repeat(np.arange(q)[:, None], n_factors, axis=1)
-    sizes = (
-        range(strength, max(strength, 4) + 1) if strength > 2 and q > 2 else range(strength, 28)
-    )
-    k = next((k for k in sizes if _most_factors(q, k, strength) >= n_factors), None)
-    if k is None:
-        most = max(_most_factors(q, k, strength) for k in sizes)
-        raise ValueError(
-            f"n_factors={n_factors} is too many for strength {strength} and {q} levels: at most "
-            f"{most} are available. Strength 2 has any number"
-        )
-    if q**k * n_factors > _MOST_ENTRIES:
-        raise ValueError(
-            f"n_factors={n_factors} of {q} levels need {q}^{k} = {q**k} runs: too large an array"
-        )
     columns = _columns(q, k, strength, n_factors)[:, :n_factors]
     return combinations_over_field(q, columns)

@@ -1,6 +1,7 @@
 """The search's plan: which starts, how many chains, how many steps; and what comes out."""
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -16,6 +17,8 @@ from skmixup.design.levels import Ints, balanced_counts
 _MANY_RUNS = 200
 #: The most chains in one array: more would leave the processor's cache.
 _SIDE_BY_SIDE = 32
+#: So many other balanced columns are tried where runs cannot be swapped apart.
+_OTHER_LEVELS = 30
 #: First thresholds, as shares of the start's discrepancy: the low one leaves a good start whole.
 _THRESHOLD, _LOW_THRESHOLD = 0.015, 0.003
 
@@ -85,14 +88,34 @@ class Plan:
         free, s = max(task.n_free, 2), task.n_factors
         steps_per_column = min(3 * free + 0.4 * free**2, 15 * free, 1500, 600_000 / free)
         return cls(
-            n_chains=round(np.clip(120 / free, 1, 16) * effort ** (1 / 3)),
+            n_chains=max(1, round(np.clip(120 / free, 1, 16) * effort ** (1 / 3))),
             n_steps=round(effort ** (2 / 3) * s * steps_per_column),
             block_size=min(free, 64, round(8 + 0.6 * free / s)),
         )
 
 
+def distinct(task: Task, design: Ints, rng: np.random.Generator) -> Ints:
+    """The design without repeated runs, unless there are fewer level combinations than runs.
+
+    Few runs beside many initial ones may not be free to be different: then other choices of the
+    levels that occur once more than the others are tried.
+    """
+    if task.n_runs > prod(task.n_levels) or not len(repeated_runs(design)):
+        return design
+    design = without_repeats(task.chains(design[None]), rng)
+    for _ in range(_OTHER_LEVELS):
+        if not len(repeated_runs(design)):
+            break
+        other = without_repeats(task.chains(task.random_design(rng)[None]), rng, patience=3)
+        design = min(design, other, key=lambda rows: len(repeated_runs(rows)))
+    return design
+
+
 def lattice_design(task: Task) -> Ints:
-    """Good lattice points, their n levels merged into q neighbouring ones where q < n."""
+    """Good lattice points, their n levels merged into q neighbouring ones where q < n.
+
+    Merging may make one run of two.
+    """
     points = good_lattice_points(task.n_runs, task.n_factors, criterion=task.criterion)
     return np.asarray(points * np.asarray(task.n_levels) // task.n_runs)
 
@@ -130,6 +153,4 @@ def search(task: Task, effort: float, rng: np.random.Generator, start: Ints | No
         descend(chains, block, plan.n_steps, rng)
         if chains.values.min() < best_value:
             best, best_value = chains.best(), float(chains.values.min())
-    if task.n_runs <= np.prod(task.n_levels, dtype=float) and len(repeated_runs(best)):
-        best = without_repeats(task.chains(best[None]), rng)
-    return best
+    return distinct(task, best, rng)

@@ -1,7 +1,8 @@
 """Uniform designs: n runs over s factors, spread as evenly as a search can make them."""
 
 from collections.abc import Sequence
-from numbers import Integral
+from math import prod
+from numbers import Integral, Real
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -9,8 +10,9 @@ from numpy.typing import ArrayLike
 from skmixup.design.discrepancy import check_criterion
 from skmixup.design.levels import Ints, as_levels, check_count, level_numbers
 from skmixup.design.ordering import prefix_uniform_order
-from skmixup.design.search import Task, lattice_design, search
+from skmixup.design.search import Task, distinct, lattice_design, search
 from skmixup.design.shipped import shipped_design
+from skmixup.design.sizes import check_design_size
 
 RandomState = int | np.random.RandomState | np.random.Generator | None
 
@@ -34,7 +36,7 @@ def _check_initial(
     if len(rows) > n_runs:
         raise ValueError(f"initial has {len(rows)} runs, more than n_runs={n_runs}")
     distinct, counts = np.unique(rows, axis=0, return_counts=True)
-    if len(distinct) < len(rows) and n_runs <= np.prod(n_levels, dtype=float):
+    if len(distinct) < len(rows) and n_runs <= prod(n_levels):
         raise ValueError(
             f"initial has duplicated runs: {distinct[counts.argmax()].tolist()} occurs "
             f"{counts.max()} times"
@@ -52,6 +54,7 @@ def _check_task(
     """The task, or an error that names what is wrong with it."""
     n_runs = check_count("n_runs", n_runs, 2)
     n_factors = check_count("n_factors", n_factors, 1)
+    check_design_size(n_runs, n_factors)
     counts = level_numbers(n_levels, n_factors, n_runs)
     for c, q in enumerate(counts):
         if q > n_runs:
@@ -104,13 +107,14 @@ def uniform_design(
     Every level of a factor occurs equally often (to within one where n is no multiple of q), and
     among all such designs one with a small discrepancy is returned. Rows come in prefix-uniform
     order (:func:`prefix_uniform_order`): a sweep that stops early has still made a good design.
-    No run occurs twice unless there are fewer level combinations than runs.
+    No run occurs twice unless there are fewer level combinations than runs, or initial runs leave
+    no other balanced choice.
 
     Parameters
     ----------
     n_runs : int, at least 2
-        Runs n.
-    n_factors : int, at least 1
+        Runs n, at most 10,000, and fewer for more than ten factors: n²·s up to 10⁹.
+    n_factors : int, from 1 to 1000
         Factors s.
     n_levels : int, one int per factor, or None
         Levels q of each factor, 2 ≤ q ≤ n; they may differ (a category of three beside a learning
@@ -122,7 +126,8 @@ def uniform_design(
         as runs for n ≤ 60, one number of levels that divides n for n ≤ 30: a millisecond) and
         searches elsewhere. "optimize" always searches, without the
         table. "good_lattice" takes :func:`good_lattice_points`, their n levels merged into q
-        neighbouring ones where q < n: milliseconds, at a discrepancy a fifth to a third larger.
+        neighbouring ones where q < n, and runs that have become equal swapped apart: milliseconds
+        for some hundred runs, at a discrepancy a fifth to a third larger.
     initial : int array of shape (n_initial, n_factors), optional
         Runs that have been made already (levels 0 … q − 1). They stay the first rows, and the
         runs that complete them best are found.
@@ -146,7 +151,8 @@ def uniform_design(
     Raises
     ------
     TypeError, ValueError
-        Fewer runs than levels, fewer than one factor or two levels, an unknown criterion or
+        Fewer runs than levels, fewer than one factor or two levels, too large a design (answered
+        at once, with the largest that works), an unknown criterion or
         method, initial runs that are out of range, duplicated, too many, or that no completion
         can balance. The message names the parameter, its value and what would be valid.
 
@@ -193,7 +199,7 @@ def uniform_design(
     task = _check_task(n_runs, n_factors, n_levels, criterion, initial)
     if method not in _METHODS:
         raise ValueError(f"method={method!r} is unknown: choose one of {list(_METHODS)}")
-    if isinstance(effort, str) or not 0 <= effort < np.inf:
+    if not isinstance(effort, Real) or not 0 <= effort < np.inf:
         raise ValueError(f"effort={effort!r} must be a finite number of at least 0")
     rng = _generator(random_state)
     if method == "good_lattice":
@@ -201,7 +207,7 @@ def uniform_design(
             raise ValueError(
                 "method='good_lattice' cannot complete initial runs: use 'auto' or 'optimize'"
             )
-        design = lattice_design(task)
+        design = distinct(task, lattice_design(task), np.random.default_rng(0))
     elif not task.n_free:
         return task.initial.copy()
     else:
