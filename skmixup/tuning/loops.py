@@ -70,13 +70,18 @@ def has_heartbeat(storage: BaseStorage) -> bool:
     return interval is not None and interval() is not None
 
 
+def is_watched(study: Study) -> bool:
+    """Whether the trial that is being made will have a heartbeat: not in ask-and-tell loops."""
+    return in_optimize(study) and has_heartbeat(study._storage)
+
+
 def first_heartbeat(study: Study, trial: FrozenTrial) -> None:
     """Write a trial's first heartbeat, since Optuna fails no dead trial that never had one.
 
     Optuna's own first one comes from a thread, a moment after the trial has taken its row.
     """
     storage: Any = study._storage
-    if in_optimize(study) and has_heartbeat(storage):
+    if is_watched(study):
         storage.record_heartbeat(trial._trial_id)
 
 

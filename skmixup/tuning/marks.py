@@ -51,9 +51,9 @@ def own_mark(study: Study, attrs: Collection[str], begun: bool) -> str:
     return mark
 
 
-def set_mark(study: Study, trial: FrozenTrial, mark: str) -> None:
-    """Say whose trial this is, and that it starts now."""
-    value: Any = [mark, round(time.time(), 3)]
+def set_mark(study: Study, trial: FrozenTrial, mark: str, watched: bool) -> None:
+    """Say whose trial this is, that it starts now, and whether a heartbeat watches over it."""
+    value: Any = [mark, round(time.time(), 3), watched]
     study._storage.set_trial_system_attr(trial._trial_id, MARK, value)
 
 
@@ -73,3 +73,9 @@ def start_of(trial: FrozenTrial) -> float | None:
     """When a trial started, in seconds of UTC; None for one that has not said so (yet)."""
     mark = trial.system_attrs.get(MARK)
     return None if mark is None else float(mark[1])
+
+
+def is_watched(trial: FrozenTrial) -> bool:
+    """Whether the trial has a heartbeat, so that the storage notices when its worker dies."""
+    mark = trial.system_attrs.get(MARK)
+    return mark is not None and bool(mark[2])

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.design.factors import as_factor
 from skmixup.tuning import agreement, loops
-from skmixup.tuning.marks import ROW, marks_in, row_in, set_mark, study_marks
+from skmixup.tuning.marks import ROW, is_watched, marks_in, row_in, set_mark, study_marks
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.settings import number_of_settings
 from skmixup.tuning.snapshot import Snapshot, is_enqueued
@@ -93,13 +93,13 @@ class StudyRows:
         storage, n_runs = study._storage, self.plan.n_runs
         attrs = storage.get_trial_system_attrs(trial._trial_id)
         if is_enqueued(trial):
-            set_mark(study, trial, self.mark)
+            self._mark(study, trial)
             return None
         if EXTRA in attrs:
             return trial.number
         if attrs.get(ROW) is not None:
             return self._take_again(study, trial, row_in(attrs, study_marks(study)))
-        set_mark(study, trial, self.mark)
+        self._mark(study, trial)
         if trial.number < n_runs:
             storage.set_trial_system_attr(trial._trial_id, ROW, trial.number)
             return trial.number
@@ -112,6 +112,9 @@ class StudyRows:
             row = self.zoom.claim(study, trial)
         return row
 
+    def _mark(self, study: Study, trial: FrozenTrial) -> None:
+        set_mark(study, trial, self.mark, loops.is_watched(study))
+
     def _take_again(self, study: Study, trial: FrozenTrial, row: int | None) -> int | None:
         """The row of a trial that has one written down already, of this design or another one.
 
@@ -119,10 +122,10 @@ class StudyRows:
         from another study. Numbers below n_runs do not own their row here: others may claim it.
         """
         if row is not None and not Snapshot.of(study).without(trial).holders(row):
-            set_mark(study, trial, self.mark)
+            self._mark(study, trial)
             return row
         study._storage.set_trial_system_attr(trial._trial_id, ROW, None)
-        set_mark(study, trial, self.mark)
+        self._mark(study, trial)
         if row is not None or trial.number >= self.plan.n_runs:
             return None if row is not None else self._claim(study, trial)
         return agreement.claim_row(
@@ -152,12 +155,13 @@ class StudyRows:
                 return None
             try:
                 pause = self._pause(pause)
+                loops.fail_without_heartbeat(study)
             except BaseException:
                 finish(study._storage, trial._trial_id, TrialState.PRUNED)
                 raise
-            set_mark(study, trial, self.mark)  # The trial has not begun yet.
+            self._mark(study, trial)  # The trial has not begun yet.
         if pause > 0.02:
-            set_mark(study, trial, self.mark)
+            self._mark(study, trial)
         return row
 
     def _give_up_stale(self, study: Study, n_runs: int) -> None:
@@ -247,27 +251,26 @@ class StudyRows:
 
     def warn_unnoticed(self, study: Study, pending: Mapping[int, FrozenTrial]) -> None:
         """Say which points are left to other workers, whose death nobody would notice."""
-        if not pending or self.stale is not None or self._warned:
+        unnoticed = [trial for trial in pending.values() if not is_watched(trial)]
+        if not unnoticed or self.stale is not None or self._warned:
             return
         self._warned = True
-        numbers = sorted(t.number for t in pending.values())
+        numbers = sorted(trial.number for trial in unnoticed)
         text = (
-            f"study {study.study_name!r}: {len(pending)} of the {self.plan.n_runs} points of the "
+            f"study {study.study_name!r}: {len(numbers)} of the {self.plan.n_runs} points of the "
             f"design are still being run, by trials {numbers}. A worker started later runs those "
             "that fail once more"
         )
-        if loops.has_heartbeat(study._storage):
-            logger.info(text)
-        elif all(t._trial_id in self.started for t in pending.values()):
+        if all(trial._trial_id in self.started for trial in unnoticed):
             logger.warning("%s. This process has asked for them and not told their results", text)
-        else:
-            warnings.warn(
-                f"{text}; but where a worker has died its trial stays 'running' for ever, as the "
-                "storage has no heartbeat. Start a worker with stale_after=seconds (longer than "
-                "any trial takes), or call study.tell(number, state=TrialState.FAIL)",
-                UserWarning,
-                stacklevel=2,
-            )
+            return
+        warnings.warn(
+            f"{text}; but where a worker has died its trial stays 'running' for ever, as these "
+            "trials have no heartbeat. Start a worker with stale_after=seconds (longer than any "
+            "trial takes), or call study.tell(number, state=TrialState.FAIL)",
+            UserWarning,
+            stacklevel=2,
+        )
 
     def _unfinished(self, snapshot: Snapshot) -> dict[int, FrozenTrial]:
         pending = snapshot.unfinished(self.plan.n_runs)

@@ -9,10 +9,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 def samplers_within(sampler: BaseSampler) -> Iterator[BaseSampler]:
     """A sampler and those that it is built from."""
-    yield sampler
-    for part in vars(sampler).values():
-        if isinstance(part, BaseSampler):
-            yield from samplers_within(part)
+    found = [sampler]
+    for outer in found:
+        yield outer
+        inner = (part for part in vars(outer).values() if isinstance(part, BaseSampler))
+        found += [part for part in inner if all(part is not known for known in found)]
 
 
 def join_first_generation(successor: BaseSampler, study: Study, trial: FrozenTrial) -> None:

@@ -113,7 +113,14 @@ class DesignSampler(BaseSampler):
         with loops.LOCK:
             self._clients.add(loops.whole_study(study))
         loops.watch(study, _stop_if_through)
-        known = self._design(study, starting=True)
+        try:
+            self._begin(study, trial, self._design(study, starting=True))
+        except BaseException:
+            # Optuna has made the trial and would leave it running, its point closed, for ever.
+            finish(study._storage, trial._trial_id, TrialState.FAIL)
+            raise
+
+    def _begin(self, study: Study, trial: FrozenTrial, known: StudyRows) -> None:
         known.pool.begin(trial)
         asked = not loops.in_optimize(study)
         if asked:

@@ -152,6 +152,30 @@ def test_a_trial_has_a_heartbeat_from_its_first_moment(tmp_path):
     assert_every_row_once(study, 3)
 
 
+def test_an_asked_trial_has_no_heartbeat_and_is_told(tmp_path):
+    storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 's.db'}", heartbeat_interval=60)
+    study = study_with(UniformDesignSampler(n_runs=N_RUNS), storage=storage)
+    with pytest.warns(UserWarning, match="Heartbeat of storage is supposed to be used with"):
+        lost = die_amid_a_trial(study)
+    with pytest.warns(UserWarning, match=rf"trials \[{lost.number}\].* have no heartbeat"):
+        study.optimize(objective)
+
+
+def test_a_refused_worker_takes_no_point_with_it():
+    study = study_with(UniformDesignSampler(n_runs=N_RUNS))
+    study.optimize(objective, n_trials=2)
+    stranger = optuna.load_study(
+        study_name=study.study_name, storage=study._storage, sampler=UniformDesignSampler(n_runs=9)
+    )
+    with pytest.raises(ValueError, match="started with another design"):
+        stranger.optimize(objective)
+    with pytest.raises(ValueError, match="started with another design"):
+        stranger.ask()
+    assert all(t.state.is_finished() for t in study.trials)
+    study.optimize(objective)
+    assert_every_row_once(study, N_RUNS)
+
+
 # Threads of one optimize.
 
 
