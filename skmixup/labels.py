@@ -11,7 +11,7 @@ from sklearn.utils.validation import column_or_1d
 
 
 def label_column(
-    y: Any, *, advice: str = "give every row a label or leave it out"
+    y: Any, *, what: str = "y", advice: str = "give every row a label or leave it out"
 ) -> NDArray[Any]:
     """Return labels as a one-dimensional numpy array of the type that they have.
 
@@ -20,6 +20,8 @@ def label_column(
     y : array-like of shape (n,) or (n, 1)
         Array, list, tensor, or a column of pandas or polars. Nullable booleans become booleans,
         nullable integers integers; a list of strings and numbers keeps both.
+    what : str
+        Its name, for errors.
     advice : str
         What to do about rows without a label, for the error.
 
@@ -30,13 +32,13 @@ def label_column(
     """
     if hasattr(y, "detach"):  # a torch tensor; this module does without torch
         y = y.detach().cpu().numpy()
-    _check_none_missing(y, advice)
+    _check_none_missing(y, what, advice)
     if isinstance(y, (list, tuple)):
         kinds = {issubclass(kind, str) for kind in map(type, y)}
         y = np.array(y, dtype=object if len(kinds) == 2 else None)
     elif not hasattr(y, "shape"):
         y = np.asarray(y)
-    _check_one_column(y)
+    _check_one_column(y, what)
     if hasattr(y, "iloc") and np.ndim(y) == 2:
         warnings.warn(
             "A column-vector y was passed when a 1d array was expected; pass y.iloc[:, 0]",
@@ -47,7 +49,16 @@ def label_column(
     plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)  # of a nullable column
     if plain is not None and hasattr(y, "to_numpy"):
         y = y.to_numpy(dtype=plain)
-    return column_or_1d(y, warn=True)
+    y = column_or_1d(y, warn=True)
+    return y.astype(object) if y.dtype.kind == "T" else y  # scikit-learn knows no StringDType
+
+
+def sorted_classes(classes: Any) -> NDArray[Any]:
+    """Return the labels that a user lists as all there are, sorted."""
+    if np.ndim(classes) != 1 and not hasattr(classes, "iloc"):
+        raise ValueError(f"classes must be a list of all labels; got {classes!r}")
+    labels = label_column(classes, what="classes", advice="list labels only")
+    return np.unique(of_one_type(labels))
 
 
 def of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
@@ -72,11 +83,11 @@ def of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     return labels
 
 
-def _check_one_column(y: Any) -> None:
+def _check_one_column(y: Any, what: str) -> None:
     shape = np.shape(y)
     if len(shape) != 2 or shape[1] <= 1:
         return
-    message = f"y should be a 1d array, got an array of shape {shape} instead"
+    message = f"{what} should be a 1d array, got an array of shape {shape} instead"
     values = np.asarray(y)
     if values.dtype.kind in "biuf" and np.allclose(values.sum(axis=1), 1):
         if np.isin(values, (0, 1)).all():
@@ -88,12 +99,12 @@ def _check_one_column(y: Any) -> None:
     raise ValueError(f"{message}; one label per row is supported, not several")
 
 
-def _check_none_missing(y: Any, advice: str) -> None:
+def _check_none_missing(y: Any, what: str, advice: str) -> None:
     missing = np.flatnonzero(_missing(y))
     if len(missing):
         raise ValueError(
-            f"Input y contains NaN, None or NA in {len(missing)} of {len(y)} rows, first in row "
-            f"{missing[0]}; {advice}"
+            f"Input {what} contains NaN, None or NA in {len(missing)} of {len(y)} rows, first in "
+            f"row {missing[0]}; {advice}"
         )
 
 

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import StrOptions
-from sklearn.utils.multiclass import unique_labels
 from skorch import NeuralNetClassifier
 from skorch.utils import to_device, to_numpy
 from torch import Tensor, nn
@@ -44,6 +43,7 @@ from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
+from skmixup.labels import sorted_classes
 from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
 from skmixup.vicinal.divergence import check_outputs
 from skmixup.vicinal.loss import first_output
@@ -395,14 +395,14 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
     def _set_classes(self, y: Any, classes: Any, fresh: bool) -> None:
         """Set ``classes_`` at the start of training; later calls must agree with them."""
         if not fresh and "classes_inferred_" in self.__dict__:
-            if classes is not None and not np.array_equal(unique_labels(classes), self.classes_):
+            if classes is not None and not np.array_equal(sorted_classes(classes), self.classes_):
                 raise ValueError(
                     f"classes {list(classes)} differ from those of the first call: "
                     f"{self.classes_.tolist()}"
                 )
             return
         given = classes if classes is not None else self.classes
-        found = np.unique(y if given is None else np.asarray(given))
+        found = np.unique(y) if given is None else sorted_classes(given)
         if len(found) < 2:
             raise ValueError(
                 f"y has {len(found)} class, {found.tolist()}; a classifier needs at least "
@@ -417,7 +417,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             return self.__dict__["classes_inferred_"]
         except KeyError:
             if self.classes is not None and len(self.classes):
-                return np.unique(np.asarray(self.classes))
+                return sorted_classes(self.classes)
             if "module_" in self.__dict__:
                 raise NotFittedError(
                     f"this {type(self).__name__} was initialised or loaded, and does not know the "

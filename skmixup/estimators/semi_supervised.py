@@ -242,7 +242,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
 
     def _set_labeled_classes(self, y: Any, classes: Any, fresh: bool, n_unlabeled: int) -> None:
         known = [c for c in (classes, self.classes) if c is not None]
-        if any(UNLABELED in np.asarray(c).tolist() for c in known):
+        if any(np.ndim(c) and UNLABELED in np.asarray(c, dtype=object).tolist() for c in known):
             raise ValueError(
                 f"classes holds {UNLABELED}, which marks unlabelled rows; give that class another "
                 "label"

@@ -70,6 +70,7 @@ TAKEN = {
     "a tensor that requires gradients": (torch.tensor(CODES * 1.0, requires_grad=True), float),
     "strings": (pd.Series(NAMES, dtype="string"), str),
     "polars Enum": (pl.Series(NAMES.tolist(), dtype=pl.Enum(["c", "b", "a"])), str),
+    "numpy's strings": (NAMES.astype(np.dtypes.StringDType()), str),
     "dates": (np.datetime64("2020-01-01") + CODES, np.datetime64),
 }
 
@@ -106,6 +107,35 @@ def test_other_targets_are_explained(y, message):
     with pytest.raises((ValueError, TypeError), match=message):
         net.fit(X, y)
     assert not hasattr(net, "module_")
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (3, "classes must be a list of all labels; got 3"),
+        ("abc", "classes must be a list of all labels; got 'abc'"),
+        (np.eye(3), "classes must be a list of all labels"),
+        ([0, 1, None], "Input classes contains NaN, None or NA in 1 of 3 rows"),
+        ([0, 1, "2"], "mixes labels"),
+        (["0", "1", "2"], r"not among the classes \['0', '1', '2'\]: \[0, 1, 2\]"),
+    ],
+)
+def test_lists_of_classes_that_are_none_are_explained(classes, message):
+    with pytest.raises(ValueError, match=message):
+        MixupClassifier(**FAST).partial_fit(X, CODES, classes=classes)
+    with pytest.raises(ValueError, match=message):
+        MixupClassifier(classes=classes, **FAST).fit(X, CODES)
+
+
+@pytest.mark.parametrize(
+    "classes", [[2, 1, 0, 0], (0, 1, 2), np.arange(3), pd.Series([0, 1, 2]), pl.Series([0, 1, 2]),
+                torch.arange(3), range(3)]
+)  # fmt: skip
+def test_classes_in_a_list_of_any_kind(classes):
+    rows = CODES < 2
+    net = MixupClassifier(**FAST).partial_fit(X[rows], CODES[rows], classes=classes)
+    assert net.classes_.tolist() == [0, 1, 2]
+    assert net.partial_fit(X, CODES, classes=classes).n_iter_ == 2
 
 
 # ---- the mark of unlabelled rows

@@ -502,8 +502,11 @@ def test_bad_labels_are_explained(moons, y, message):
 
 
 def test_minus_one_among_the_classes_is_explained(moons):
-    with pytest.raises(ValueError, match="classes holds -1, which marks unlabelled rows"):
-        quick().partial_fit(moons[0], moons[2], classes=[-1, 0, 1])
+    for classes in ([-1, 0, 1], [-1, "a", "b"], np.array([-1, 0])):
+        with pytest.raises(ValueError, match="classes holds -1, which marks unlabelled rows"):
+            quick().partial_fit(moons[0], moons[2], classes=classes)
+    with pytest.raises(ValueError, match="classes must be a list of all labels; got 3"):
+        quick().partial_fit(moons[0], moons[2], classes=3)
 
 
 def test_data_set_is_refused(moons):
