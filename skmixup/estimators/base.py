@@ -30,6 +30,7 @@ from skmixup.estimators.first_look import (
 )
 from skmixup.estimators.images import check_default_shape
 from skmixup.estimators.interrupts import has_seen_enough
+from skmixup.estimators.seeding import initialize_seeded, seed
 from skmixup.estimators.validation import HoldingOutNet
 from skmixup.networks.default import NETWORKS
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
@@ -38,7 +39,7 @@ from skmixup.vicinal.devices import resolve_device
 from skmixup.vicinal.divergence import DivergenceError
 from skmixup.vicinal.layer_checks import N_ROWS
 from skmixup.vicinal.nested import n_rows, take
-from skmixup.vicinal.randomness import generator_from, isolated_randomness
+from skmixup.vicinal.randomness import isolated_randomness
 from skmixup.vicinal.schedule import SHAPES, finish
 
 
@@ -92,8 +93,7 @@ class VicinalEstimator(HoldingOutNet):
             self._initialize_callbacks()
             self._initialize_history()
             return self
-        self._rng_ = generator_from(self.random_state)
-        self.__dict__.pop("_split_seed_", None)
+        seed(self)
         with isolated_randomness(self._rng_, resolve_device(self.device)):
             super().initialize()
         return self
@@ -242,9 +242,11 @@ class VicinalEstimator(HoldingOutNet):
         suit them, as skorch's InputShapeSetter does.
         """
         if fresh:
-            self.initialize()
+            initialize_seeded(self)
             if "module_" not in self.__dict__:
                 self._default_module()  # says why there is none
+        elif "_rng_" not in self.__dict__:
+            seed(self)
         self.check_callbacks()
         if self.__dict__.pop("_untrained_after_", None):
             self.initialize_history()

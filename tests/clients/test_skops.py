@@ -9,7 +9,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import EarlyStopping, EpochScoring
+from skorch.callbacks import EarlyStopping, EpochScoring, LRScheduler
 from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import TensorDataset
@@ -53,6 +53,10 @@ ESTIMATORS = {
         callbacks=[EarlyStopping(patience=2), ("acc", EpochScoring("accuracy"))],
         train_split=ValidSplit(4, stratified=True),
         **FAST,
+    ),
+    "a module": MixupClassifier(nn.Linear(4, 3), max_epochs=3, random_state=0),
+    "a scheduler": MixupClassifier(
+        callbacks=[LRScheduler(torch.optim.lr_scheduler.StepLR, step_size=2)], **FAST
     ),
     "a pipeline": make_pipeline(StandardScaler(), MixupClassifier(**FAST)),
     "a calibrated one": CalibratedClassifierCV(MixupClassifier(**FAST), cv=2),

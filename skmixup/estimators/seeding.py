@@ -1,0 +1,35 @@
+"""From `random_state` to the generator of a fit, also where `initialize` is a subclass's own."""
+
+from copy import deepcopy
+from typing import Any
+
+from skmixup.vicinal.devices import resolve_device
+from skmixup.vicinal.own_loss import is_users
+from skmixup.vicinal.randomness import generator_from, isolated_randomness
+
+# Where a generator waits for the `initialize` of the estimators to take it.
+_WAITING = "_next_rng_"
+
+
+def seed(net: Any) -> None:
+    """Give `net` the generator that all randomness of its next fits comes from."""
+    net._rng_ = net.__dict__.pop(_WAITING, None) or generator_from(net.random_state)
+    net.__dict__.pop("_split_seed_", None)
+
+
+def initialize_seeded(net: Any) -> None:
+    """Call ``net.initialize()``; initial weights follow from `random_state` in any case.
+
+    skorch's `AccelerateMixin` calls the parts of skorch's `initialize` by itself, and not that of
+    the estimators.
+    """
+    if not is_users(net, "initialize"):
+        net.initialize()
+        return
+    net.__dict__[_WAITING] = rng = generator_from(net.random_state)
+    ahead = deepcopy(rng)
+    with isolated_randomness(ahead, resolve_device(net.device)):
+        net.initialize()
+    if _WAITING in net.__dict__:  # nobody took it
+        net.__dict__[_WAITING] = ahead
+        seed(net)
