@@ -265,6 +265,7 @@ class VicinalEstimator(HoldingOutNet):
         finally:
             self._set_training(False)
         finish(self.optimizer_)
+        self.__dict__.pop("_random_states_", None)
         return self
 
     def _run_epochs(self, X: Any, y: Any, seen: Any, *, fresh: bool) -> None:

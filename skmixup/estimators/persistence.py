@@ -22,7 +22,7 @@ except ImportError:  # since joblib 1.6 on its own
 # What is there while it trains, and in no copy that a callback makes.
 _TRAINING_STATE = (
     "_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_", "_split_", "_pending_",
-    "_randomness_", "_own_step_", "_loss_call_", "_groups_",
+    "_randomness_", "_own_step_", "_loss_call_", "_groups_", "_go_on_from_",
 )  # fmt: skip
 
 # skorch's name for what may lie on a device that another machine has not got
@@ -37,6 +37,8 @@ class PersistentNet(ParametrizedNet):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state, with all that may hold tensors as bytes that skorch can map."""
         state = {k: v for k, v in self.__dict__.items() if k not in _TRAINING_STATE}
+        if "_go_on_from_" in self.__dict__:  # in training
+            state["_random_states_"] = self.random_states()
         # "callbacks" too, given and initialised: schedulers hold optimizers
         prefixes = (*self.cuda_dependent_attributes_, "callbacks")
         movable = {

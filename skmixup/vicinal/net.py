@@ -276,18 +276,26 @@ class VicinalNet(NeuralNet):
         epochs = self.max_epochs if epochs is None else epochs
         start, self._n_epochs_ = going_on(self.optimizer_, epochs)
         self._first_epoch_ = len(self.history) - start
+        cut_off = self.__dict__.pop("_random_states_", None)
+        self._go_on_from_ = cut_off if start > 0 else None
         self.put_peaks_back()
         self._learning_rate_ = LearningRate(self.optimizer_, self.lr_shape(), self._n_epochs_)
         batch_size = self.batch_size
         try:
             with self.own_randomness():
-                super().fit_loop(X, y, epochs=epochs, **fit_params)
+                try:
+                    super().fit_loop(X, y, epochs=epochs, **fit_params)
+                except BaseException:
+                    self._randomness_.recover()
+                    self._random_states_ = self.random_states()
+                    raise
             check_weights(self)
             return self
         finally:
             self.batch_size = batch_size
             self._learning_rate_.restore()
             del self._training_device_, self._listeners_, self._learning_rate_, self._n_epochs_
+            del self._go_on_from_
 
     @contextmanager
     def own_randomness(self) -> Iterator[None]:
@@ -300,6 +308,13 @@ class VicinalNet(NeuralNet):
                 yield
         finally:
             self.__dict__.pop("_randomness_", None)
+
+    def random_states(self) -> dict[str, Any] | None:
+        """Return all that a fit going on needs to draw what this one would, or None outside."""
+        randomness = self.__dict__.get("_randomness_")
+        if randomness is None:
+            return None
+        return {**randomness.states(), "rng": self._rng_.bit_generator.state}
 
     def put_peaks_back(self) -> None:
         """Set the learning rates to their peaks, for a fit to start from."""
@@ -357,6 +372,10 @@ class VicinalNet(NeuralNet):
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Decide whether this epoch is still mixed."""
         super().on_epoch_begin(net, **kwargs)
+        if self._go_on_from_ is not None:  # now that all is ready: the next draws are its first
+            self._randomness_.go_on_from(self._go_on_from_)
+            self._rng_.bit_generator.state = self._go_on_from_["rng"]
+            self._go_on_from_ = None
         epoch = len(self.history) - 1 - self._first_epoch_
         self._mixing_ = epoch < self.n_mixed_epochs() and not isinstance(self._vicinity_, Dirac)
 

@@ -158,6 +158,22 @@ class FitRandomness:
             np.random.set_state(others[2])  # noqa: NPY002
         self.theirs = None
 
+    def states(self) -> dict[str, Any]:
+        """Return the fit's states, for :meth:`go_on_from` of another one."""
+        return {
+            "torch": self.torch.get_state().numpy(),
+            "python": self.python_state,
+            "numpy": self.numpy_state,
+            "accelerator": None if self.accelerator is None else self.accelerator.ours.numpy(),
+        }
+
+    def go_on_from(self, states: dict[str, Any]) -> None:
+        """Take over the states of a fit that was cut off."""
+        self.torch.set_state(torch.from_numpy(states["torch"]))
+        self.python_state, self.numpy_state = states["python"], states["numpy"]
+        if self.accelerator is not None and states["accelerator"] is not None:
+            self.accelerator.ours = torch.from_numpy(states["accelerator"])
+
     def __reduce__(self) -> Any:
         # A net that a callback pickles or copies in training does not take this along.
         return type(None), ()

@@ -3,13 +3,19 @@
 import io
 import pickle
 from contextlib import suppress
+from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback, Checkpoint, LoadInitState, LRScheduler, TrainEndCheckpoint
 
-from skmixup import InterpolationConsistencyClassifier, MixupClassifier, VicinalClassifier
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    VicinalClassifier,
+)
 from skmixup.vicinal.schedule import MARK, cosine
 
 RNG = np.random.default_rng(0)
@@ -284,6 +290,60 @@ def test_the_ramp_of_interpolation_consistency_is_gone_on_with():
     brought_back(file.getvalue()).set_params(max_epochs=3).partial_fit(X, y)
     assert len(whole) == 12
     np.testing.assert_allclose(Ramp.weights, whole[6:])
+
+
+class Net(torch.nn.Module):
+    """A module of the user's that draws from torch's and numpy's states."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Linear(3, 8), torch.nn.Dropout(0.5), torch.nn.Linear(8, 2)
+        )
+
+    def forward(self, x):
+        noise = float(np.random.normal()) if self.training else 0.0  # noqa: NPY002
+        return self.layers(x) + noise * x[:, :2]
+
+
+KINDS = {
+    "default": (MixupClassifier, {}),
+    "pairs": (ManifoldMixupClassifier, {"mix_per": "sample", "mix_prob": 0.5}),
+    "DataLoader": (MixupClassifier, {"iterator_train": torch.utils.data.DataLoader}),
+    "module": (MixupClassifier, {"module": Net}),
+    "held out": (MixupClassifier, {"train_split": 0.25}),
+    "consistency": (InterpolationConsistencyClassifier, {}),
+}
+
+
+@pytest.mark.parametrize("way", ["pickle", "deepcopy", "Ctrl-C"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_going_on_ends_where_the_whole_fit_ends(kind, way):
+    estimator, params = KINDS[kind]
+    y = np.where(np.arange(48) % 3, Y, -1) if kind == "consistency" else Y
+    params = FAST | {"max_epochs": 4} | params
+    if kind == "module":
+        del params["module__hidden_sizes"]
+    whole = estimator(**params).fit(X, y)
+    kept = []
+    actions = {
+        "pickle": lambda net: kept.append(copied(net)),
+        "deepcopy": lambda net: kept.append(deepcopy(net)) if not kept else None,
+        "Ctrl-C": interrupt,
+    }
+    clf = estimator(**params, callbacks=[At(2, actions[way])])
+    if way == "Ctrl-C":
+        with suppress(KeyboardInterrupt):
+            clf.fit(X, y)
+    else:
+        clf.fit(X, y)
+        clf = brought_back(kept[0]) if way == "pickle" else kept[0]
+    assert clf.n_iter_ == 2
+    clf.set_params(max_epochs=2, callbacks=None).partial_fit(X, y)
+    assert np.array_equal(clf.predict_proba(X), whole.predict_proba(X))
+    assert clf.loss_curve_ == whole.loss_curve_
+    again = clf.partial_fit(X, y).predict_proba(X)  # a fit of its own
+    assert not np.array_equal(again, whole.predict_proba(X))
 
 
 # ---- streams
