@@ -56,10 +56,10 @@ def check_monitors(callbacks: list[tuple[str, Any]], *, held_out: bool, open_end
 
 
 def _watched(callback: Any) -> str | None:
-    """Return the key of the history that a callback of skorch's, or a subclass, looks up."""
+    """Return the key of the history that a method of skorch's looks up after each epoch."""
     monitor = getattr(callback, "monitor", None)
-    of_skorch = any(base.__module__.startswith("skorch.callbacks") for base in _bases(callback))
-    if not isinstance(monitor, str) or not of_skorch:
+    method = getattr(type(callback).on_epoch_end, "__module__", "")
+    if not isinstance(monitor, str) or not method.startswith("skorch.callbacks"):
         return None
     if isinstance(callback, LRScheduler):
         plateau = getattr(callback.policy, "__name__", callback.policy) == "ReduceLROnPlateau"

@@ -210,6 +210,13 @@ class Own(Callback):
         net.history.record("valid_loss", 1.0)
 
 
+class StopsItself(EarlyStopping):
+    """Looks at no score, whatever its parameter says."""
+
+    def on_epoch_end(self, net, **kwargs):
+        pass
+
+
 class Spy(MixupClassifier):
     """A class of the user's."""
 
@@ -263,6 +270,7 @@ def test_watching_what_nobody_scores_names_what_there_is(callbacks):
         ([EarlyStopping("event_cp"), Checkpoint(None, f_params=None, f_optimizer=None,
           f_criterion=None, f_history=None)][::-1], None),
         ([Own(), EarlyStopping("my_score")], None),
+        ([StopsItself()], None),
         ([Own(), EarlyStopping()], None),
         ([Checkpoint(lambda net: False)], None),
         ([LRScheduler("StepLR", monitor="valid_loss", step_size=1)], None),
