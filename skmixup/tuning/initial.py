@@ -15,7 +15,8 @@ def initial_settings(
 ) -> list[Setting]:
     """The settings of ``initial_params``, complete and none twice.
 
-    A parameter that is left out has the value that the estimator has now.
+    A parameter that is left out has the value that the estimator has now; one that is not searched
+    may be given as it is now, so that ``estimator.get_params()`` is such a setting.
     """
     if initial_params is None:
         return []
@@ -27,10 +28,14 @@ def initial_settings(
             raise TypeError(
                 f"initial_params[{i}]={setting!r} must be a dict of parameter name → value"
             )
-        unknown = [name for name in setting if name not in names]
+        unknown = [
+            name
+            for name in setting
+            if name not in names and not _is_present(name, setting[name], present)
+        ]
         if unknown:
             raise ValueError(
-                f"initial_params[{i}] names {unknown}: the parameters that are searched are "
+                f"initial_params[{i}] sets {unknown}: the parameters that are searched are "
                 f"{list(names)}"
             )
         missing = [name for name in names if name not in setting and name not in present]
@@ -47,6 +52,10 @@ def initial_settings(
             "begin with: more n_runs, or fewer n_rounds, make room for them"
         )
     return list(settings.values())
+
+
+def _is_present(name: str, value: Any, present: Setting) -> bool:
+    return name in present and level_key(present[name]) == level_key(value)
 
 
 def place_of_setting(setting: Setting, factors: Mapping[str, Factor]) -> list[float] | None:

@@ -108,6 +108,7 @@ def test_initial_settings_come_first_and_the_design_completes_them():
         ({"a": 0.2, "b": "y"}, [{"a": 0.2, "b": "y"}]),
         ([{"a": 0.2}], [{"a": 0.2, "b": "x"}]),
         ({}, [{"a": 0.3, "b": "x"}]),
+        (Anything().get_params(), [{"a": 0.3, "b": "x"}]),
         ([{}, {"a": 0.3}, {"b": "x", "a": 0.3}], [{"a": 0.3, "b": "x"}]),
         (({"a": np.float64(0.2)},), [{"a": 0.2, "b": "x"}]),
         ([{"a": 7.0, "b": "y"}, {"a": "auto", "b": "z"}], None),
@@ -158,7 +159,8 @@ def test_initial_settings_are_what_a_time_limit_leaves():
     [
         ("current", ValueError, "'initial_params' parameter"),
         ([0.3], TypeError, r"initial_params\[0\]=0.3 must be a dict"),
-        ([{}, {"alpha": 1}], ValueError, r"initial_params\[1\] names \['alpha'\].*\['a', 'b'\]"),
+        ([{"c": 1}], ValueError, r"initial_params\[0\] sets \['c'\]"),
+        ([{}, {"alpha": 1}], ValueError, r"initial_params\[1\] sets \['alpha'\].*\['a', 'b'\]"),
         ([{"a": k / 9} for k in range(7)], ValueError, "has 7 settings, but .* only 4 runs"),
     ],
 )
