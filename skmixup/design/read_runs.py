@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmixup.design.factors import is_optuna_distribution
+from skmixup.design.factors import as_factor, is_optuna_distribution
+from skmixup.design.places import place_of
 from skmixup.design.read_arrays import read_arrays
 from skmixup.design.responses import Declared, Responses, Runs, collect
 from skmixup.design.settings import is_number
@@ -160,12 +161,32 @@ def _score_column(search: Any, objective: Objective) -> str:
     )
 
 
+def _inside(search: Any, notes: list[str]) -> list[int]:
+    """The candidates that lie in the search's space; ``initial_params`` need not."""
+    params = search.cv_results_["params"]
+    if getattr(search, "initial_params", None) is None:
+        return [*range(len(params))]
+    factors = {name: as_factor(name, d) for name, d in search.param_distributions.items()}
+    inside = [
+        i
+        for i, run in enumerate(params)
+        if all(place_of(factor, run[name]) is not None for name, factor in factors.items())
+    ]
+    if len(inside) < len(params):
+        notes.append(
+            f"{len(params) - len(inside)} of initial_params lie outside the space: left out"
+        )
+    return inside
+
+
 def read_search(search: Any, objective: Objective, maximize: bool | None) -> Runs:
     """The candidates of a fitted search."""
     table = search.cv_results_
     column = _score_column(search, objective)
     notes: list[str] = []
-    names = _shared(table["params"], "run", notes)
+    inside = _inside(search, notes)
+    params = [table["params"][i] for i in inside]
+    names = _shared(params, "run", notes)
     resources = np.unique(np.asarray(table.get("n_resources", [0])))
     if len(resources) > 1:
         notes.append(
@@ -179,8 +200,8 @@ def read_search(search: Any, objective: Objective, maximize: bool | None) -> Run
         for name in names
     }
     return Runs(
-        settings={name: [run[name] for run in table["params"]] for name in names},
-        y=np.ma.filled(np.ma.asarray(table[column], dtype=float), np.nan),
+        settings={name: [run[name] for run in params] for name in names},
+        y=np.ma.filled(np.ma.asarray(table[column], dtype=float), np.nan)[inside],
         maximize=True if maximize is None else maximize,
         declared=declared,
         notes=notes,

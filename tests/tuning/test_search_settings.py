@@ -8,6 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
+from skmixup.design import design_effects
 from skmixup.tuning import OrthogonalDesignSearchCV, UniformDesignSearchCV
 from skmixup.tuning.runs import auto_n_runs
 
@@ -143,6 +144,15 @@ def test_the_present_settings_of_an_svc_lie_outside_the_space():
     assert found.cv_results_["params"][0] == {"C": 1.0, "gamma": "scale"}
     assert found.cv_results_["mean_test_score"][0] > 0.9
     assert found.n_completed_ == 12
+
+
+def test_effects_leave_out_what_lies_outside_the_space():
+    space = {"C": stats.loguniform(1e-2, 1e2), "gamma": stats.loguniform(1e-3, 1e1)}
+    first = [{}, {"gamma": 0.5}]
+    found = UniformDesignSearchCV(SVC(), space, n_runs=14, initial_params=first, cv=3).fit(X, y)
+    effects = design_effects(found)
+    assert isinstance(effects.best["gamma"], float)
+    assert "1 of initial_params lie outside the space" in str(effects)
 
 
 def test_initial_settings_are_what_a_time_limit_leaves():
