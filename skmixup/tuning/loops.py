@@ -7,7 +7,6 @@ it stands in attributes that Optuna keeps to itself; whatever touches them is he
 import threading
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
@@ -151,31 +150,3 @@ class PoolTrials:
             busy = [thread for thread, trial_id in self._trials.items() if trial_id in ids]
             entering = list(_entering) if ids else []
         return any(thread.is_alive() for thread in [*busy, *entering] if thread is not own)
-
-
-@dataclass
-class AskBatches:
-    """How many trials ``study.ask()`` is called for at a time: between one ``tell`` and the next.
-
-    A batch that reaches past the end of the design cannot be cut short by an exception, which
-    would take the trials asked for before it away from the caller. As batches are all of one size,
-    the last one is known to go on until it is as large as the one before it.
-    """
-
-    asked: int = 0
-    before: int = 0
-    told: bool = False
-
-    def ask(self) -> None:
-        """One more trial is asked for."""
-        if self.told:
-            self.before, self.asked, self.told = self.asked, 0, False
-        self.asked += 1
-
-    def tell(self) -> None:
-        """The result of a trial is told."""
-        self.told = True
-
-    def amid_batch(self) -> bool:
-        """Whether the caller holds trials of a batch that is not complete yet."""
-        return 1 < self.asked <= self.before

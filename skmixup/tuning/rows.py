@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.design.factors import as_factor
 from skmixup.tuning import agreement, loops
+from skmixup.tuning.batches import AskBatches
 from skmixup.tuning.marks import ROW, is_watched, marks_in, row_in, set_mark, study_marks
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.settings import number_of_settings
@@ -52,7 +53,7 @@ class StudyRows:
         self.mark = ""
         self.verified = False
         self.through = False
-        self.batches = loops.AskBatches()
+        self.batches = AskBatches()
         self.pool = loops.PoolTrials()
         #: The row of each trial under way, or None for a trial without one.
         self.rows: OrderedDict[int, int | None] = OrderedDict()

@@ -124,7 +124,7 @@ class DesignSampler(BaseSampler):
         known.pool.begin(trial)
         asked = not loops.in_optimize(study)
         if asked:
-            known.batches.ask()
+            known.batches.ask(study)
         row = known.row(study, trial)
         if self._is_successors(study, trial):
             assert self._successor is not None
@@ -142,7 +142,7 @@ class DesignSampler(BaseSampler):
             if not loops.is_stopped(study):
                 known.warn_unnoticed(study, known.nothing_open(study) or {})
                 study.stop()
-        elif known.batches.amid_batch() and not known.all_run:
+        elif known.batches.amid() and not known.all_run:
             study._storage.set_trial_system_attr(trial._trial_id, EXTRA, True)
             known.remember(trial, trial.number)
         else:  # Nobody else will finish the trial.
@@ -178,7 +178,7 @@ class DesignSampler(BaseSampler):
                 self._make_worst(study, trial, values)
         in_optimize = loops.in_optimize(study)
         if not in_optimize:
-            known.batches.tell()
+            known.batches.tell(study)
         if self._successor is not None:
             after_any_trial(self._successor, study, trial, state, values)
         elif self._then != "augment" and in_optimize and known.ends_with(study, trial, state):

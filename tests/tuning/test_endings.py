@@ -143,6 +143,20 @@ def test_batches_run_every_point_once(n_runs, space):
     assert len({tuple(t.params.items()) for t in complete}) == len(complete) == 12
 
 
+def test_the_first_batch_of_a_worker_that_is_started_near_the_end():
+    study = study_with(UniformDesignSampler(SPACE, n_runs=10))
+    for _ in range(2):
+        for trial in [study.ask() for _ in range(4)]:
+            study.tell(trial, objective(trial))
+    later = optuna.load_study(
+        study_name=study.study_name,
+        storage=study._storage,
+        sampler=UniformDesignSampler(SPACE, n_runs=10),
+    )
+    run_batches(later, 4, lambda t: later.tell(t, objective(t)))
+    assert_every_row_once(study, 10)
+
+
 def test_batches_with_a_declared_space_and_numbers():
     study = study_with(OrthogonalDesignSampler(SPACE))
     run_batches(study, 4, lambda t: study.tell(t.number, float(t.number)), SPACE)
