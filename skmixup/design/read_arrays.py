@@ -70,6 +70,8 @@ def _response(y: ArrayLike, n_runs: int) -> Floats:
             response = np.asarray(y, dtype=float)
     except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"y must hold one number per run: {error}") from error
+    if response.shape == (n_runs, 1):  # a DataFrame's only column
+        response = response[:, 0]
     if response.shape != (n_runs,):
         raise ValueError(f"y has shape {response.shape}: it must be ({n_runs},), one per run")
     return np.asarray(response, dtype=float)

@@ -230,6 +230,7 @@ def read_responses(
     """Factors and responses of an Optuna study, a fitted search, or arrays."""
     if not (maximize is None or isinstance(maximize, bool | np.bool_)):
         raise TypeError(f"maximize={maximize!r} must be True, False or None")
+    result = getattr(result, "study_", result)  # Optuna's own search keeps its study there
     is_study = hasattr(result, "trials") and hasattr(result, "directions")
     if is_study or hasattr(result, "cv_results_"):
         if y is not None or names is not None:

@@ -1,5 +1,7 @@
 """What design_effects reads from arrays, studies and searches, and what it refuses."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import optuna
 import pandas as pd
@@ -347,3 +349,14 @@ def test_effects_do_not_depend_on_the_unit_of_the_response(factor):
     np.testing.assert_allclose(tables[1][:, 1], abs(factor) * tables[0][:, 1], rtol=1e-6)
     np.testing.assert_allclose(tables[1][:, 2], tables[0][:, 2], rtol=1e-6)
     plot_effects(other)
+
+
+def test_responses_may_be_the_only_column_of_a_dataframe():
+    y = pd.DataFrame({"score": [0, 1, 4, 5] * 2})
+    assert design_effects(L4 * 2, y).ranges == pytest.approx({"x0": 4, "x1": 1})
+
+
+def test_the_search_of_optuna_is_read_by_its_study():
+    # OptunaSearchCV of optuna-integration: its cv_results_ has no settings, its study_ has.
+    search = SimpleNamespace(study_=two_objectives(), cv_results_={"mean_test_score": [0.0]})
+    assert design_effects(search, objective=1).best["x"] == pytest.approx(0.7)
