@@ -30,6 +30,7 @@ from skmixup.estimators.criteria import (
 from skmixup.estimators.datasets import (
     CollatedBatches,
     DatasetBatches,
+    check_held_out,
     check_label,
     check_listed,
     first_item,
@@ -379,6 +380,14 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         if first is not None:
             check_label(first[1], self.classes_)
         return y
+
+    def _check_batches(self, dataset: Any, y: Any) -> None:
+        super()._check_batches(dataset, y)
+        if self.train_split:
+            self._training_part(dataset, y)
+            held_out = self._split_[1][1]
+            if held_out is not None:
+                check_held_out(held_out, self.classes_)
 
     def _note_inputs(self, row: Tensor | None) -> None:
         """Keep the shape and type of the rows of a data set, where one could be looked at."""

@@ -20,6 +20,7 @@ from torch.utils.data import (
 
 from skmixup.estimators.inputs import encode
 from skmixup.labels import label_column
+from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.nested import map_tensors
 from skmixup.vicinal.randomness import preserved_randomness
 
@@ -28,12 +29,12 @@ COMPARED_ITEMS = 64
 COMPARED_CLASSES = 1000
 
 
-def refuse_loader(X: Any) -> None:
+def refuse_loader(X: Any, what: str = "X") -> None:
     """Raise TypeError if X is a DataLoader, which has already cut the rows into batches."""
     if isinstance(X, DataLoader):
         raise TypeError(
-            "X is a DataLoader; pass the data set itself, loader.dataset, and what the loader was "
-            "told as parameters: batch_size=…, iterator_train__num_workers=…, "
+            f"{what} is a DataLoader; pass the data set itself, loader.dataset, and what the "
+            "loader was told as parameters: batch_size=…, iterator_train__num_workers=…, "
             "iterator_train__collate_fn=…"
         )
 
@@ -90,6 +91,15 @@ def _pair(item: Any, what: str) -> tuple[Any, Any]:
 def check_label(label: Any, classes: NDArray[Any]) -> None:
     """Raise ValueError unless the label of an item is one, and among the classes."""
     encode(one_label_a_row(label_column([_plain(label)])), classes)
+
+
+def check_held_out(dataset: Any, classes: NDArray[Any]) -> None:
+    """Raise an error if rows held out are no data set of pairs with labels among the classes."""
+    refuse_loader(dataset, "the data set held out by train_split")
+    if in_memory(dataset) is None:
+        first = first_item(dataset)
+        if first is not None:
+            check_label(first[1], classes)
 
 
 def input_of(batch: Any) -> Any:
@@ -336,6 +346,7 @@ def one_label_a_row(y: Any) -> NDArray[Any]:
 __all__ = [
     "CollatedBatches",
     "DatasetBatches",
+    "check_held_out",
     "check_label",
     "check_listed",
     "first_item",

@@ -8,6 +8,8 @@ import torch
 from torch.utils.data import IterableDataset, default_collate
 
 from skmixup.estimators.datasets import input_cast
+from skmixup.estimators.inputs import as_array
+from skmixup.estimators.resolution import warn_of_vanishing_columns
 from skmixup.vicinal.batches import in_memory
 from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
@@ -31,7 +33,7 @@ def rows_to_show(net: Any, dataset: Any) -> Any:
     if not is_by_position(dataset):
         return None
     step = max(1, len(dataset) // SAMPLED_ROWS)
-    return _collated(net, dataset, range(0, len(dataset), step))
+    return _collated(net, dataset, range(0, len(dataset), step), warn=True)
 
 
 def three_rows(net: Any, dataset: Any) -> Any:
@@ -143,10 +145,16 @@ class FirstBatchChecked:
             yield batch
 
 
-def _collated(net: Any, dataset: Any, chosen: Any) -> Any:
-    """Inputs of a user's data set at the positions `chosen`, put together as its batches are."""
+def _collated(net: Any, dataset: Any, chosen: Any, *, warn: bool = False) -> Any:
+    """Inputs of a user's data set at the positions `chosen`, put together as its batches are.
+
+    With `warn` columns of numbers are told of that the module's floating type cannot resolve.
+    """
     collate = net.get_params_for("iterator_train").get("collate_fn")
     with preserved_randomness(torch.device("cpu")):  # a transform may be random
         rows = [dataset[i] for i in chosen]
     inputs = default_collate([row[0] for row in rows]) if collate is None else collate(rows)[0]
-    return input_cast(net)(inputs)
+    converted = input_cast(net)(inputs)
+    if warn and isinstance(converted, torch.Tensor) and converted.dtype == torch.float32:
+        warn_of_vanishing_columns(as_array(inputs), as_array(converted), type(net).__name__)
+    return converted

@@ -22,8 +22,8 @@ def check_default_shape(shape: Shape | None) -> None:
     )
     if shape is None:
         raise ValueError(
-            f"{known}; there are no data yet, or a data set that does not say what it yields (a "
-            "stream, several inputs). Call fit, or pass a module"
+            f"{known}; there are no data yet, or a data set whose items are not one tensor or "
+            "array (a stream, lists, images of PIL, several inputs). Call fit, or pass a module"
         )
     if len(shape) == 2:
         raise ValueError(

@@ -181,7 +181,8 @@ def check_mixable(value: Any, what: str) -> None:
     if not value.is_floating_point():
         raise TypeError(
             f"{what} has dtype {value.dtype}: integer codes cannot be averaged. Mix after the "
-            "embedding instead, with ManifoldMixup and `layers` that leave the input out"
+            "embedding instead, with ManifoldMixup and `layers` that leave the input out; "
+            "quantities are mixed if they come as floating numbers"
         )
 
 

@@ -301,6 +301,26 @@ def test_held_out_data_sets_of_other_types_are_cast_too():
         assert net.history[-1, "valid_acc"] == pytest.approx(net.score(X, CODES))
 
 
+@pytest.mark.parametrize(
+    ("held_out", "message"),
+    [
+        (DataLoader(TensorDataset(ROWS, LABELS)), "held out by train_split is a DataLoader"),
+        (TensorDataset(ROWS, LABELS, LABELS), "TensorDataset yields 3 values"),
+        (TensorDataset(ROWS), "TensorDataset yields 1 values"),
+        (TensorDataset(ROWS, LABELS + 5), r"not among the classes \[0, 1, 2\]"),
+        (Subset([(row, "a") for row in ROWS], range(9)), r"not among the classes \[0, 1, 2\]"),
+    ],
+    ids=["loader", "three", "one", "other classes", "strings"],
+)
+def test_held_out_data_that_do_not_fit_are_found_before_training(held_out, message):
+    from skorch.helper import predefined_split
+
+    net = MixupClassifier(train_split=predefined_split(held_out), **FAST)
+    with pytest.raises((ValueError, TypeError), match=message):
+        net.fit(X, CODES)
+    assert not hasattr(net, "module_")
+
+
 def test_a_module_in_double_precision_gets_doubles():
     net = MixupClassifier(nn.Linear(4, 3).double(), max_epochs=1)
     net.fit(TensorDataset(ROWS, LABELS), None)

@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch.utils.data import TensorDataset
 
 from skmixup import InterpolationConsistencyClassifier, MixupClassifier
 
@@ -77,6 +78,12 @@ def test_the_remedy_works():
     clf = eval(code, {"make_pipeline": make_pipeline, "StandardScaler": StandardScaler,
                       "MixupClassifier": lambda: MixupClassifier(random_state=0)})  # fmt: skip
     assert clf.fit(X, Y).score(X, Y) == 1.0
+
+
+def test_a_data_set_of_times_is_told_of_too():
+    X = torch.tensor(np.column_stack([NOISE, SECONDS]))
+    with pytest.warns(UserWarning, match="each other: 1 "):
+        MixupClassifier(**FAST).fit(TensorDataset(X, torch.tensor(Y)), None)
 
 
 def test_a_rare_value_among_many_rows_is_found():
