@@ -103,7 +103,7 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
             net.__dict__["module_"] = compiled
     if not found:
         vicinity.check_rows(rows)
-    return tuple(site for site in (INPUT, *hidden) if site in found) if choose else tuple(sites)
+    return tuple(found) if choose else tuple(sites)
 
 
 def is_by_position(dataset: Any) -> bool:

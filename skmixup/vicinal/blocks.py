@@ -51,9 +51,9 @@ def block_names(module: nn.Module) -> list[str]:
     declared = _declared_blocks(module)
     if declared is not None:
         return declared
-    children = _parts(module)
+    children = parts(module)
     while len(children) == 1:
-        inner = _parts(children[0][1], children[0][0])
+        inner = parts(children[0][1], children[0][0])
         if not inner:
             return []
         children = inner
@@ -82,28 +82,28 @@ def _declared_blocks(module: nn.Module, prefix: str = "") -> list[str] | None:
     return [prefix + name for name in declared]
 
 
-def _parts(module: nn.Module, name: str = "") -> list[tuple[str, nn.Module]]:
+def parts(module: nn.Module, name: str = "") -> list[tuple[str, nn.Module]]:
     """List the children with parameters; of those without a forward, what they hold instead."""
     prefix = f"{name}." if name else ""
-    parts: list[tuple[str, nn.Module]] = []
+    found: list[tuple[str, nn.Module]] = []
     for own_name, child in module.named_children():
         if own_name == "parametrizations" or next(child.parameters(), None) is None:
             continue  # weights that are computed from others belong to the layer that has them
         if has_forward(child):
-            parts.append((prefix + own_name, child))
+            found.append((prefix + own_name, child))
         else:
-            parts += _parts(child, prefix + own_name)
-    return parts
+            found += parts(child, prefix + own_name)
+    return found
 
 
-def _composite_blocks(parts: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
-    """Those of `parts` that are made of several layers; of a lone one, such parts inside it."""
+def _composite_blocks(among: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
+    """Those of `among` that are made of several layers; of a lone one, such parts inside it."""
     while True:
-        composite = [(name, part) for name, part in parts if _n_weighted_layers(part) > 1]
+        composite = [(name, part) for name, part in among if _n_weighted_layers(part) > 1]
         if len(composite) != 1:
             return composite
         name, trunk = composite[0]
-        parts = _parts(trunk, name)
+        among = parts(trunk, name)
 
 
 def _n_weighted_layers(module: nn.Module) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skmixup.vicinal.blocks import N_AUTO_BLOCKS, layer_at, unwrap
+from skmixup.vicinal.blocks import N_AUTO_BLOCKS, layer_at, parts, unwrap
 from skmixup.vicinal.layers import MixingHook, check_mixable, not_called
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.nested import take
@@ -58,6 +58,8 @@ class LayerCheck:
         """
         for site in sites:
             check_hookable(self.module, site)
+        if choose:
+            sites = self._entered(sites)
         wrong = self._problems(sites)
         found: list[str] = []
         for site in sites:
@@ -76,6 +78,15 @@ class LayerCheck:
                 stacklevel=2,
             )
         return tuple(found)
+
+    def _entered(self, sites: Sequence[str]) -> list[str]:
+        """Replace blocks whose parts are called one by one, and they never, by these parts."""
+        called = self._outputs(sites, self.rows)
+        entered: list[str] = []
+        for site in sites:
+            inside = [] if site in called else parts(layer_at(unwrap(self.module), site), site)
+            entered += [name for name, _ in inside] or [site]
+        return entered
 
     def _problems(self, sites: Sequence[str]) -> dict[str, Exception]:
         """What speaks against each of `sites`; nothing for those that can be mixed at."""

@@ -6,9 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import CheckpointError
 
 from skmixup.vicinal.blocks import INPUT, layer_at, unwrap
-from skmixup.vicinal.recomputation import GradientsPending, check_recomputable, in_backward
+from skmixup.vicinal.recomputation import (
+    GradientsPending,
+    check_compiled,
+    check_recomputable,
+    in_backward,
+)
 
 
 class MixingHook:
@@ -35,6 +41,8 @@ class MixingHook:
         if mix is None:
             return None
         self.mix = None  # the first call only
+        if not torch.is_grad_enabled():
+            check_compiled(self.site)
         return self.mixed_output(mix, output)
 
     def mixed_output(self, mix: Callable[[Tensor], Tensor], output: Any) -> Any:
@@ -160,7 +168,15 @@ def mixing_at(
         elif handle is not None:
             handle.remove()
     if not called:
-        raise not_called(site)
+        raise _not_called_in_compiled_code(site) if compiled else not_called(site)
+
+
+def _not_called_in_compiled_code(site: str) -> RuntimeError:
+    return RuntimeError(
+        f"layer {site!r} was drawn for mixing but the compiled code did not call it with "
+        "its hook. torch may have used code that it compiled for another fit of the same module, "
+        "with other `layers`: call torch.compiler.reset() before fit, or use compile=False"
+    )
 
 
 def not_called(site: str) -> RuntimeError:
@@ -191,7 +207,16 @@ def backward(loss: Tensor, mixed: Tensor | None, block_gradient: str | None) -> 
     if block_gradient == "above":
         backward_below(loss, mixed)
     elif block_gradient is None or loss.requires_grad:
-        loss.backward()
+        try:
+            loss.backward()
+        except CheckpointError as error:
+            if mixed is None:
+                raise
+            raise RuntimeError(
+                "an activation checkpoint ran its layers again without the mixing, which compiled "
+                "code does only once; use compile=False, or leave the layers inside the "
+                "checkpoint out of `layers`"
+            ) from error
 
 
 def backward_below(loss: Tensor, mixed: Tensor | None) -> None:

@@ -63,6 +63,15 @@ def check_recomputable(site: str, pending: GradientsPending | None) -> None:
     )
 
 
+def check_compiled(site: str) -> None:
+    """Raise RuntimeError for a call in compiled code that would be recomputed unmixed."""
+    if _in_autograd_function():
+        raise RuntimeError(
+            f"layer {site!r} is inside an activation checkpoint of a compiled module, whose code "
+            "mixes only once; use compile=False, or leave the layer out of `layers`"
+        )
+
+
 def _in_autograd_function() -> bool:
     """Whether some caller is the forward of an autograd function, as a reentrant checkpoint is."""
     frame: Any = inspect.currentframe()

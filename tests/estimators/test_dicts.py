@@ -21,6 +21,7 @@ from skmixup import (
     MixupClassifier,
     VicinalClassifier,
 )
+from skmixup.robustness import fgsm
 from skmixup.vicinal import CutMix, Gaussian, Mixup
 
 N = 60
@@ -421,3 +422,8 @@ def test_rows_that_are_dicts(container):
 def test_folds_of_a_data_set_that_yields_dicts():
     X = SliceDataset(Rows(CODES, Y))
     assert cross_val_score(net(module=Table), X, Y, cv=2, error_score="raise").shape == (2,)
+
+
+def test_attacks_of_dicts_are_refused():
+    with pytest.raises(TypeError, match=r"X is a dict of \['left', 'right'\]; attacks move"):
+        fgsm(net(max_epochs=1).fit(FLOATS, Y), FLOATS, Y, 0.1)

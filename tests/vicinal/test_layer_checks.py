@@ -175,6 +175,22 @@ def test_auto_trains_a_module_with_a_list_of_layers():
     assert fit(Lists, layers=[3])._sites_ == ("layers.2",)
 
 
+def test_auto_enters_a_block_whose_parts_are_called_one_by_one():
+    class OneByOne(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.Tanh())
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x):
+            for layer in self.body:
+                x = layer(x)
+            return self.head(x)
+
+    assert fit(OneByOne)._sites_ == ("input", "body.0", "body.2")
+    refused(RuntimeError, "layer 'body' .* did not call it", OneByOne, layers=[1])
+
+
 def test_a_layer_that_is_not_called_is_refused():
     refused(RuntimeError, "layer 'unused' .* did not call it", Lists, layers=["unused"])
 

@@ -6,6 +6,7 @@ import torch
 from skorch.callbacks import Callback, EpochScoring
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 from torch.utils.data import Dataset
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
@@ -709,3 +710,29 @@ class TestCompile:
         net = compiled(block_gradient="above")
         with pytest.raises(ValueError, match=r"block_gradient='above' .* compile=True"):
             net.fit(X, Y)
+
+    @pytest.mark.filterwarnings("ignore::UserWarning")
+    @pytest.mark.parametrize("use_reentrant", [False, True])
+    def test_a_layer_in_a_checkpoint_is_refused(self, use_reentrant):
+        class Checkpointed(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.stem, self.body, self.head = (
+                    sequential()[:2],
+                    nn.Linear(6, 6),
+                    nn.Linear(6, 3),
+                )
+
+            def forward(self, x):
+                return self.head(checkpoint(self.body, self.stem(x), use_reentrant=use_reentrant))
+
+        net = compiled(module=Checkpointed, layers=["body"], alpha=1.0, max_epochs=1)
+        with pytest.raises(RuntimeError, match=r"activation checkpoint .*use compile=False"):
+            net.fit(X, Y)
+
+    def test_code_compiled_for_another_fit_is_told_from_a_layer_that_is_not_called(self):
+        compiled(VicinalClassifier, max_epochs=1).fit(X, Y)
+        with pytest.raises(RuntimeError, match=r"torch\.compiler\.reset\(\)"):
+            compiled(layers=["2"], alpha=1.0, max_epochs=1).fit(X, Y)
+        torch.compiler.reset()
+        compiled(layers=["2"], alpha=1.0, max_epochs=1).fit(X, Y)
