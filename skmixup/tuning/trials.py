@@ -63,7 +63,8 @@ class DesignSampler(BaseSampler):
             raise ValueError(f"stale_after={stale_after!r} must be None or seconds, more than 0")
         self._space = None if search_space is None else dict(search_space)
         self._plan = plan
-        self._then = then
+        # Where all settings are run there are no points left that would complete the design.
+        self._then = None if then == "augment" and plan.all_settings else then
         self._successor = then if isinstance(then, BaseSampler) else None
         self._retries = _DEFAULT_RETRIES if retry_failed is True else int(retry_failed)
         self._stale_after = stale_after
@@ -100,7 +101,7 @@ class DesignSampler(BaseSampler):
 
     def _stop_if_through(self, study: Study, wait: bool = True) -> None:
         """Before a trial is made: stop the study where it would find no point."""
-        if self._then is not None:
+        if self._then not in (None, "zoom"):
             return
         known = self._design(study, starting=True)
         if not known.wait_for_work(study) if wait else known.nothing_open(study) == {}:

@@ -85,6 +85,17 @@ def test_an_orthogonal_array_with_more_runs_than_settings():
     assert len(ran) == len(set(ran)) == 6
 
 
+@pytest.mark.parametrize("then", ["augment", "zoom"])
+def test_nothing_comes_after_all_settings(then):
+    study = study_with(UniformDesignSampler(TWO_BY_TWO, n_runs=4, then=then))
+    for _ in range(2):
+        study.optimize(
+            lambda t: t.suggest_int("b", 0, 1) + (t.suggest_categorical("a", ["x", "y"]) == "x"),
+            n_trials=9,
+        )
+    assert len({tuple(t.params.items()) for t in study.trials}) == len(study.trials) == 4
+
+
 def test_a_batch_is_not_filled_up_with_settings_that_were_run():
     study = study_with(UniformDesignSampler(TWO_BY_TWO, n_runs=4))
     for _ in range(3):
