@@ -69,6 +69,7 @@ class VicinalEstimator(HoldingOutNet):
         "train_split": [
             None,
             callable,
+            Options(bool, {False}),
             Interval(Real, 0, 1, closed="neither"),
         ],
         "callbacks": [None, list, StrOptions({"disable"})],
@@ -94,7 +95,8 @@ class VicinalEstimator(HoldingOutNet):
             self._initialize_history()
             return self
         seed(self)
-        with isolated_randomness(self._rng_, resolve_device(self.device)):
+        randomness = isolated_randomness(self._rng_, resolve_device(self.device))
+        with self._device_for_users_code(), randomness:
             super().initialize()
         return self
 
@@ -251,7 +253,7 @@ class VicinalEstimator(HoldingOutNet):
         if self.__dict__.pop("_untrained_after_", None):
             self.initialize_history()
         try:
-            with self.own_randomness():
+            with self._device_for_users_code(), self.own_randomness():
                 self.notify("on_train_begin", X=seen, y=y)
                 with self._randomness_.whole:
                     if not self._module_ready_:  # else it was trained, or its weights were loaded

@@ -1,7 +1,7 @@
 """Saving and loading: pickles that open anywhere, and files of parameters without a fit before."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -22,8 +22,11 @@ except ImportError:  # since joblib 1.6 on its own
 # What is there while it trains, and in no copy that a callback makes.
 _TRAINING_STATE = (
     "_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_", "_split_", "_pending_",
-    "_randomness_", "_own_step_", "_loss_call_", "_groups_", "_go_on_from_",
+    "_randomness_", "_own_step_", "_loss_call_", "_groups_", "_go_on_from_", "_given_device_",
 )  # fmt: skip
+
+# Classes of these are no user's.
+_LIBRARIES = ("skmixup.", "skorch.", "sklearn.", "builtins")
 
 # skorch's name for what may lie on a device that another machine has not got
 _MOVABLE = "__cuda_dependent_attributes__"
@@ -39,6 +42,7 @@ class PersistentNet(ParametrizedNet):
         state = {k: v for k, v in self.__dict__.items() if k not in _TRAINING_STATE}
         if "_go_on_from_" in self.__dict__:  # in training
             state["_random_states_"] = self.random_states()
+        state["device"] = self.__dict__.get("_given_device_", self.device)
         # "callbacks" too, given and initialised: schedulers hold optimizers
         prefixes = (*self.cuda_dependent_attributes_, "callbacks")
         movable = {
@@ -63,13 +67,24 @@ class PersistentNet(ParametrizedNet):
 
     @contextmanager
     def _resolved_device(self) -> Iterator[None]:
-        given = self.device
+        if "_given_device_" in self.__dict__:
+            yield
+            return
+        self._given_device_ = self.device
         # as a string, which is all that safetensors understands
-        object.__setattr__(self, "device", str(resolve_device(given)))
+        object.__setattr__(self, "device", str(resolve_device(self.device)))
         try:
             yield
         finally:
-            object.__setattr__(self, "device", given)
+            object.__setattr__(self, "device", self.__dict__.pop("_given_device_"))
+
+    def _device_for_users_code(self) -> AbstractContextManager[None]:
+        """Let a subclass of the user's find in `device` what it can pass to torch."""
+        return self._resolved_device() if self.users_classes() else nullcontext()
+
+    def users_classes(self) -> list[type]:
+        """Return the classes of this net that are no library's."""
+        return [c for c in type(self).__mro__ if not c.__module__.startswith(_LIBRARIES)]
 
     # ---- files of parameters
 

@@ -18,16 +18,13 @@ from skmixup.estimators.monitors import check_monitors
 from skmixup.estimators.persistence import PersistentNet
 from skmixup.vicinal.batches import in_memory
 
-# Classes of these are no user's.
-_LIBRARIES = ("skmixup.", "skorch.", "sklearn.", "builtins")
-
 
 class HoldingOutNet(PersistentNet):
     """A net that holds rows out of its training, to be scored."""
 
     def check_callbacks(self) -> None:
         """Raise ValueError for a callback that watches a score there will not be."""
-        of_user = [c for c in type(self).__mro__ if not c.__module__.startswith(_LIBRARIES)]
+        of_user = self.users_classes()
         splits_itself = any("get_split_datasets" in vars(c) for c in of_user)
         held_out = bool(self.train_split) or splits_itself
         check_monitors(self.callbacks_, held_out=held_out, open_ended=bool(of_user))

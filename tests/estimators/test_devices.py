@@ -1,5 +1,6 @@
 """Facts about devices: `device` stays what the user wrote; fitted estimators travel."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -108,3 +109,36 @@ class TestCuda:
         before = torch.cuda.get_rng_state()
         MixupClassifier(device="cpu", **FAST).fit(X, Y)
         assert torch.equal(before, torch.cuda.get_rng_state())
+
+
+def test_overrides_find_a_device_that_torch_takes():
+    """As in skorch, where `device` is no "auto"; the parameter stays what the user wrote."""
+    seen, copies = set(), []
+
+    class Own(MixupClassifier):
+        def initialize_module(self):
+            super().initialize_module()
+            seen.add(str(torch.zeros(1, device=self.device).device))
+            return self
+
+        def get_loss(self, y_pred, y_true, X=None, training=False):
+            return super().get_loss(y_pred.to(self.device), y_true.to(self.device), X, training)
+
+        def infer(self, x, **fit_params):
+            return super().infer(x.to(self.device), **fit_params)
+
+        def on_epoch_end(self, net, **kwargs):
+            super().on_epoch_end(net, **kwargs)
+            copies.append(copy.deepcopy(net))
+
+    net = Own(max_epochs=1, random_state=0, callbacks="disable").fit(X, Y)
+    net.predict(X)
+    assert seen == {str(resolve_device("auto"))}
+    assert net.device == "auto"
+    assert copies[0].device == "auto"
+
+
+def test_no_split_may_be_written_as_in_skorch():
+    assert (
+        "valid_loss" not in MixupClassifier(max_epochs=1, train_split=False).fit(X, Y).history[0]
+    )
