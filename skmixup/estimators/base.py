@@ -18,7 +18,6 @@ from skorch.history import History
 from torch import nn
 
 from skmixup.estimators.criteria import criterion_of, let_average
-from skmixup.estimators.datasets import input_cast, try_inputs
 from skmixup.estimators.first_look import (
     FirstBatchChecked,
     is_by_position,
@@ -29,6 +28,7 @@ from skmixup.estimators.first_look import (
     usable_sites,
 )
 from skmixup.estimators.images import check_default_shape
+from skmixup.estimators.input_types import input_cast, try_inputs
 from skmixup.estimators.interrupts import has_seen_enough
 from skmixup.estimators.seeding import initialize_seeded, seed
 from skmixup.estimators.validation import HoldingOutNet

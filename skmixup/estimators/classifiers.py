@@ -27,21 +27,19 @@ from skmixup.estimators.criteria import (
     targets_for,
     to_probabilities,
 )
+from skmixup.estimators.dataset_batches import CollatedBatches, DatasetBatches
 from skmixup.estimators.datasets import (
-    CollatedBatches,
-    DatasetBatches,
     check_held_out,
     check_label,
-    check_listed,
     first_item,
-    input_cast,
     is_dataset,
+    labels_for,
     labels_of,
     refuse_loader,
-    row_of,
 )
 from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.docstrings import documents_every_parameter
+from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
 from skmixup.labels import sorted_classes
@@ -358,25 +356,8 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             raise ValueError(
                 "sample_weight and class_weight need X and y as arrays, not a Dataset"
             )
+        self._set_classes(labels_for(self, X, y, classes, fresh=fresh), classes, fresh)
         first = first_item(X)
-        known = not fresh or classes is not None or self.classes is not None
-        labels: Any = None
-        if y is not None:
-            labels = check_labels(y)
-            if not known:
-                check_listed(X, labels)
-        elif not known:
-            labels = labels_of(X)
-            if labels is None:
-                raise ValueError(
-                    f"classes cannot be read from a {type(X).__name__}; pass the labels as y, "
-                    "or the list of classes as the parameter `classes`"
-                )
-            labels = check_labels(labels)
-        if fresh:
-            collate = self.get_params_for("iterator_train").get("collate_fn")
-            self._note_inputs(None if first is None else row_of(first, collate))
-        self._set_classes(labels, classes, fresh)
         if first is not None:
             check_label(first[1], self.classes_)
         return y
@@ -388,18 +369,6 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             held_out = self._split_[1][1]
             if held_out is not None:
                 check_held_out(held_out, self.classes_)
-
-    def _note_inputs(self, row: Tensor | None) -> None:
-        """Keep the shape and type of the rows of a data set, where one could be looked at."""
-        for name in (
-            "input_shape_", "_input_dtype_", "_yielded_dtype_", "n_features_in_",
-            "feature_names_in_", "_input_dtypes_",
-        ):  # fmt: skip
-            self.__dict__.pop(name, None)
-        if row is not None:
-            self.input_shape_ = tuple(row.shape)
-            self._yielded_dtype_ = str(row.dtype).removeprefix("torch.")  # skops refuses a dtype
-            self.n_features_in_ = row.shape[0] if row.ndim else 1
 
     def _set_classes(self, y: Any, classes: Any, fresh: bool) -> None:
         """Set ``classes_`` at the start of training; later calls must agree with them."""

@@ -1,6 +1,6 @@
-"""Data sets of the user's own: what they yield, looked at before training and in each batch."""
+"""Data sets of the user's own: what they yield, looked at before training."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,10 +18,9 @@ from torch.utils.data import (
     TensorDataset,
 )
 
-from skmixup.estimators.inputs import encode
+from skmixup.estimators.inputs import check_labels, encode
 from skmixup.labels import label_column
 from skmixup.vicinal.batches import in_memory
-from skmixup.vicinal.nested import map_tensors
 from skmixup.vicinal.randomness import preserved_randomness
 
 # Items of a data set that are compared with the labels it lists, beside the first of each class.
@@ -54,7 +53,7 @@ def first_item(dataset: Dataset[Any]) -> tuple[Any, Any] | None:
         raise ValueError(f"X is a {name} of 0 samples; at least 1 is needed")
     with preserved_randomness(torch.device("cpu")):  # a transform may be random
         item = dataset[0]
-    return _pair(item, f"a {name}")
+    return pair_of(item, f"a {name}")
 
 
 def row_of(item: tuple[Any, Any], collate: Callable[..., Any] | None) -> Tensor | None:
@@ -75,7 +74,7 @@ def row_of(item: tuple[Any, Any], collate: Callable[..., Any] | None) -> Tensor 
     return torch.as_tensor(X) if isinstance(X, (Tensor, np.ndarray, np.generic, float)) else None
 
 
-def _pair(item: Any, what: str) -> tuple[Any, Any]:
+def pair_of(item: Any, what: str) -> tuple[Any, Any]:
     if isinstance(item, (tuple, list)) and len(item) == 2:
         return item[0], item[1]
     found = (
@@ -107,11 +106,22 @@ def input_of(batch: Any) -> Any:
     if not isinstance(batch, (tuple, list)):
         return batch
     if len(batch) > 2:
-        _pair(batch, "this one")
+        pair_of(batch, "this one")
     return batch[0]
 
 
 # ---- labels
+
+
+def one_label_a_row(y: Any) -> NDArray[Any]:
+    labels = _column(y)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"a batch has targets of shape {labels.shape}, where one label a row is expected, "
+            "shape (n,). Soft and one-hot labels are not supported; a collate function that mixes "
+            "rows or labels is not needed: the estimator mixes them itself (alpha, vicinity)"
+        )
+    return labels
 
 
 def labels_of(dataset: Any, y: Any = None) -> Any:
@@ -205,155 +215,55 @@ def _same(label: Any, other: Any) -> bool:
     return np.shape(label) == np.shape(other) and bool(np.all(np.asarray(label == other)))
 
 
-# ---- inputs
+# ---- what a fit takes from them
 
 
-def input_cast(net: Any) -> Callable[[Any], Any]:
-    """Return what gives batches of a data set the type that the module takes.
+def labels_for(net: Any, X: Dataset[Any], y: Any, classes: Any, *, fresh: bool) -> Any:
+    """Return the labels that say which classes there are, or None where the user or a fit did.
 
-    As arrays do, floating numbers, booleans and small integers become the floating type of the
-    module. Integers of 32 and 64 bits stay what they are if the user's module takes them, as one
-    that looks them up in a table does.
+    Keeps the shape of the rows in `net` if `fresh`.
     """
-    floating = _floating_dtype(net)
-    integers = _integer_dtype(net)
-
-    def cast(X: Any) -> Any:
-        if not isinstance(X, Tensor):  # of several, masks and codes among them, floating ones
-            return map_tensors(lambda part: part.to(floating) if _is_floating(part) else part, X)
-        if X.dtype.is_complex:
-            return X
-        return X.to(floating if X.dtype.is_floating_point else integers)
-
-    return cast
-
-
-def _is_floating(X: Any) -> bool:
-    return isinstance(X, Tensor) and X.dtype.is_floating_point
-
-
-def _floating_dtype(net: Any) -> torch.dtype:
-    parameters = net.module_.parameters()
-    return next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
-
-
-def _integer_dtype(net: Any) -> torch.dtype:
-    known = net.__dict__.get("_input_dtype_")
-    if known is not None:
-        dtype: torch.dtype = getattr(torch, known)
-        return _floating_dtype(net) if dtype.is_floating_point else dtype
-    lookups = (torch.nn.Embedding, torch.nn.EmbeddingBag)
-    looks_up = any(isinstance(module, lookups) for module in net.module_.modules())
-    return torch.int64 if looks_up else _floating_dtype(net)
-
-
-def try_inputs(net: Any, rows: Any, *, cast: bool) -> Any:
-    """Return the module's output for a few rows, in the first type of input that it takes.
-
-    Remembers that type as ``_input_dtype_``, and raises the error of the first that was tried.
-    Rows of an array are tried as they are, without `cast`.
-    """
-    if not isinstance(rows, Tensor):
-        return net.infer(rows)
-    floating = _floating_dtype(net)
-    if not cast or rows.dtype.is_complex:
-        tried = [rows.dtype]
-    elif rows.dtype in (torch.int32, torch.int64):
-        tried = [floating] if net.module is None else [rows.dtype, floating]
-    else:
-        tried = [floating] if rows.dtype.is_floating_point else [floating, torch.int64]
-    first_error = None
-    for dtype in tried:
-        try:
-            output = net.infer(rows.to(dtype))
-        except Exception as error:
-            first_error = first_error or error
-        else:
-            net._input_dtype_ = str(dtype).removeprefix("torch.")
-            return output
-    assert first_error is not None
-    if rows.dtype.is_floating_point and any(part in str(first_error) for part in _WANT_INTEGERS):
-        raise TypeError(
-            f"{type(net.module_).__name__} looks its input up in a table, which takes integers, "
-            f"but X comes as {rows.dtype}: arrays are converted to float32. Let the module's "
-            "forward call x.long(), or pass a Dataset, whose integers of 64 bits stay integers "
-            f"({first_error})"
-        ) from first_error
-    raise first_error
-
-
-# What torch says where integers are looked up: Embedding, one_hot, indexing.
-_WANT_INTEGERS = (
-    "scalar types: Long, Int",
-    "only applicable to index tensor",
-    "tensors used as indices",
-)
-
-
-class DatasetBatches:
-    """The batches of a user's own data or loader: inputs cast, labels turned into class codes."""
-
-    def __init__(self, loader: Any, cast: Callable[[Any], Any], classes: NDArray[Any] | None):
-        self.loader = loader
-        self.cast = cast
-        self.classes = classes
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[tuple[Any, Any]]:
-        for batch in self.loader:
-            X, y = _pair(batch, "this one")
-            if self.classes is not None and y is not None:
-                y = torch.from_numpy(encode(one_label_a_row(y), self.classes))
-            yield self.cast(X), y
-
-    def inputs(self) -> Iterator[tuple[Any, None]]:
-        """Batches to predict, whatever labels there are, if any."""
-        for batch in self.loader:
-            yield self.cast(input_of(batch)), None
-
-
-class CollatedBatches:
-    """Batches of class codes that went through a user's collate function."""
-
-    def __init__(self, loader: Any, *, weighted: bool):
-        self.loader = loader
-        self.weighted = weighted
-
-    def __len__(self) -> int:
-        return len(self.loader)
-
-    def __iter__(self) -> Iterator[Any]:
-        for batch in self.loader:
-            X, y = _pair(batch, "its collate function")
-            paired = self.weighted and isinstance(y, (tuple, list)) and len(y) == 2
-            one_label_a_row(y[0] if paired else y)
-            yield X, y
-
-
-def one_label_a_row(y: Any) -> NDArray[Any]:
-    labels = _column(y)
-    if labels.ndim != 1:
+    first = first_item(X)
+    if fresh:
+        collate = net.get_params_for("iterator_train").get("collate_fn")
+        _note_inputs(net, None if first is None else row_of(first, collate))
+    known = not fresh or classes is not None or net.classes is not None
+    if y is not None:
+        y = check_labels(y)
+        if not known:
+            check_listed(X, y)
+        return y
+    labels = None if known else labels_of(X)
+    if labels is None and not known:
         raise ValueError(
-            f"a batch has targets of shape {labels.shape}, where one label a row is expected, "
-            "shape (n,). Soft and one-hot labels are not supported; a collate function that mixes "
-            "rows or labels is not needed: the estimator mixes them itself (alpha, vicinity)"
+            f"classes cannot be read from a {type(X).__name__}; pass the labels as y, "
+            "or the list of classes as the parameter `classes`"
         )
-    return labels
+    return None if labels is None else check_labels(labels)
+
+
+def _note_inputs(net: Any, row: Tensor | None) -> None:
+    """Keep the shape and type of the rows of a data set, where one could be looked at."""
+    for name in (
+        "input_shape_", "_input_dtype_", "_yielded_dtype_", "n_features_in_",
+        "feature_names_in_", "_input_dtypes_",
+    ):  # fmt: skip
+        net.__dict__.pop(name, None)
+    if row is not None:
+        net.input_shape_ = tuple(row.shape)
+        net._yielded_dtype_ = str(row.dtype).removeprefix("torch.")  # skops refuses a dtype
+        net.n_features_in_ = row.shape[0] if row.ndim else 1
 
 
 __all__ = [
-    "CollatedBatches",
-    "DatasetBatches",
     "check_held_out",
     "check_label",
-    "check_listed",
     "first_item",
-    "input_cast",
+    "input_of",
     "is_dataset",
+    "labels_for",
     "labels_of",
+    "one_label_a_row",
+    "pair_of",
     "refuse_loader",
-    "row_of",
-    "try_inputs",
 ]

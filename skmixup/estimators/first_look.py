@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, default_collate
 
-from skmixup.estimators.datasets import input_cast
+from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.resolution import warn_of_vanishing_columns
 from skmixup.vicinal.batches import in_memory

@@ -1,0 +1,52 @@
+"""Batches of a user's own data set or loader, brought to what a training step takes."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from skmixup.estimators.datasets import input_of, one_label_a_row, pair_of
+from skmixup.estimators.inputs import encode
+
+
+class DatasetBatches:
+    """The batches of a user's own data or loader: inputs cast, labels turned into class codes."""
+
+    def __init__(self, loader: Any, cast: Callable[[Any], Any], classes: NDArray[Any] | None):
+        self.loader = loader
+        self.cast = cast
+        self.classes = classes
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
+        for batch in self.loader:
+            X, y = pair_of(batch, "this one")
+            if self.classes is not None and y is not None:
+                y = torch.from_numpy(encode(one_label_a_row(y), self.classes))
+            yield self.cast(X), y
+
+    def inputs(self) -> Iterator[tuple[Any, None]]:
+        """Batches to predict, whatever labels there are, if any."""
+        for batch in self.loader:
+            yield self.cast(input_of(batch)), None
+
+
+class CollatedBatches:
+    """Batches of class codes that went through a user's collate function."""
+
+    def __init__(self, loader: Any, *, weighted: bool):
+        self.loader = loader
+        self.weighted = weighted
+
+    def __len__(self) -> int:
+        return len(self.loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        for batch in self.loader:
+            X, y = pair_of(batch, "its collate function")
+            paired = self.weighted and isinstance(y, (tuple, list)) and len(y) == 2
+            one_label_a_row(y[0] if paired else y)
+            yield X, y

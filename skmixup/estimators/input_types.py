@@ -1,0 +1,91 @@
+"""The type of number that a module takes, and what a data set yields brought to it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from skmixup.vicinal.nested import map_tensors
+
+
+def input_cast(net: Any) -> Callable[[Any], Any]:
+    """Return what gives batches of a data set the type that the module takes.
+
+    As arrays do, floating numbers, booleans and small integers become the floating type of the
+    module. Integers of 32 and 64 bits stay what they are if the user's module takes them, as one
+    that looks them up in a table does.
+    """
+    floating = _floating_dtype(net)
+    integers = _integer_dtype(net)
+
+    def cast(X: Any) -> Any:
+        if not isinstance(X, Tensor):  # of several, masks and codes among them, floating ones
+            return map_tensors(lambda part: part.to(floating) if _is_floating(part) else part, X)
+        if X.dtype.is_complex:
+            return X
+        return X.to(floating if X.dtype.is_floating_point else integers)
+
+    return cast
+
+
+def _is_floating(X: Any) -> bool:
+    return isinstance(X, Tensor) and X.dtype.is_floating_point
+
+
+def _floating_dtype(net: Any) -> torch.dtype:
+    parameters = net.module_.parameters()
+    return next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
+
+
+def _integer_dtype(net: Any) -> torch.dtype:
+    known = net.__dict__.get("_input_dtype_")
+    if known is not None:
+        dtype: torch.dtype = getattr(torch, known)
+        return _floating_dtype(net) if dtype.is_floating_point else dtype
+    lookups = (torch.nn.Embedding, torch.nn.EmbeddingBag)
+    looks_up = any(isinstance(module, lookups) for module in net.module_.modules())
+    return torch.int64 if looks_up else _floating_dtype(net)
+
+
+def try_inputs(net: Any, rows: Any, *, cast: bool) -> Any:
+    """Return the module's output for a few rows, in the first type of input that it takes.
+
+    Remembers that type as ``_input_dtype_``, and raises the error of the first that was tried.
+    Rows of an array are tried as they are, without `cast`.
+    """
+    if not isinstance(rows, Tensor):
+        return net.infer(rows)
+    floating = _floating_dtype(net)
+    if not cast or rows.dtype.is_complex:
+        tried = [rows.dtype]
+    elif rows.dtype in (torch.int32, torch.int64):
+        tried = [floating] if net.module is None else [rows.dtype, floating]
+    else:
+        tried = [floating] if rows.dtype.is_floating_point else [floating, torch.int64]
+    first_error = None
+    for dtype in tried:
+        try:
+            output = net.infer(rows.to(dtype))
+        except Exception as error:
+            first_error = first_error or error
+        else:
+            net._input_dtype_ = str(dtype).removeprefix("torch.")
+            return output
+    assert first_error is not None
+    if rows.dtype.is_floating_point and any(part in str(first_error) for part in _WANT_INTEGERS):
+        raise TypeError(
+            f"{type(net.module_).__name__} looks its input up in a table, which takes integers, "
+            f"but X comes as {rows.dtype}: arrays are converted to float32. Let the module's "
+            "forward call x.long(), or pass a Dataset, whose integers of 64 bits stay integers "
+            f"({first_error})"
+        ) from first_error
+    raise first_error
+
+
+# What torch says where integers are looked up: Embedding, one_hot, indexing.
+_WANT_INTEGERS = (
+    "scalar types: Long, Int",
+    "only applicable to index tensor",
+    "tensors used as indices",
+)
