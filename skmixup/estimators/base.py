@@ -232,7 +232,7 @@ class VicinalEstimator(HoldingOutNet):
     def initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
         """Make the criterion; the default network averages its members as suits it."""
         super().initialize_criterion(*args, **kwargs)
-        let_average(self.module_, criterion_of(self))
+        let_average(self.__dict__.get("module_"), criterion_of(self))
         return self
 
     # ---- training

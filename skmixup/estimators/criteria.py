@@ -40,7 +40,7 @@ def returns_logits(module: nn.Module) -> bool:
     return isinstance(module, (MLP, PreActResNet))
 
 
-def let_average(module: nn.Module, criterion: Any) -> None:
+def let_average(module: nn.Module | None, criterion: Any) -> None:
     """Let default networks within `module` average their members as suits the criterion."""
     for network in module.modules() if isinstance(module, nn.Module) else ():
         if isinstance(network, MLP):
@@ -230,7 +230,7 @@ def check_criterion(
         codes = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
         if takes_all_outputs(criterion, output, codes):
             return
-    if type(criterion) is not nn.CrossEntropyLoss:
+    if needs_rows or not _is_likelihood(criterion):  # which is known to fit
         _try(criterion, logits, n_classes, are_logits=are_logits, needs_rows=needs_rows)
 
 

@@ -73,7 +73,7 @@ class LearningRate:
         """Set the learning rates for the step after `epoch` epochs, 0 ≤ epoch < n_epochs."""
         assert self.factor is not None
         factor = self.factor(epoch / self.n_epochs)
-        for group in self.optimizer.param_groups:
+        for group in groups_of(self.optimizer):
             declared, peak, last, *_ = group.get(MARK) or _as_is(group)
             rate = group["lr"]
             if rate != last:
@@ -83,27 +83,33 @@ class LearningRate:
 
     def end_epoch(self, epoch: int) -> None:
         """Note that `epoch` epochs are over."""
-        for group in self.optimizer.param_groups:
+        for group in groups_of(self.optimizer):
             group[MARK] = (*(group.get(MARK) or _as_is(group))[:3], epoch, self.n_epochs)
 
     def restore(self) -> None:
         """Put the peaks back, for the next fit to start from."""
-        for group in self.optimizer.param_groups:
+        for group in groups_of(self.optimizer):
             declared, peak, last, *position = group.get(MARK) or _as_is(group)
             if group["lr"] == last:
                 group["lr"] = peak
                 group[MARK] = (declared, peak, peak, *position)
 
 
+def groups_of(optimizer: Any) -> list[dict[str, Any]]:
+    """Return the groups of parameters; none of a stand-in for an optimizer that has no list."""
+    groups = getattr(optimizer, "param_groups", None)
+    return groups if isinstance(groups, list) else []
+
+
 def declare(optimizer: Optimizer) -> list[Any]:
     """Take the rates that somebody has set since the last look for those of the parameters."""
-    for group in optimizer.param_groups:
+    for group in groups_of(optimizer):
         # Plain numbers: files with numpy's do not load with weights_only=True.
         group.update({k: v.item() for k, v in group.items() if isinstance(v, np.generic)})
         mark = group.get(MARK)
         if mark is None or group["lr"] != mark[2]:
             group[MARK] = _as_is(group)
-    return [group[MARK][0] for group in optimizer.param_groups]
+    return [group[MARK][0] for group in groups_of(optimizer)]
 
 
 def put_back(optimizer: Optimizer, declared: Sequence[Any], *, scheduled: bool) -> None:
@@ -120,7 +126,7 @@ def put_back(optimizer: Optimizer, declared: Sequence[Any], *, scheduled: bool) 
         Whether the rates are those of a :class:`LearningRate`. Then what a scheduler of torch's
         has left is no peak.
     """
-    groups = optimizer.param_groups
+    groups = groups_of(optimizer)
     # A group that was added since then has the rate that it was added with.
     rates = [*declared, *(group["lr"] for group in groups[len(declared) :])]
     for group, own in zip(groups, rates, strict=False):
@@ -139,7 +145,8 @@ def going_on(optimizer: Optimizer, n_epochs: int) -> tuple[int, int]:
 
     (0, n_epochs), unless `n_epochs` is what is left of a fit that was cut off.
     """
-    *_, epoch, whole = optimizer.param_groups[0].get(MARK) or (0, 0)
+    groups = groups_of(optimizer)
+    *_, epoch, whole = (groups[0].get(MARK) if groups else None) or (0, 0)
     start = whole - n_epochs
     if start > 0 and floor(epoch) <= start <= ceil(epoch):
         return start, whole
@@ -148,7 +155,7 @@ def going_on(optimizer: Optimizer, n_epochs: int) -> tuple[int, int]:
 
 def finish(optimizer: Optimizer) -> None:
     """Note that the fit is over, also where its best epoch was loaded at the end."""
-    for group in optimizer.param_groups:
+    for group in groups_of(optimizer):
         if MARK in group:
             *rates, _, n_epochs = group[MARK]
             group[MARK] = (*rates, n_epochs, n_epochs)

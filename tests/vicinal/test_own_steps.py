@@ -1,6 +1,7 @@
 """Losses and steps of the user's own, as skorch documents them, are called and mixed for."""
 
 import warnings
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -331,6 +332,48 @@ def test_accumulated_gradients_are_of_mixed_rows(case):
     net = fitted(base, Accumulating, params | {"lr": 1e-12})
     expected = fitted(base, None, params | {"lr": 1e-12})
     assert np.allclose(3 * np.array(net.loss_curve_), expected.loss_curve_, atol=1e-4)
+
+
+def test_accumulation_works_with_a_stand_in_for_the_optimizer():
+    """As in skorch's own test of gradient accumulation."""
+    stand_in = Mock()
+
+    class MockedOptimizer(Accumulating):
+        every = 2
+
+        def initialize_optimizer(self):
+            super().initialize_optimizer()
+            self.true_optimizer_ = self.optimizer_
+            stand_in.step.side_effect = self.true_optimizer_.step
+            stand_in.zero_grad.side_effect = self.true_optimizer_.zero_grad
+            self.optimizer_ = stand_in
+            return self
+
+    fitted(MixupClassifier, MockedOptimizer, {"batch_size": 12})
+    assert stand_in.step.call_count == stand_in.zero_grad.call_count == 3 * 2
+
+
+def test_modules_and_criterions_may_have_names_of_their_own():
+    class Named:
+        def initialize_module(self):
+            self.mine_ = sequential()
+            return self
+
+        def initialize_criterion(self):
+            self.theirs_ = nn.CrossEntropyLoss()
+            return self
+
+        def infer(self, x, **fit_params):
+            return self.mine_(self._on_device(x))
+
+        def get_loss(self, y_pred, y_true, *args, **kwargs):
+            return self.theirs_(y_pred, y_true)
+
+        def check_is_fitted(self, *args, **kwargs):
+            super().check_is_fitted(["mine_"])
+
+    net = type("Own", (Named, MixupClassifier), {})(sequential, **PARAMS).initialize()
+    assert net.forward(X).shape == (48, 3)
 
 
 def test_the_accumulator_chooses_what_is_recorded():
