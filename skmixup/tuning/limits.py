@@ -154,14 +154,16 @@ class WatchedFits:
             stream = type(self._parallel)(
                 n_jobs=self._n_jobs, pre_dispatch=self._pre_dispatch, return_as="generator"
             )
-        except ValueError:  # A backend without generators, as joblib's multiprocessing.
+        except (TypeError, ValueError):  # A backend without generators, or joblib before 1.3.
             return self._in_slices(tasks)
         results: Iterable[Result] = stream(tasks)
         return results
 
     def _in_slices(self, tasks: Iterator[Task]) -> Iterator[Result]:
         """The results a few at a time, enough for all workers."""
-        while slice_ := [*islice(tasks, max(4 * self._watch.n_jobs, self._watch.n_splits))]:
+        n_jobs, n_splits = self._watch.n_jobs, self._watch.n_splits
+        size = n_splits if n_jobs == 1 else max(4 * n_jobs, n_splits)
+        while slice_ := [*islice(tasks, size)]:
             yield from self._parallel(slice_)
 
     def _while_time(self, first: Task, tasks: Iterator[Task]) -> Iterator[Task]:
