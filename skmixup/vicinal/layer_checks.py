@@ -169,6 +169,13 @@ def check_hookable(module: nn.Module, site: str) -> None:
             f"layer {site!r} is scripted (torch.jit), and scripted code runs no hooks, which mix; "
             "pass the module as it was before torch.jit.script"
         )
+    for parent in _parents(unwrap(module), site):
+        if isinstance(parent, nn.DataParallel) and len(parent.device_ids) > 1:
+            raise ValueError(
+                f"layer {site!r} is inside DataParallel on {len(parent.device_ids)} devices, each "
+                "of which has a part of the rows, so that pairs cannot be mixed there; mix at the "
+                "input, or pass the module without DataParallel"
+            )
     compiled = unwrap(module) is not module or "_orig_mod" in site.split(".")
     hooked = any(isinstance(hook, MixingHook) for hook in layer._forward_hooks.values())
     if compiled and not hooked:  # it would have been given its hook before
@@ -177,6 +184,12 @@ def check_hookable(module: nn.Module, site: str) -> None:
             "no hooks that are added later; pass the module as it was before torch.compile, with "
             "compile=True"
         )
+
+
+def _parents(module: nn.Module, site: str) -> Iterator[nn.Module]:
+    for part in site.split("."):
+        yield module
+        module = layer_at(module, part)
 
 
 @contextmanager

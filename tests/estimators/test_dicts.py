@@ -13,7 +13,7 @@ from skorch.callbacks import EpochScoring
 from skorch.dataset import ValidSplit
 from skorch.helper import SliceDataset, SliceDict
 from torch import nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from skmixup import (
     InterpolationConsistencyClassifier,
@@ -427,3 +427,15 @@ def test_folds_of_a_data_set_that_yields_dicts():
 def test_attacks_of_dicts_are_refused():
     with pytest.raises(TypeError, match=r"X is a dict of \['left', 'right'\]; attacks move"):
         fgsm(net(max_epochs=1).fit(FLOATS, Y), FLOATS, Y, 0.1)
+
+
+def test_a_stream_of_dicts():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            yield from (Rows(CODES, Y)[i] for i in range(N))
+
+    params = {"classes": [0, 1, 2], "max_epochs": 2}
+    clf = net(ManifoldMixupClassifier, Table, layers=["body"], **params).fit(Stream(), None)
+    assert clf.predict(CODES).shape == (N,)
+    with pytest.raises(TypeError, match=r"'codes', has dtype torch.int64.*cannot be averaged"):
+        net(MixupClassifier, Table, **params).fit(Stream(), None)

@@ -8,6 +8,7 @@ from torch import nn
 from torch.utils.data import Dataset, IterableDataset
 
 from skmixup import InterpolationConsistencyClassifier, ManifoldMixupClassifier
+from skmixup.vicinal.layer_checks import check_hookable
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 4)).astype(np.float32)
@@ -368,3 +369,15 @@ def test_interpolation_consistency_looks_when_only_labelled_rows_are_mixed():
     with pytest.raises(RuntimeError, match=r"layer 'unused' .* did not call it"):
         clf.fit(X, y)
     InterpolationConsistencyClassifier(Lists, alpha=0.0, **params).fit(X, y)
+
+
+def test_wrong_names_are_told_also_where_nothing_is_mixed():
+    refused(ValueError, r"layers has 'tail'", Lists, layers=["tail"], alpha=0.0)
+
+
+def test_rows_that_are_spread_over_devices_are_mixed_at_the_input_only():
+    parallel = nn.DataParallel(Lists())
+    check_hookable(parallel, "module.layers.0")
+    parallel.device_ids = [0, 1]
+    with pytest.raises(ValueError, match=r"'module\.layers\.0' is inside DataParallel on 2"):
+        check_hookable(parallel, "module.layers.0")

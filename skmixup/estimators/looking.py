@@ -1,0 +1,105 @@
+"""A net that looks at its module, on a few rows, before it trains it."""
+
+from typing import Any
+
+import torch
+
+from skmixup.estimators.first_look import (
+    FirstBatchChecked,
+    is_by_position,
+    is_made_of_tensors,
+    rows_to_show,
+    three_rows,
+    two_rows,
+    usable_sites,
+)
+from skmixup.estimators.input_types import input_cast, try_inputs
+from skmixup.estimators.validation import HoldingOutNet
+from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
+from skmixup.vicinal.batches import in_memory
+from skmixup.vicinal.layer_checks import N_ROWS
+from skmixup.vicinal.nested import n_rows, take
+
+
+class LookingNet(HoldingOutNet):
+    """A net whose module is shown training rows, and tried, before it is trained."""
+
+    def _adapt_module(self, dataset: Any, y: Any = None) -> None:
+        """Show training rows to modules with a method `adapt_to_data`, before they are trained.
+
+        Of rows that `train_split` holds out they see nothing.
+        """
+        if adaptable_modules(self.module_):
+            train = self._training_part(dataset, y)
+            rows = rows_to_show(self, train)
+            if rows is not None:
+                self._set_training(False)
+                adapt_to_rows(self.module_, self.infer, rows)
+
+    def _training_part(self, X: Any, y: Any) -> Any:
+        """Split as training will; the split is kept for it, since it may be random."""
+        if not self.train_split:
+            return X
+        batch_size = self.batch_size
+        key = (id(X), id(self.train_split))
+        try:
+            split = self.get_split_datasets(X, y)
+        finally:
+            self.batch_size = batch_size
+        self._split_ = key, split
+        return split[0]
+
+    def mixes(self) -> bool:
+        """Whether training changes any row."""
+        return not self.get_vicinity().changes_nothing and self.n_mixed_epochs() > 0
+
+    def _check_layers(self, dataset: Any) -> None:
+        """Find out before training which layers can be mixed at; errors name those that cannot.
+
+        A stream is looked at when its first batch comes.
+        """
+        self.__dict__.pop("_usable_sites_", None)
+        vicinity = self.get_vicinity()
+        sites = vicinity.sites(self.module_)  # also where nothing is mixed: names are checked
+        rows = three_rows(self, dataset) if self.mixes() else None
+        if rows is not None and is_made_of_tensors(rows):
+            self._usable_sites_ = usable_sites(self, vicinity, sites, rows)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches, of which the first is looked at where rows could not be before."""
+        batches = super().get_iterator(dataset, training=training)
+        if training and not is_by_position(dataset) and self.mixes():
+            return FirstBatchChecked(batches, self.check_first_batch)
+        return batches
+
+    def check_first_batch(self, X: Any) -> None:
+        """Check the layers to mix at on rows of the first batch of a stream."""
+        if is_made_of_tensors(X):
+            rows = input_cast(self)(take(X, torch.arange(N_ROWS) % n_rows(X)))
+            self._sites_ = usable_sites(self, self._vicinity_, self._sites_, rows)
+
+    def _check_batches(self, dataset: Any, y: Any) -> None:
+        """Find out before training whether there is a batch to train on."""
+        if self.get_params_for("iterator_train").get("drop_last"):
+            self.get_iterator(self._training_part(dataset, y), training=True)
+
+    def check_module(self, dataset: Any = None) -> None:
+        """Run the module once: what does not fit shows before training starts.
+
+        On two training rows where they are in memory, on zeros of their shape elsewhere, and on
+        rows of a data set that yields several tensors.
+        """
+        rows = two_rows(self, dataset)
+        if rows is None:
+            return
+        self._set_training(False)
+        with torch.no_grad():
+            if isinstance(rows, torch.Tensor):
+                output = try_inputs(self, rows, cast=in_memory(dataset) is None)
+            else:
+                output = self.infer(rows)
+        self.check_output(output, None)
+        self.check_criterion(output, dataset)
+
+    def check_criterion(self, output: Any, dataset: Any) -> None:
+        """Check, on the module's output for a few rows, that the criterion can be computed."""
