@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 #: A given design's runs are compared in blocks of so many pairs, which need little memory.
 _AT_ONCE = 4_000_000
+#: Tables of more levels than this are not kept in memory for the next call.
+_MOST_KEPT = 256
 
 #: Every criterion is  base · constant^s − (2/n) Σ_i Π f(x_i) + (1/n²) Σ_ij Π k(x_i, x_j):
 #: the sign of the constant term and its value per factor; WD has no linear term.
@@ -63,9 +65,12 @@ def single_kernel(x: Floats, criterion: str) -> Floats:
     return np.asarray(5 / 3 - z / 4 - z**2 / 4)
 
 
-@lru_cache(maxsize=256)
 def level_kernel(q: int, criterion: str) -> LevelKernel:
     """Tabulate a criterion's kernel over the levels x = (u + ½)/q of one factor."""
+    return _kept(q, criterion) if q <= _MOST_KEPT else _tabulated(q, criterion)
+
+
+def _tabulated(q: int, criterion: str) -> LevelKernel:
     x = (np.arange(q) + 0.5) / q
     pair, single = pair_kernel(x, x, criterion), single_kernel(x, criterion)
     for table in (pair, single):
@@ -73,9 +78,13 @@ def level_kernel(q: int, criterion: str) -> LevelKernel:
     return LevelKernel(pair, single)
 
 
+_kept = lru_cache(maxsize=256)(_tabulated)
+
+
 def kernels(n_levels: Sequence[int], criterion: str) -> list[LevelKernel]:
-    """One factor's kernel after the other."""
-    return [level_kernel(q, criterion) for q in n_levels]
+    """One factor's kernel after the other; factors of as many levels share theirs."""
+    tables = {q: level_kernel(q, criterion) for q in set(n_levels)}
+    return [tables[q] for q in n_levels]
 
 
 def constant_term(n_factors: int, criterion: str) -> float:
@@ -160,7 +169,7 @@ def discrepancy(
     check_criterion(criterion)
     shape = np.shape(levels)
     if len(shape) == 2:
-        check_compared(*shape, name="levels")
+        check_compared(shape[0], shape[1], "levels")
     x = to_unit_cube(levels, n_levels)
     n, s = x.shape
     singles, total = np.ones(n), 0.0

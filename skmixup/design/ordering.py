@@ -13,7 +13,7 @@ from skmixup.design.discrepancy import (
     run_products,
 )
 from skmixup.design.levels import Ints, as_levels
-from skmixup.design.sizes import check_design_size
+from skmixup.design.sizes import check_compared
 
 
 def prefix_values(pairs: Floats, singles: Floats, constant: float) -> Floats:
@@ -95,7 +95,7 @@ def prefix_uniform_order(
     """
     check_criterion(criterion)
     design, counts = as_levels(levels, n_levels)
-    check_design_size(*design.shape)
+    check_compared(len(design), len(counts), "levels", held=True)
     if not 0 <= n_fixed <= len(design):
         raise ValueError(f"n_fixed={n_fixed} must be between 0 and the {len(design)} runs")
     pairs, singles = run_products(design, kernels(counts, criterion))

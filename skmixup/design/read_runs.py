@@ -231,7 +231,7 @@ def read_responses(
     if not (maximize is None or isinstance(maximize, bool | np.bool_)):
         raise TypeError(f"maximize={maximize!r} must be True, False or None")
     result = getattr(result, "study_", result)  # Optuna's own search keeps its study there
-    is_study = hasattr(result, "trials") and hasattr(result, "directions")
+    is_study = hasattr(result, "get_trials") and hasattr(result, "directions")
     if is_study or hasattr(result, "cv_results_"):
         if y is not None or names is not None:
             raise ValueError("y and names go with arrays: a study or search brings its own")

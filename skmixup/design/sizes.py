@@ -16,11 +16,16 @@ MOST_ENTRIES = 2**27
 MOST_FIELD_LEVELS = 2048
 
 
+def most_searched(n_factors: int) -> int:
+    """The most runs whose comparisons are held in memory and passed again and again."""
+    return min(MOST_RUNS, isqrt(_MOST_SEARCHED // n_factors))
+
+
 def check_design_size(n_runs: int, n_factors: int) -> None:
     """Raise an error that names the parameter and its largest value, if a design is too large."""
     if n_factors > MOST_FACTORS:
         raise ValueError(f"n_factors={n_factors} is too many: at most {MOST_FACTORS}")
-    most = min(MOST_RUNS, isqrt(_MOST_SEARCHED // n_factors))
+    most = most_searched(n_factors)
     if n_runs > most:
         raise ValueError(
             f"n_runs={n_runs} is too many for n_factors={n_factors}: at most {most}, because "
@@ -28,11 +33,14 @@ def check_design_size(n_runs: int, n_factors: int) -> None:
         )
 
 
-def check_compared(n_runs: int, n_factors: int, name: str) -> None:
-    """Raise such an error if the runs of a given design are too many to compare."""
+def check_compared(n_runs: int, n_factors: int, name: str, *, held: bool = False) -> None:
+    """Raise such an error if the runs of a given design are too many to compare.
+
+    ``held``: all comparisons are in memory at once.
+    """
     if n_factors > MOST_FACTORS:
         raise ValueError(f"{name} has {n_factors} factors: at most {MOST_FACTORS}")
-    most = isqrt(_MOST_COMPARED // n_factors)
+    most = most_searched(n_factors) if held else isqrt(_MOST_COMPARED // n_factors)
     if n_runs > most:
         raise ValueError(
             f"{name} has {n_runs} runs of {n_factors} factors: at most {most} runs, because every "

@@ -32,7 +32,7 @@ PRIME = 10**18 + 9  # of 19 digits
         (lambda: good_lattice_points(11, PRIME), f"n_factors={PRIME} is too many: at most 1000"),
         (lambda: discrepancy(np.zeros((10**6, 50), np.int8)), "levels has 1000000 runs.*14142"),
         (lambda: discrepancy(np.zeros((2, 10**4), np.int8)), "levels has 10000 factors.*1000"),
-        (lambda: prefix_uniform_order(np.zeros((10**5, 3), int)), "n_runs=100000 .*10000"),
+        (lambda: prefix_uniform_order(np.zeros((10**5, 3), int)), "levels has 100000 runs.*10000"),
         (lambda: orthogonal_array(4096, 2), "n_levels=4096 is too many.*at most 2048"),
         (lambda: orthogonal_array(PRIME, 2), f"n_levels={PRIME} is too many.*at most 2048"),
         (lambda: orthogonal_array([PRIME] * 3), f"n_levels={PRIME} is too many"),
