@@ -58,7 +58,7 @@ def check_monitors(callbacks: list[tuple[str, Any]], *, held_out: bool, open_end
 def _watched(callback: Any) -> str | None:
     """Return the key of the history that a method of skorch's looks up after each epoch."""
     monitor = getattr(callback, "monitor", None)
-    method = getattr(type(callback).on_epoch_end, "__module__", "")
+    method = getattr(getattr(type(callback), "on_epoch_end", None), "__module__", "")
     if not isinstance(monitor, str) or not method.startswith("skorch.callbacks"):
         return None
     if isinstance(callback, LRScheduler):
