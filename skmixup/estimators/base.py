@@ -142,6 +142,18 @@ class VicinalEstimator(LookingNet):
 
     # ---- training
 
+    @contextmanager
+    def _lasting(self, epochs: int | None) -> Iterator[None]:
+        """Train for `epochs` in this call, unless it is None."""
+        if epochs is not None:
+            if not isinstance(epochs, Integral) or isinstance(epochs, bool) or epochs < 0:
+                raise ValueError(f"epochs must be an int of at least 0, or None; got {epochs!r}")
+            self._epochs_ = epochs
+        try:
+            yield
+        finally:
+            self.__dict__.pop("_epochs_", None)
+
     def _train(self, X: Any, y: Any, *, fresh: bool, seen: Any) -> Self:
         """Initialise if `fresh`, then train; global random states are as before afterwards.
 

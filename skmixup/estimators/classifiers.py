@@ -255,6 +255,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         sample_weight: Any = None,
         *,
         groups: Any = None,
+        epochs: int | None = None,
     ) -> Self:
         """Train from the start (with ``warm_start=True``: go on training).
 
@@ -269,13 +270,15 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
             Weight of each row in the loss.
         groups : array-like of shape (n,), default=None
             Groups of rows for `train_split`, which then holds out whole groups.
+        epochs : int, default=None
+            Epochs to train, instead of `max_epochs`.
 
         Returns
         -------
         self
         """
         fresh = not (self.warm_start and self.initialized_)
-        with self._undone_on_error(), self._grouped(groups):
+        with self._undone_on_error(), self._grouped(groups), self._lasting(epochs):
             return self._fit(X, y, sample_weight, classes=None, fresh=fresh, whole=True)
 
     def partial_fit(
@@ -286,15 +289,16 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         sample_weight: Any = None,
         *,
         groups: Any = None,
+        epochs: int | None = None,
     ) -> Self:
-        """Train `max_epochs` more epochs; the first call makes the module.
+        """Train `epochs`, or `max_epochs`, more epochs; the first call makes the module.
 
         Where these are the epochs that an earlier call, cut off in the middle, had left, it goes
         on as if it had not been.
 
         Parameters
         ----------
-        X, y, sample_weight, groups
+        X, y, sample_weight, groups, epochs
             As in :meth:`fit`.
         classes : array-like, default=None
             All labels that later calls will bring; needed in the first call unless its y has
@@ -309,7 +313,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
                 "class_weight='balanced' is not possible with partial_fit, which does not see all "
                 "rows at once; pass a dict from sklearn.utils.class_weight.compute_class_weight"
             )
-        with self._undone_on_error(), self._grouped(groups):
+        with self._undone_on_error(), self._grouped(groups), self._lasting(epochs):
             fresh = not self.initialized_
             return self._fit(X, y, sample_weight, classes=classes, fresh=fresh, whole=False)
 
@@ -581,6 +585,18 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         proba = self.predict_proba(X)
         self._check_n_classes(proba.shape[1])
         return self.classes_[proba.argmax(axis=1)]
+
+    def get_notes(self) -> dict[str, Any]:
+        """Return the labels, if they are of a kind that torch loads with weights_only=True."""
+        classes = self.__dict__.get("classes_inferred_")
+        if classes is None or not all(isinstance(c, (str, int, float)) for c in classes.tolist()):
+            return {}
+        return {"classes": classes.tolist(), "dtype": str(classes.dtype)}
+
+    def set_notes(self, notes: dict[str, Any]) -> None:
+        """Take over the labels of a net that was saved, where this one knows none."""
+        if "classes" in notes and self.classes is None and self.saw_no_data():
+            self.classes_inferred_ = np.array(notes["classes"], dtype=notes["dtype"])
 
     def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:
         """Note which default network is to be made; `classes`, where given, must be as many."""

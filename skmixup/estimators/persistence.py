@@ -32,6 +32,9 @@ _LIBRARIES = ("skmixup.", "skorch.", "sklearn.", "builtins")
 _MOVABLE = "__cuda_dependent_attributes__"
 
 
+_NOTES = "skmixup"
+
+
 class PersistentNet(ParametrizedNet):
     """A net that can be saved and loaded, whole or its parameters, also without its device."""
 
@@ -89,7 +92,7 @@ class PersistentNet(ParametrizedNet):
     # ---- files of parameters
 
     def save_params(self, *args: Any, use_safetensors: bool = False, **kwargs: Any) -> None:
-        """Save parameters, optimizer and history, as skorch does."""
+        """Save parameters, optimizer and history as skorch does; torch's format has labels too."""
         self._untie_ = use_safetensors
         try:
             super().save_params(*args, use_safetensors=use_safetensors, **kwargs)
@@ -98,7 +101,16 @@ class PersistentNet(ParametrizedNet):
 
     def _get_module(self, name: str, msg: str) -> Any:
         module = super()._get_module(name, msg)
-        return _Untied(module) if self.__dict__.get("_untie_") else module
+        if name == "module_" or self.__dict__.get("_untie_"):
+            return _StateOf(module, self, untie=self.__dict__.get("_untie_", False))
+        return module
+
+    def get_notes(self) -> dict[str, Any]:
+        """Return what files of the module's parameters say beside them, in plain values."""
+        return {}
+
+    def set_notes(self, notes: dict[str, Any]) -> None:
+        """Take over what :meth:`get_notes` of the net that was saved returned."""
 
     def load_params(
         self,
@@ -114,8 +126,8 @@ class PersistentNet(ParametrizedNet):
 
         The weights are then ready: neither is the module shown data again before it is trained,
         nor is the optimizer's decayed learning rate taken for a peak. A default network
-        (``module=None``) is made with the sizes that the file has; its labels are no part of the
-        file, and come from the parameter `classes`.
+        (``module=None``) is made with the sizes that the file has. The labels of the classes come
+        from the parameter `classes`, or from the file, if it is torch's and a fitted net's.
 
         Parameters
         ----------
@@ -182,6 +194,7 @@ class PersistentNet(ParametrizedNet):
                 "module=None is the default network, but the file holds the parameters of another "
                 f"module ({', '.join(list(state)[:4])}, …); pass that module"
             )
+        self.set_notes(getattr(state, "_metadata", {}).get("", {}).get(_NOTES, {}))
         self.use_network(*found)
         self.initialize()
 
@@ -190,22 +203,40 @@ class PersistentNet(ParametrizedNet):
         raise NotImplementedError
 
 
-class _Untied:
-    """A module whose tensors are saved one by one: safetensors takes none that share memory."""
+class _StateOf:
+    """Stands for a module while its state is saved or loaded.
 
-    def __init__(self, module: Any):
+    Notes, such as the labels of the classes, are kept in the metadata of the state dict, where
+    torch keeps the versions of modules: names and tensors are those of any other program's file.
+    For safetensors, which take no tensors that share memory, they are saved one by one.
+    """
+
+    def __init__(self, module: Any, net: PersistentNet, *, untie: bool):
         self.module = module
+        self.net = net
+        self.untie = untie
 
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            name: value.detach().clone(memory_format=torch.contiguous_format)
-            if isinstance(value, Tensor)
-            else value
-            for name, value in self.module.state_dict().items()
-        }
+    def state_dict(self) -> Any:
+        state = self.module.state_dict()
+        if self.untie:
+            return {
+                name: value.detach().clone(memory_format=torch.contiguous_format)
+                if isinstance(value, Tensor)
+                else value
+                for name, value in state.items()
+            }
+        if hasattr(state, "_metadata"):
+            state._metadata.setdefault("", {})[_NOTES] = self.net.get_notes()
+        return state
+
+    def load_state_dict(self, state: Any) -> Any:
+        notes = getattr(state, "_metadata", {}).get("", {}).get(_NOTES, {})
+        loaded = self.module.load_state_dict(state)
+        self.net.set_notes(notes)
+        return loaded
 
 
-def _read(file: Any, use_safetensors: bool, torch_load_kwargs: Any) -> dict[str, Any]:
+def _read(file: Any, use_safetensors: bool, torch_load_kwargs: Any) -> Any:
     """Read a state dict, and leave an open file where it was."""
     position = file.tell() if hasattr(file, "seek") else None
     if use_safetensors:
@@ -217,4 +248,4 @@ def _read(file: Any, use_safetensors: bool, torch_load_kwargs: Any) -> dict[str,
         state = torch.load(file, map_location="cpu", **kwargs)
     if position is not None:
         file.seek(position)
-    return dict(state)
+    return state

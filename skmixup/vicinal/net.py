@@ -273,7 +273,8 @@ class VicinalNet(NeuralNet):
         )
         self._takes_all_outputs_, self._told_of_outputs_ = None, False
         self._training_device_ = self._device_  # looked up once instead of at every step
-        epochs = self.max_epochs if epochs is None else epochs
+        if epochs is None:
+            epochs = self.__dict__.get("_epochs_", self.max_epochs)
         start, self._n_epochs_ = going_on(self.optimizer_, epochs)
         self._first_epoch_ = len(self.history) - start
         cut_off = self.__dict__.pop("_random_states_", None)

@@ -117,9 +117,29 @@ def test_an_open_file_loads_too():
     assert np.array_equal(new.predict_proba(X), net.predict_proba(X))
 
 
-def test_labels_are_not_in_the_file_and_are_asked_for(tmp_path):
-    net = fitted()
+LABELS = [
+    ["ant", "bee", "cow"], [3, 5, 9], [1.0, 2.0, 4.0], np.array(["x", "yy", "z"], dtype=object)
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", LABELS, ids=str)
+def test_the_labels_are_in_the_file(tmp_path, labels):
+    y = np.asarray(labels)[CODES]
+    net = MixupClassifier(**FAST).fit(X, y)
     net.save_params(f_params=tmp_path / "p.pt")
+    new = clone(net)
+    new.load_params(f_params=tmp_path / "p.pt")  # with weights_only=True
+    assert np.array_equal(new.predict(X), net.predict(X))
+    assert new.classes_.dtype == net.classes_.dtype
+    assert new.partial_fit(X[y == labels[0]], y[y == labels[0]]).classes_.tolist() == list(labels)
+    state = torch.load(tmp_path / "p.pt")
+    assert state.keys() == net.module_.state_dict().keys()
+    MLP(4, 3, hidden_sizes=(8,)).load_state_dict(state)  # no other program minds
+
+
+def test_labels_that_are_in_no_file_are_asked_for(tmp_path):
+    net = fitted()
+    torch.save(net.module_.state_dict(), tmp_path / "p.pt")
     new = clone(net)
     new.load_params(f_params=tmp_path / "p.pt")
     assert np.array_equal(new.predict_proba(X), net.predict_proba(X))
@@ -132,6 +152,17 @@ def test_labels_are_not_in_the_file_and_are_asked_for(tmp_path):
     assert learns.score(X, Y) > 0.9
     with pytest.raises(ValueError, match=r"classes has 2 labels, \['a', 'b'\].* 3 outputs"):
         clone(net).set_params(classes=["a", "b"]).load_params(f_params=tmp_path / "p.pt")
+
+
+def test_given_labels_come_before_those_of_the_file(tmp_path):
+    net = fitted()
+    net.save_params(f_params=tmp_path / "p.pt")
+    new = clone(net).set_params(classes=[1, 2, 3])
+    new.load_params(f_params=tmp_path / "p.pt")
+    assert new.classes_.tolist() == [1, 2, 3]
+    other = MixupClassifier(**FAST).fit(X, CODES)
+    other.load_params(f_params=tmp_path / "p.pt")
+    assert other.classes_.tolist() == [0, 1, 2]
 
 
 def test_the_parameters_of_another_module_are_refused(tmp_path):

@@ -339,11 +339,22 @@ def test_going_on_ends_where_the_whole_fit_ends(kind, way):
         clf.fit(X, y)
         clf = brought_back(kept[0]) if way == "pickle" else kept[0]
     assert clf.n_iter_ == 2
-    clf.set_params(max_epochs=2, callbacks=None).partial_fit(X, y)
+    clf.set_params(callbacks=None).partial_fit(X, y, epochs=2)
     assert np.array_equal(clf.predict_proba(X), whole.predict_proba(X))
     assert clf.loss_curve_ == whole.loss_curve_
     again = clf.partial_fit(X, y).predict_proba(X)  # a fit of its own
     assert not np.array_equal(again, whole.predict_proba(X))
+
+
+@pytest.mark.parametrize("estimator", [MixupClassifier, InterpolationConsistencyClassifier])
+def test_the_epochs_of_one_call(estimator):
+    clf = estimator(**FAST, max_epochs=3, callbacks=[Rates()]).fit(X, Y, epochs=6)
+    np.testing.assert_allclose(rates_of(clf), WHOLE)
+    assert clf.partial_fit(X, Y, epochs=1).n_iter_ == 7
+    assert clf.partial_fit(X, Y).n_iter_ == 10
+    for wrong in (-1, 1.5, True, "2"):
+        with pytest.raises(ValueError, match="epochs must be an int of at least 0"):
+            clf.partial_fit(X, Y, epochs=wrong)
 
 
 # ---- streams
