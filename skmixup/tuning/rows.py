@@ -296,10 +296,10 @@ def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
         factors = {name: as_factor(name, distribution) for name, distribution in seen.items()}
         n_settings = number_of_settings(factors, plan.coarse)
         if n_settings < plan.n_runs:
-            warnings.warn(
-                f"n_runs={plan.n_runs} is more than the {int(n_settings)} different settings of "
-                f"the parameters {sorted(seen)}: some were run more than once. With a declared "
-                "search_space each is run once",
-                UserWarning,
-                stacklevel=2,
+            logger.warning(
+                "n_runs=%d is more than the %d different settings of the parameters %s: some were "
+                "run more than once. With a declared search_space each is run once",
+                plan.n_runs,
+                n_settings,
+                sorted(seen),
             )
