@@ -98,7 +98,7 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
         try:
             with preserved_randomness(net._device_):
                 check = LayerCheck(compiled, net.infer, rows)
-                found += check.usable(hidden, choose=choose)
+                found += check.usable(hidden, choose=choose, input_too=bool(found))
         finally:
             net.__dict__["module_"] = compiled
     if not found:

@@ -35,7 +35,9 @@ class LayerCheck:
     def __init__(self, module: nn.Module, run: Callable[[Any], Any], rows: Any):
         self.module, self.run, self.rows = module, run, rows
 
-    def usable(self, sites: Sequence[str], *, choose: bool) -> tuple[str, ...]:
+    def usable(
+        self, sites: Sequence[str], *, choose: bool, input_too: bool = True
+    ) -> tuple[str, ...]:
         """Return the hidden layers that can be mixed at.
 
         Parameters
@@ -45,6 +47,8 @@ class LayerCheck:
         choose : bool
             Leave out those that cannot, and all but the first two that can; otherwise they are an
             error.
+        input_too : bool, default=True
+            Whether rows can be mixed at the input, so that no hidden layer is needed.
 
         Raises
         ------
@@ -58,18 +62,19 @@ class LayerCheck:
         """
         for site in sites:
             check_hookable(self.module, site)
-        if choose:
-            sites = self._entered(sites)
+        if not choose:
+            return self._named(sites)
+        sites = self._entered(sites)
         wrong = self._problems(sites)
+        right = [site for site in sites if site not in wrong]
         found: list[str] = []
-        for site in sites:
-            if site in wrong and not choose:
-                raise wrong[site]
-            if site not in wrong and (self._carries_all(site, warn=not choose) or not choose):
+        for site in right:
+            if len(found) < N_AUTO_BLOCKS and self._carries_all(site):
                 found.append(site)
-            if choose and len(found) == N_AUTO_BLOCKS:
-                break
-        if sites and not found:
+        if right and not found and not input_too:  # masks, for instance, reach every block
+            found = right[:N_AUTO_BLOCKS]
+            _warn_bypassed(found)
+        elif sites and not found:
             reasons = "; ".join(map(str, wrong.values())) or "each is bypassed by other layers"
             warnings.warn(
                 "layers='auto' finds no hidden layer to mix at, so rows are mixed at the input "
@@ -78,6 +83,14 @@ class LayerCheck:
                 stacklevel=2,
             )
         return tuple(found)
+
+    def _named(self, sites: Sequence[str]) -> tuple[str, ...]:
+        for error in self._problems(sites).values():
+            raise error
+        bypassed = [site for site in sites if not self._carries_all(site)]
+        if bypassed:
+            _warn_bypassed(bypassed)
+        return tuple(sites)
 
     def _entered(self, sites: Sequence[str]) -> list[str]:
         """Replace blocks whose parts are called one by one, and they never, by these parts."""
@@ -131,7 +144,7 @@ class LayerCheck:
                 self.run(rows)
         return outputs
 
-    def _carries_all(self, site: str, *, warn: bool) -> bool:
+    def _carries_all(self, site: str) -> bool:
         """Whether nothing reaches the module's output but through the layer.
 
         Other rows are run with the layer's output for these: it is a cut through the network if
@@ -148,17 +161,18 @@ class LayerCheck:
             expected, again = (first_output(self.run(self.rows)) for _ in range(2))
             with _hooked(self.module, site, replace):
                 found = first_output(self.run(take(self.rows, torch.tensor([1, 2, 0]))))
-        if _close(expected, found) or not _close(expected, again):
-            return True
-        if warn:
-            warnings.warn(
-                f"layer {site!r} does not see all that the module's output is computed from: part "
-                "of a row goes past it (a shortcut, another input) and stays unmixed when the "
-                "layer is mixed at. Choose a layer after they meet",
-                UserWarning,
-                stacklevel=2,
-            )
-        return False
+        return _close(expected, found) or not _close(expected, again)
+
+
+def _warn_bypassed(sites: Sequence[str]) -> None:
+    names = ", ".join(map(repr, sites))
+    warnings.warn(
+        f"{'layer' if len(sites) == 1 else 'layers'} {names}: not all that the module's output is "
+        "computed from goes through there. Part of a row goes past (a shortcut, another input, a "
+        "mask) and stays unmixed when the layer is mixed at; choose a layer after they meet",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 def check_hookable(module: nn.Module, site: str) -> None:

@@ -170,7 +170,7 @@ def test_auto_takes_the_layers_where_codes_and_numbers_have_met():
 
 
 def test_mixing_only_one_of_two_inputs_is_told():
-    with pytest.warns(UserWarning, match="layer 'embed' does not see all"):
+    with pytest.warns(UserWarning, match="layer 'embed': not all that"):
         net(ManifoldMixupClassifier, Table, layers=["embed"], max_epochs=1).fit(CODES, Y)
 
 
@@ -439,3 +439,50 @@ def test_a_stream_of_dicts():
     assert clf.predict(CODES).shape == (N,)
     with pytest.raises(TypeError, match=r"'codes', has dtype torch.int64.*cannot be averaged"):
         net(MixupClassifier, Table, **params).fit(Stream(), None)
+
+
+class Bert(nn.Module):
+    """As transformers' models are built: blocks return tuples of one, and get the mask."""
+
+    class Layer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+            self.output = nn.Linear(8, 8)
+
+        def forward(self, h, mask):
+            mixed, _ = self.attention(h, h, h, key_padding_mask=mask)
+            return (h + torch.relu(self.output(h + mixed)),)
+
+    def __init__(self, pool):
+        super().__init__()
+        self.embeddings = nn.Embedding(9, 8)
+        self.encoder = nn.Module()
+        self.encoder.layer = nn.ModuleList([Bert.Layer() for _ in range(3)])
+        self.classifier, self.pool = nn.Linear(8, 3), pool
+
+    def forward(self, input_ids, attention_mask):
+        h, mask = self.embeddings(input_ids), attention_mask == 0
+        for layer in self.encoder.layer:
+            (h,) = layer(h, mask)
+        if self.pool == "first":
+            return self.classifier(h[:, 0])
+        weight = attention_mask.float().unsqueeze(2)
+        return self.classifier((weight * h).sum(dim=1) / weight.sum(dim=1))
+
+
+TOKENS = {
+    "input_ids": RNG.integers(0, 9, size=(N, 5)),
+    "attention_mask": (np.arange(5) < RNG.integers(2, 6, size=(N, 1))).astype(int),
+}
+
+
+def test_blocks_of_a_transformer_with_a_mask():
+    layers = [f"encoder.layer.{i}" for i in range(3)]
+    clf = net(ManifoldMixupClassifier, Bert, module__pool="first", max_epochs=2)
+    assert clf.fit(TOKENS, Y)._sites_ == (layers[2],)  # after it the mask is of no use
+    with pytest.warns(UserWarning, match=r"layers .*layer\.0', .*layer\.1': not all that"):
+        clf.set_params(module__pool="mean").fit(TOKENS, Y)
+    assert clf._sites_ == tuple(layers[:2])
+    same_length = {**TOKENS, "attention_mask": np.ones((N, 5), dtype=int)}
+    assert clf.fit(same_length, Y)._sites_ == tuple(layers[:2])

@@ -230,7 +230,7 @@ class Shortcut(nn.Module):
 
 
 def test_a_layer_beside_a_shortcut_is_told_and_passed_over_by_auto():
-    with pytest.warns(UserWarning, match="layer 'branch' does not see all"):
+    with pytest.warns(UserWarning, match="layer 'branch': not all that"):
         fit(Shortcut, layers=["branch"])
     assert fit(Shortcut)._sites_ == ("input", "stem", "after")
 
@@ -312,7 +312,7 @@ def test_inner_layers_of_torchs_transformer_are_called():
         "encoder.layers.0",
         "encoder.layers.1",
     )
-    with pytest.warns(UserWarning, match=r"'encoder\.layers\.0\.linear1' does not see all"):
+    with pytest.warns(UserWarning, match=r"'encoder\.layers\.0\.linear1': not all that"):
         fit(Encoder, SEQUENCES, layers=["encoder.layers.0.linear1"])
 
 
