@@ -228,7 +228,7 @@ class UniformDesignSearchCV(DesignSearchCV):
 
     def _check_refit(self, metrics: Sequence[str]) -> None:
         """With several metrics rounds need to be told which one, or which candidate, is best."""
-        if not isinstance(self.refit, str) and not callable(self.refit):
+        if len(metrics) > 1 and not isinstance(self.refit, str) and not callable(self.refit):
             raise ValueError(
                 f"n_rounds={self.n_rounds} zooms in on the best candidate and so needs one metric "
                 f"of {metrics}: name it in refit, which is {self.refit!r}"

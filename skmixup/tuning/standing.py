@@ -18,13 +18,14 @@ def candidate_losses(results: Results, refit: Any) -> Floats:
     With several metrics it is the one that ``refit`` names. A callable ``refit`` says which
     candidate is best, not how good the others are: see :func:`losses_by_picks`.
     """
-    key = f"mean_test_{refit}" if isinstance(refit, str) else "mean_test_score"
-    if key not in results:  # One metric is called "score", whatever refit calls it.
-        key = "mean_test_score"
-    several = sum(k.startswith("rank_test_") for k in results) > 1
-    if callable(refit) and (several or key not in results):
+    metrics = [k.removeprefix("rank_test_") for k in results if k.startswith("rank_test_")]
+    if len(metrics) == 1 and not (callable(refit) and metrics != ["score"]):
+        metric = metrics[0]  # Whatever refit calls it: refit="accuracy" has the metric "score".
+    elif callable(refit):
         return losses_by_picks(results, refit)
-    return -np.asarray(results[key], dtype=np.float64)
+    else:
+        metric = refit
+    return -np.asarray(results[f"mean_test_{metric}"], dtype=np.float64)
 
 
 def losses_by_picks(results: Results, refit: Callable[[Results], Any]) -> Floats:
