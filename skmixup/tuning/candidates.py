@@ -9,7 +9,7 @@ from skmixup.design import prefix_uniform_order, to_unit_cube
 from skmixup.design.factors import Choices, Factor, Steps
 from skmixup.design.places import n_different_values
 from skmixup.tuning.distinct import n_different, new_points, without_repeats
-from skmixup.tuning.plans import Plan, uniform_plan
+from skmixup.tuning.plans import Plan, is_prime_power, uniform_plan, varying
 from skmixup.tuning.points import Floats, cell
 from skmixup.tuning.rounds import fill_box, whole_cube
 
@@ -37,6 +37,34 @@ def design_points(plan: Plan) -> Floats:
         return to_unit_cube(design, plan.n_levels)
     table = plan.table()
     return np.array([[table.at(r, c) for c in range(len(plan.names))] for r in range(plan.n_runs)])
+
+
+def levels_in_common(factors: Mapping[str, Factor]) -> int:
+    """The number of values of every parameter that varies, as an orthogonal array needs them."""
+    continua = [name for name, factor in factors.items() if factor.n_values is None]
+    if continua:
+        raise TypeError(
+            f"param_grid has distributions for {continua}: an orthogonal array runs given "
+            "levels, so every parameter needs a list of values"
+        )
+    vary = varying(factors)
+    if not vary:
+        raise ValueError("param_grid has one value of every parameter: nothing to search")
+    lengths = {name: factor.n_values or 0 for name, factor in vary.items()}
+    n_levels = max(lengths.values())
+    if min(lengths.values()) < n_levels:
+        raise ValueError(
+            f"param_grid has lists of different lengths, {lengths}: an orthogonal array needs "
+            "the same number of values of every parameter that varies. UniformDesignSearchCV "
+            "takes any"
+        )
+    if not is_prime_power(n_levels):
+        raise ValueError(
+            f"param_grid has {n_levels} values of every parameter: an orthogonal array needs "
+            "a prime power of them, 2, 3, 4, 5, 7, 8, 9, … UniformDesignSearchCV takes any "
+            "number"
+        )
+    return n_levels
 
 
 def first_points(

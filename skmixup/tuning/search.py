@@ -10,12 +10,12 @@ from sklearn.model_selection._split import _yields_constant_splits
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skmixup.design.factors import Factor, as_factors
-from skmixup.tuning.candidates import design_points, first_points, settings_at
+from skmixup.tuning.candidates import design_points, first_points, levels_in_common, settings_at
 from skmixup.tuning.design_search import DesignSearchCV, Evaluate
 from skmixup.tuning.distinct import n_different, new_points, without_repeats
 from skmixup.tuning.initial import initial_settings, place_of_setting
 from skmixup.tuning.limits import Watch
-from skmixup.tuning.plans import check_runs, is_prime_power, orthogonal_plan, varying
+from skmixup.tuning.plans import check_runs, orthogonal_plan, varying
 from skmixup.tuning.rounds import next_box, round_sizes, whole_cube
 from skmixup.tuning.runs import resolve_n_runs
 from skmixup.tuning.standing import candidate_losses
@@ -336,29 +336,8 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
 
     def _rounds(self, evaluate: Evaluate, watch: Watch, cv: Any) -> None:
         factors = as_factors(self.param_grid, "param_grid")
-        continua = [name for name, factor in factors.items() if factor.n_values is None]
-        if continua:
-            raise TypeError(
-                f"param_grid has distributions for {continua}: an orthogonal array runs given "
-                "levels, so every parameter needs a list of values"
-            )
         vary = varying(factors)
-        if not vary:
-            raise ValueError("param_grid has one value of every parameter: nothing to search")
-        lengths = {name: factor.n_values or 0 for name, factor in vary.items()}
-        n_levels = max(lengths.values())
-        if min(lengths.values()) < n_levels:
-            raise ValueError(
-                f"param_grid has lists of different lengths, {lengths}: an orthogonal array needs "
-                "the same number of values of every parameter that varies. UniformDesignSearchCV "
-                "takes any"
-            )
-        if not is_prime_power(n_levels):
-            raise ValueError(
-                f"param_grid has {n_levels} values of every parameter: an orthogonal array needs "
-                "a prime power of them, 2, 3, 4, 5, 7, 8, 9, … UniformDesignSearchCV takes any "
-                "number"
-            )
+        n_levels = levels_in_common(factors)
         plan = orthogonal_plan(factors, n_levels, self.strength, self._seed(), {})
         # One parameter alone would run each of its values several times.
         points = design_points(plan)
