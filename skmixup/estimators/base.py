@@ -17,6 +17,7 @@ from skorch.history import History
 from torch import nn
 
 from skmixup.estimators.criteria import criterion_of, let_average
+from skmixup.estimators.functions import as_criterion
 from skmixup.estimators.images import check_default_shape
 from skmixup.estimators.interrupts import has_seen_enough
 from skmixup.estimators.looking import LookingNet
@@ -136,7 +137,12 @@ class VicinalEstimator(LookingNet):
 
     def initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
         """Make the criterion; the default network averages its members as suits it."""
-        super().initialize_criterion(*args, **kwargs)
+        criterion = as_criterion(self.criterion, self.get_params_for("criterion"))
+        if criterion is None:
+            super().initialize_criterion(*args, **kwargs)
+            criterion = as_criterion(self.__dict__.get("criterion_"), {})
+        if criterion is not None:
+            self.criterion_ = criterion
         let_average(self.__dict__.get("module_"), criterion_of(self))
         return self
 

@@ -85,7 +85,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         Source of all randomness: initial weights, order of rows, dropout, vicinity. With the
         same int on the same machine, predictions are bit-identical on CPU. Global random states
         are never changed.
-    criterion : torch loss class or instance, default=nn.CrossEntropyLoss
+    criterion : torch loss class, instance or function, default=nn.CrossEntropyLoss
         ``criterion__label_smoothing``, ``criterion__weight``, … are its arguments. It is given
         rows of logits and class codes; NLLLoss log-probabilities, and losses such as
         BCEWithLogitsLoss one-hot labels. One of your own returns one loss, or with its attribute

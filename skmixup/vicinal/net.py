@@ -41,6 +41,9 @@ from skmixup.vicinal.vicinity import Dirac, Vicinity
 PREDICTION_ELEMENTS = 2**18
 MIN_PREDICTION_ROWS = 16
 
+# Without a fit nobody has found out who listens: everybody is told.
+_BY_HAND = {"on_grad_computed": True}
+
 
 class VicinalNet(NeuralNet):
     """A skorch net whose training step draws virtual pairs from a vicinity.
@@ -80,7 +83,7 @@ class VicinalNet(NeuralNet):
                 self.__dict__["_pending_"] = before
                 pending.end()
             accumulator.store_step(step)
-            if self._listeners_["on_grad_computed"]:
+            if self.__dict__.get("_listeners_", _BY_HAND)["on_grad_computed"]:
                 with nullcontext() if own is None else own.paused():
                     self.notify(
                         "on_grad_computed",
@@ -95,7 +98,8 @@ class VicinalNet(NeuralNet):
 
     def draw_step(self, X: Any) -> Any:
         """Draw every random choice of one optimizer step; :meth:`step_loss` gets them."""
-        return self._vicinity_.draw(X, self._rng_, self._sites_) if self._mixing_ else Draw()
+        mixing = self.__dict__.get("_mixing_")  # not known to a step that is taken by hand
+        return self._vicinity_.draw(X, self._rng_, self._sites_) if mixing else Draw()
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss and gradients of one run of the closure."""
@@ -109,7 +113,10 @@ class VicinalNet(NeuralNet):
                 )
         return self._loss_and_gradients(X, y, **fit_params)
 
-    def _loss_and_gradients(self, X: Any, y: Any, draw: Any, **fit_params: Any) -> dict[str, Any]:
+    def _loss_and_gradients(
+        self, X: Any, y: Any, draw: Draw | None = None, **fit_params: Any
+    ) -> dict[str, Any]:
+        draw = Draw() if draw is None else draw
         if not self.module_.training:
             self._set_training(True)
         with self.single_row_statistics(n_rows(X)):

@@ -1,10 +1,13 @@
 """Criterions other than cross-entropy: what they are given, what is refused before training."""
 
+import pickle
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.model_selection import GridSearchCV
 from skorch.dataset import ValidSplit
@@ -62,8 +65,12 @@ class Smoothed(nn.CrossEntropyLoss):
         super().__init__(label_smoothing=0.1, **kwargs)
 
 
+def mean_only(output, target):
+    return F.cross_entropy(output, target)
+
+
 def function():
-    return F.cross_entropy
+    return mean_only
 
 
 CRITERIONS = [
@@ -308,3 +315,54 @@ def test_an_ignored_label_that_nobody_has_changes_nothing(labels, ignored):
     net = MixupClassifier(criterion__ignore_index=ignored, **FAST).fit(X, labels)
     plain = MixupClassifier(**FAST).fit(X, labels)
     assert np.array_equal(net.predict_proba(X), plain.predict_proba(X))
+
+
+# ---- functions
+
+
+def mean_of_squares(output, target):
+    return ((output - F.one_hot(target, output.shape[1])) ** 2).mean()
+
+
+def with_reduction(output, target, temperature=1.0, reduction="mean"):
+    return F.cross_entropy(output / temperature, target, reduction=reduction)
+
+
+def factory():
+    return F.nll_loss
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"criterion": F.cross_entropy},
+        {"criterion": partial(F.cross_entropy)},
+        {"criterion": F.nll_loss},
+        {"criterion": factory},
+        {"criterion": with_reduction},
+        {"criterion": with_reduction, "mix_per": "sample", "class_weight": "balanced"},
+        {"criterion": partial(with_reduction, temperature=3.0), "criterion__temperature": 1.0},
+        {"criterion": lambda: with_reduction},
+    ],
+)
+def test_functions_are_criterions(params):
+    """One that is cross-entropy trains as cross-entropy does."""
+    sgd = FAST | {"optimizer": torch.optim.SGD}
+    net = MixupClassifier(train_split=SPLIT, **sgd, **params).fit(X, Y)
+    plain = {name: value for name, value in params.items() if "criterion" not in name}
+    expected = MixupClassifier(train_split=SPLIT, **sgd, **plain).fit(X, Y)
+    assert np.allclose(net.loss_curve_, expected.loss_curve_, atol=1e-4)
+    assert np.allclose(net.history[:, "valid_loss"], expected.history[:, "valid_loss"], atol=2e-2)
+    assert np.allclose(net.predict_proba(X), expected.predict_proba(X), atol=2e-2)
+
+
+def test_options_of_functions():
+    smooth = MixupClassifier(criterion=F.cross_entropy, criterion__label_smoothing=0.2, **FAST)
+    expected = MixupClassifier(criterion__label_smoothing=0.2, **FAST).fit(X, Y)
+    assert np.array_equal(smooth.fit(X, Y).predict_proba(X), expected.predict_proba(X))
+    net = MixupClassifier(criterion=mean_of_squares, **FAST | {"max_epochs": 30}).fit(X, Y)
+    assert net.score(X, Y) > 0.9
+    assert np.array_equal(pickle.loads(pickle.dumps(net)).predict(X), net.predict(X))
+    assert "mean_of_squares" in repr(net.criterion_)
+    with pytest.raises(TypeError, match="criterion mean_of_squares returns one number"):
+        clone(net).set_params(mix_per="sample").fit(X, Y)

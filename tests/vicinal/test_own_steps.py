@@ -446,6 +446,26 @@ def test_nothing_of_a_step_stays_on_the_net():
     assert {"infer", "get_loss", "_own_step_"}.isdisjoint(vars(net))
 
 
+@pytest.mark.parametrize("base", [MixupClassifier, VicinalClassifier])
+def test_a_step_can_be_taken_by_hand(base):
+    told = []
+
+    class Told(Callback):
+        def on_grad_computed(self, net, named_parameters, **kwargs):
+            told.append(len(list(named_parameters)))
+
+    net = base(sequential, callbacks=[Told()], classes=[0, 1, 2], **PARAMS).initialize()
+    batch = torch.from_numpy(X), torch.from_numpy(CODES)
+    losses = [float(net.train_step(batch)["loss"]) for _ in range(3)]
+    assert losses[0] > losses[1] > losses[2]
+    assert told == [6, 6, 6]
+    assert float(net.validation_step(batch)["loss"]) < losses[2]
+    gradients = [p.grad.clone() for p in net.module_.parameters()]
+    net.train_step_single(batch)
+    doubled = [p.grad for p in net.module_.parameters()]
+    assert not any(map(torch.equal, gradients, doubled))
+
+
 # ---- steps that go past the vicinity
 
 
