@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skmixup.design.anova import anova_table, check_pool
+from skmixup.design.best_setting import best_setting
 from skmixup.design.discrepancy import Floats
 from skmixup.design.effect_tables import DesignEffects, LevelMean
 from skmixup.design.read_runs import Objective, read_responses
 from skmixup.design.response_model import ResponseModel, fit_model, in_units, least_squares
-from skmixup.design.responses import Responses
-from skmixup.design.settings import level_key, shown
+from skmixup.design.settings import level_key
 
 
 def _mean(y: Floats) -> float:
@@ -32,25 +32,6 @@ def _ranges(model: ResponseModel, means: Sequence[LevelMean]) -> dict[str, float
             values = np.array([m.mean for m in means if m.factor == factor.name])
         ranges[factor.name] = float(np.ptp(values))
     return dict(sorted(ranges.items(), key=lambda item: -item[1]))
-
-
-def _best(model: ResponseModel, responses: Responses) -> tuple[dict[str, Any], list[str]]:
-    """The best setting, and what the runs without response have to say about it."""
-    sign = 1.0 if responses.maximize else -1.0
-    best = model.best(sign)
-    if not responses.lost:
-        return best, []
-    notes = []
-    allowed = model.best(sign, responses.lost)
-    passed = {
-        name: value for name, value in best.items() if level_key(value) != level_key(allowed[name])
-    }
-    if passed:
-        words = ", ".join(f"{name}={shown(value)}" for name, value in passed.items())
-        notes.append(f"{words} would be better yet by the effects, but such runs have no response")
-    if model.nearest_is_lost(allowed, responses.lost):
-        notes.append("the run nearest to the best setting has no response: it may fail there too")
-    return allowed, notes
 
 
 def design_effects(
@@ -124,8 +105,8 @@ def design_effects(
     Interactions are not part of level means: repeat the best combination before believing it.
 
     Where runs failed nothing is known. Levels without a response are not judged, a surface is not
-    followed beyond the runs that have one, and a combination of levels whose runs all failed is
-    passed over; ``responses.notes`` says so.
+    followed beyond the runs that have one nor to where the nearest run failed, and a combination
+    of levels whose runs all failed is passed over; ``responses.notes`` says so.
 
     References
     ----------
@@ -170,7 +151,7 @@ def design_effects(
         for k, level in enumerate(factor.levels)
         if (at := factor.indices() == k).any()
     )
-    best, notes = _best(model, responses)
+    best, notes = best_setting(model, responses)
     responses = replace(responses, notes=(*responses.notes, *notes))
     row = model.rows({name: [value] for name, value in best.items()})[0]
     unit = model.fit.unit

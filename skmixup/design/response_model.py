@@ -1,4 +1,4 @@
-"""The linear model behind the effects: least squares, analysis of variance, optimum in the box."""
+"""The linear model behind the effects: terms, least squares, and what it says of each factor."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -6,9 +6,7 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
 
-from skmixup.design.best_levels import best_levels
 from skmixup.design.discrepancy import Floats
 from skmixup.design.responses import ObservedFactor
 from skmixup.design.settings import labels
@@ -115,22 +113,6 @@ def least_squares(terms: Sequence[Term], y: Floats) -> Fit:
     )
 
 
-def best_in_box(
-    linear: Floats, quadratic: Floats, starts: Floats, box: Sequence[tuple[float, float]]
-) -> Floats:
-    """The point of the box where bᵀz + zᵀQz is largest, from several starts."""
-    # The search stops at small slopes, and what is small depends on the responses' size.
-    size = max(float(np.abs(linear).max()), float(np.abs(quadratic).max()))
-    exponent = -int(np.frexp(size)[1])
-    linear, quadratic = np.ldexp(linear, exponent), np.ldexp(quadratic, exponent)
-
-    def negative(z: Floats) -> tuple[float, Floats]:
-        return -float(linear @ z + z @ quadratic @ z), -(linear + 2 * quadratic @ z)
-
-    found = [minimize(negative, z, jac=True, method="L-BFGS-B", bounds=box) for z in starts]
-    return np.asarray(min(found, key=lambda result: float(result.fun)).x)
-
-
 @dataclass(frozen=True)
 class ResponseModel:
     """Fitted effects: the ``continuous`` factors by a surface, the others by their levels."""
@@ -168,57 +150,7 @@ class ResponseModel:
         powers = np.stack([z**k for k in range(1, len(effects) + 1)])
         return np.asarray(effects @ powers)
 
-    def best(self, sign: float, lost: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
-        """The settings with the largest sign · response: best levels, optimum inside the box.
-
-        The box is the range of the runs that have a response; ``lost`` are the others' settings.
-        """
-        z = np.zeros(len(self.continuous))
-        if self.continuous:
-            linear, quadratic = self._surface_coefficients()
-            coded = np.column_stack([self.factors[i].coded() for i in self.continuous])
-            box = [self.factors[i].box() for i in self.continuous]
-            starts = np.concatenate([np.mean(box, axis=1)[None], coded])[:50]
-            z = best_in_box(sign * linear, sign * quadratic, starts, box)
-        by_level = [i for i in range(len(self.factors)) if i not in self.continuous]
-        settings = {}
-        if by_level:
-            factors = [self.factors[i] for i in by_level]
-            chosen = best_levels(
-                [sign * self.level_effects(i) for i in by_level],
-                np.stack([f.indices() for f in factors], axis=1),
-                np.stack([f.indices([row[f.name] for row in lost]) for f in factors], axis=1),
-            )
-            settings = {f.name: f.levels[k] for f, k in zip(factors, chosen, strict=True)}
-        for i, at in zip(self.continuous, z, strict=True):
-            settings[self.factors[i].name] = self.factors[i].decoded(float(at))
-        return {factor.name: settings[factor.name] for factor in self.factors}
-
-    def nearest_is_lost(
-        self, settings: Mapping[str, Any], lost: Sequence[Mapping[str, Any]]
-    ) -> bool:
-        """Whether a run without response lies nearer to the settings than any with one.
-
-        A number counts by its distance on the scale −1 … 1, a level as 1 where it differs.
-        """
-        if not lost:
-            return False
-
-        def squared_distances(runs: Mapping[str, Sequence[Any]]) -> Floats:
-            total = np.zeros(len(next(iter(runs.values()))))
-            for i, factor in enumerate(self.factors):
-                if i in self.continuous:
-                    total += (factor.coded(runs[factor.name]) - factor.coded(here[i : i + 1])) ** 2
-                else:
-                    total += factor.indices(runs[factor.name]) != factor.indices(here[i : i + 1])
-            return total
-
-        here = [settings[factor.name] for factor in self.factors]
-        done = {factor.name: factor.settings for factor in self.factors}
-        without = {factor.name: [row[factor.name] for row in lost] for factor in self.factors}
-        return bool(squared_distances(without).min() < squared_distances(done).min())
-
-    def _surface_coefficients(self) -> tuple[Floats, Floats]:
+    def surface_coefficients(self) -> tuple[Floats, Floats]:
         """The linear part b and the symmetric quadratic part Q in the continuous factors."""
         place = {i: c for c, i in enumerate(self.continuous)}
         linear, quadratic = np.zeros(len(place)), np.zeros((len(place), len(place)))

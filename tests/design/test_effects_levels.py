@@ -15,7 +15,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from skmixup.design import design_effects, orthogonal_array, plot_effects
+from skmixup.design import (
+    design_effects,
+    orthogonal_array,
+    plot_effects,
+    to_unit_cube,
+    uniform_design,
+)
 from skmixup.design.settings import level_key
 
 COMPLETE, FAIL, PRUNED = TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED
@@ -224,7 +230,28 @@ def test_a_combination_of_levels_whose_runs_all_failed_is_not_the_best():
     assert (effects.best["x0"], effects.best["x1"]) in [(1, 2), (2, 1)]
     assert effects.best_was_run
     assert "would be better yet by the effects, but such runs have no response" in str(effects)
-    assert "no response" in str(design_effects(rows, y, kind="quadratic"))
+
+
+@pytest.mark.parametrize("maximize", [True, False])
+def test_a_corner_of_two_numbers_whose_runs_all_failed_is_kept_out_of(maximize):
+    # Wide and deep runs out of memory: both ranges have responses, their corner has none.
+    x = to_unit_cube(uniform_design(40, 2))
+    failed = (x > 0.6).all(axis=1)
+    y = np.where(failed, np.nan, x.sum(axis=1) * (1 if maximize else -1))
+    effects = design_effects(x, y, names=["width", "depth"], maximize=maximize)
+    best = np.array(list(effects.best.values()))
+    distance = ((x - best) ** 2).sum(axis=1)
+    assert not failed[distance.argmin()]
+    assert best.sum() > 1.4  # the best that has a response is about 1.6
+    assert "would be better yet by the effects, but such runs have no response" in str(effects)
+
+
+def test_a_failure_far_from_the_best_changes_nothing():
+    x = to_unit_cube(uniform_design(40, 2))
+    y = x.sum(axis=1)
+    complete = design_effects(x, y).best
+    y[x.sum(axis=1).argmin()] = np.nan
+    assert list(design_effects(x, y).best.values()) == pytest.approx(list(complete.values()))
 
 
 def test_a_failed_run_whose_point_was_run_again_does_not_count_against_it():

@@ -1,0 +1,141 @@
+"""The best setting by the fitted effects, where runs have a response."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from skmixup.design.best_levels import best_levels
+from skmixup.design.discrepancy import Floats
+from skmixup.design.response_model import ResponseModel
+from skmixup.design.responses import Responses
+from skmixup.design.settings import level_key, shown
+
+Setting = dict[str, Any]
+#: From so many of the best runs, and in so many steps, a way back from failures is sought.
+_RUNS, _STEPS = 50, 20
+
+
+def best_in_box(
+    linear: Floats, quadratic: Floats, starts: Floats, box: Sequence[tuple[float, float]]
+) -> Floats:
+    """The point of the box where bᵀz + zᵀQz is largest, from several starts."""
+    # The search stops at small slopes, and what is small depends on the responses' size.
+    size = max(float(np.abs(linear).max()), float(np.abs(quadratic).max()))
+    exponent = -int(np.frexp(size)[1])
+    linear, quadratic = np.ldexp(linear, exponent), np.ldexp(quadratic, exponent)
+
+    def negative(z: Floats) -> tuple[float, Floats]:
+        return -float(linear @ z + z @ quadratic @ z), -(linear + 2 * quadratic @ z)
+
+    found = [minimize(negative, z, jac=True, method="L-BFGS-B", bounds=box) for z in starts]
+    return np.asarray(min(found, key=lambda result: float(result.fun)).x)
+
+
+def _best_numbers(model: ResponseModel, sign: float) -> Setting:
+    """The surface's optimum in the range of the runs that have a response."""
+    factors = [model.factors[i] for i in model.continuous]
+    if not factors:
+        return {}
+    linear, quadratic = model.surface_coefficients()
+    coded = np.column_stack([factor.coded() for factor in factors])
+    box = [factor.box() for factor in factors]
+    starts = np.concatenate([np.mean(box, axis=1)[None], coded])[:50]
+    z = best_in_box(sign * linear, sign * quadratic, starts, box)
+    return {f.name: f.decoded(float(at)) for f, at in zip(factors, z, strict=True)}
+
+
+def _best_levels(model: ResponseModel, sign: float, lost: Sequence[Mapping[str, Any]]) -> Setting:
+    """The levels with the largest effects that no failure speaks against."""
+    places = [i for i in range(len(model.factors)) if i not in model.continuous]
+    factors = [model.factors[i] for i in places]
+    if not factors:
+        return {}
+    chosen = best_levels(
+        [sign * model.level_effects(i) for i in places],
+        np.stack([f.indices() for f in factors], axis=1),
+        np.stack([f.indices([row[f.name] for row in lost]) for f in factors], axis=1),
+    )
+    return {f.name: f.levels[k] for f, k in zip(factors, chosen, strict=True)}
+
+
+def _nearest_is_lost(
+    model: ResponseModel,
+    settings: Mapping[str, Sequence[Any]],
+    lost: Sequence[Mapping[str, Any]],
+) -> NDArray[np.bool_]:
+    """For several settings: whether a run without response is as near as any with one.
+
+    A number counts by its distance on the scale −1 … 1, a level as 1 where it differs.
+    """
+
+    def nearest(runs: Mapping[str, Sequence[Any]]) -> Floats:
+        total: Any = 0.0
+        for i, factor in enumerate(model.factors):
+            here, there = settings[factor.name], runs[factor.name]
+            if i in model.continuous:
+                total = total + (factor.coded(here)[:, None] - factor.coded(there)) ** 2
+            else:
+                total = total + (factor.indices(here)[:, None] != factor.indices(there))
+        return np.asarray(total.min(axis=1))
+
+    done = {factor.name: factor.settings for factor in model.factors}
+    without = {factor.name: [row[factor.name] for row in lost] for factor in model.factors}
+    distance = nearest(done)
+    return np.asarray((nearest(without) <= distance * (1 + 1e-9)) & (distance > 0))
+
+
+def _retreat(
+    model: ResponseModel, responses: Responses, best: Setting, sign: float
+) -> Setting | None:
+    """The best point on the ways from the optimum to runs that no failed run is nearest to."""
+    factors = [model.factors[i] for i in model.continuous]
+    if not factors:
+        return None
+    runs = np.argsort(-sign * responses.y, kind="stable")[:_RUNS]
+    coded = np.column_stack([factor.coded() for factor in factors])[runs]
+    start = np.concatenate([factor.coded([best[factor.name]]) for factor in factors])
+    share = np.linspace(0, 1, _STEPS + 1)[1:, None, None]
+    ways = (start + share * (coded - start)).reshape(-1, len(factors))
+    settings = {name: [value] * len(ways) for name, value in best.items()}
+    for factor, z in zip(factors, ways.T, strict=True):
+        settings[factor.name] = [factor.decoded(float(at)) for at in z]
+    safe = np.flatnonzero(~_nearest_is_lost(model, settings, responses.lost))
+    if not len(safe):
+        return None
+    at = int(safe[np.argmax(sign * (model.rows(settings) @ model.fit.coefficients)[safe])])
+    return {name: values[at] for name, values in settings.items()}
+
+
+def best_setting(model: ResponseModel, responses: Responses) -> tuple[Setting, list[str]]:
+    """The best setting, and what the runs without response have to say about it.
+
+    Levels, ranges and combinations whose runs all failed are kept out of.
+    """
+    sign = 1.0 if responses.maximize else -1.0
+    lost = responses.lost
+    numbers = _best_numbers(model, sign)
+    found = {**numbers, **_best_levels(model, sign, [])}
+    if not lost:
+        return {factor.name: found[factor.name] for factor in model.factors}, []
+    allowed = {**numbers, **_best_levels(model, sign, lost)}
+    notes = []
+    if _nearest_is_lost(model, {name: [v] for name, v in allowed.items()}, lost)[0]:
+        retreat = _retreat(model, responses, allowed, sign)
+        if retreat is None:
+            notes.append("the run nearest to the best setting failed: it may fail there too")
+        allowed = retreat or allowed
+    passed = {
+        name: value
+        for name, value in found.items()
+        if level_key(value) != level_key(allowed[name])
+    }
+    if passed:
+        words = ", ".join(
+            f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={shown(value)}"
+            for name, value in passed.items()
+        )
+        notes.append(f"{words} would be better yet by the effects, but such runs have no response")
+    return {factor.name: allowed[factor.name] for factor in model.factors}, notes
