@@ -1,5 +1,10 @@
 """Which axis of images is which: errors that say where the default network would guess."""
 
+from typing import Any
+
+from skmixup.vicinal.nested import tensors_in
+from skmixup.vicinal.vicinity import CutMix
+
 Shape = tuple[int, ...]
 
 # Channels of images with a name: grey, RGB, RGB and opacity.
@@ -49,6 +54,20 @@ def channels_are_last(shape: Shape) -> bool:
     named = last in _CHANNELS and first not in _CHANNELS and middle != last
     square = first == middle != last and last <= max(_CHANNELS) and first > 1
     return named or square
+
+
+def check_boxes(vicinity: Any, rows: Any) -> None:
+    """Raise ValueError if CutMix would paste boxes over the channels of images."""
+    if not isinstance(vicinity, CutMix):
+        return
+    for _, images in tensors_in(rows):
+        if images.ndim == 4 and channels_are_last(tuple(images.shape[1:])):
+            raise ValueError(
+                "CutMix pastes boxes of the last two axes, which are height and width in X of "
+                "shape (n, channels, height, width); rows of shape "
+                f"{tuple(images.shape[1:])} look like images with their channels last. Pass "
+                "X.transpose(0, 3, 1, 2), and let the module permute it back if it wants them last"
+            )
 
 
 def advice_on_axes(shape: Shape, fitted: Shape | None) -> str | None:

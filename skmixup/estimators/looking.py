@@ -13,6 +13,7 @@ from skmixup.estimators.first_look import (
     two_rows,
     usable_sites,
 )
+from skmixup.estimators.images import check_boxes
 from skmixup.estimators.input_types import input_cast, try_inputs
 from skmixup.estimators.validation import HoldingOutNet
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
@@ -63,6 +64,7 @@ class LookingNet(HoldingOutNet):
         sites = vicinity.sites(self.module_)  # also where nothing is mixed: names are checked
         rows = three_rows(self, dataset) if self.mixes() else None
         if rows is not None and is_made_of_tensors(rows):
+            check_boxes(vicinity, rows)
             self._usable_sites_ = usable_sites(self, vicinity, sites, rows)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:

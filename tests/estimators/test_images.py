@@ -6,8 +6,9 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from skmixup import MixupClassifier
+from skmixup import MixupClassifier, VicinalClassifier
 from skmixup.estimators.images import channels_are_last
+from skmixup.vicinal import CutMix, Mixup
 
 RNG = np.random.default_rng(0)
 Y = np.arange(12) % 2
@@ -57,15 +58,24 @@ def test_the_remedies_work():
     assert MixupClassifier(**FAST).fit(images(8, 8)[:, None], Y).input_shape_ == (1, 8, 8)
 
 
+class ChannelsLast(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(3, 2)
+
+    def forward(self, x):
+        return self.head(x.mean(dim=(1, 2)))
+
+
+def test_boxes_are_not_pasted_over_channels():
+    net = VicinalClassifier(ChannelsLast, vicinity=CutMix(), max_epochs=1)
+    with pytest.raises(ValueError, match=r"CutMix pastes boxes .*transpose\(0, 3, 1, 2\)"):
+        net.fit(images(8, 8, 3), Y)
+    assert not hasattr(net, "module_")
+    assert net.set_params(vicinity=Mixup()).fit(images(8, 8, 3), Y).n_iter_ == 1
+
+
 def test_a_module_of_the_users_gets_what_is_given():
-    class ChannelsLast(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.head = nn.Linear(3, 2)
-
-        def forward(self, x):
-            return self.head(x.mean(dim=(1, 2)))
-
     net = MixupClassifier(ChannelsLast, max_epochs=1).fit(images(8, 8, 3), Y)
     assert net.predict(images(8, 8, 3)).shape == (12,)
     from skmixup.networks import PreActResNet
