@@ -3,6 +3,7 @@
 from math import log
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -47,7 +48,7 @@ class MemberDropout(nn.Dropout):
         """Drop and rescale units while training."""
         if not self.training:
             return h
-        return h * super().forward(h.new_ones(len(h), 1, h.shape[2]))
+        return h * F.dropout(h.new_ones(h.shape[0], 1, h.shape[2]), self.p)
 
 
 class MemberHeads(nn.Module):

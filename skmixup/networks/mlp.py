@@ -118,7 +118,7 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (n, n_outputs), in training (n, n_outputs, n_members)."""
         logits = self.head(self.blocks(self.members(self.scaling(x))))
-        if self.training or logits.ndim == 2:
+        if self.training or self.n_members == 1:
             return logits
         if not self.averages_probabilities:
             return logits.mean(dim=2)

@@ -62,8 +62,6 @@ class RobustScaling(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Scaled and clipped columns."""
         z = (x - self.center) / self.scale
-        # Beyond `bound` f is ± limit to the last digit, and within it z² does not overflow.
-        # torch.hypot would need no bound, but ONNX and other runtimes have no such operator.
-        bound = min(self.limit, 1.0) * torch.finfo(z.dtype).max ** 0.5 / 2
-        z = z.clamp(-bound, bound)
-        return z * torch.addcmul(z.new_ones(()), z, z, value=self.limit**-2).rsqrt()
+        # sin(arctan(u)) = u / √(1 + u²): no square that overflows, and ONNX has both operators,
+        # as it has none for torch.hypot.
+        return self.limit * torch.sin(torch.atan(z / self.limit))

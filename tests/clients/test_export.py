@@ -103,6 +103,22 @@ def test_a_network_that_ends_in_probabilities_is_exported_like_any_other(tmp_pat
     np.testing.assert_allclose(proba, clf.predict_proba(TABLE[:2]), atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("read", [torch.fx.symbolic_trace, torch.jit.script])
+def test_what_reads_the_code_of_a_module_can_read_it(fitted, read):
+    clf, rows = fitted
+    module = clf.module_.eval()
+    x = torch.from_numpy(rows[:7])
+    torch.testing.assert_close(read(module)(x), module(x), rtol=1e-5, atol=1e-5)
+
+
+def test_the_module_is_ready_after_fit(fitted):
+    clf, rows = fitted
+    with torch.no_grad():
+        proba = clf.module_(torch.from_numpy(rows)).softmax(dim=1).numpy()
+    np.testing.assert_allclose(proba, clf.predict_proba(rows), atol=1e-6)
+
+
 def test_a_traced_network_takes_no_number_from_the_example():
     """A number that a trace makes a constant is a warning of torch; warnings are errors here."""
     module = MLP(5, 3, hidden_sizes=(8,)).eval()
