@@ -194,6 +194,8 @@ def check_mixable(value: Any, what: str) -> None:
             f"{what} is a {type(value).__name__}, not a tensor, and cannot be mixed; "
             "choose a layer that returns one tensor"
         )
+    if value.is_complex():
+        raise TypeError(f"{what} has dtype {value.dtype}; only real numbers are mixed")
     if not value.is_floating_point():
         raise TypeError(
             f"{what} has dtype {value.dtype}: integer codes cannot be averaged. Mix after the "

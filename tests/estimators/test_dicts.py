@@ -9,9 +9,10 @@ import torch
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.pipeline import make_pipeline
 from skorch.callbacks import EpochScoring
 from skorch.dataset import ValidSplit
-from skorch.helper import SliceDataset, SliceDict
+from skorch.helper import DataFrameTransformer, SliceDataset, SliceDict
 from torch import nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -486,3 +487,21 @@ def test_blocks_of_a_transformer_with_a_mask():
     assert clf._sites_ == tuple(layers[:2])
     same_length = {**TOKENS, "attention_mask": np.ones((N, 5), dtype=int)}
     assert clf.fit(same_length, Y)._sites_ == tuple(layers[:2])
+
+
+def test_columns_of_a_table_through_skorchs_transformer():
+    frame = pd.DataFrame(FLOATS["left"], columns=list("abcd"))
+    frame["color"] = pd.Categorical(np.array(list("xyz"))[Y])
+
+    class Columns(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.body = nn.Embedding(3, 2), nn.Linear(6, 8)
+            self.head = nn.Linear(8, 3)
+
+        def forward(self, X, color):
+            return self.head(torch.relu(self.body(torch.cat([X, self.embed(color)], dim=1))))
+
+    clf = make_pipeline(DataFrameTransformer(), net(ManifoldMixupClassifier, Columns))
+    assert cross_val_score(clf, frame, LABELS, cv=2, error_score="raise").min() > 0.6
+    assert clf.fit(frame, LABELS)[-1]._sites_ == ("body",)

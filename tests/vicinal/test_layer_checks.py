@@ -158,6 +158,19 @@ def test_a_tuple_of_one_tensor_is_mixed():
     torch.testing.assert_close(net.forward_mixed(x, draw)[0], net.module_(draw.apply(x)))
 
 
+def test_complex_numbers_are_refused_by_name():
+    class Spectrum(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.spectrum, self.head = Function(torch.fft.rfft), nn.Linear(3, 3)
+
+        def forward(self, x):
+            return self.head(self.spectrum(x).abs())
+
+    refused(TypeError, "layer 'spectrum' has dtype torch.complex64; only real", Spectrum,
+            layers=["spectrum"])  # fmt: skip
+
+
 class Lists(nn.Module):
     def __init__(self):
         super().__init__()
