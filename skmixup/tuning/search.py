@@ -16,9 +16,10 @@ from skmixup.tuning.distinct import n_different, new_points, without_repeats
 from skmixup.tuning.initial import initial_settings, place_of_setting
 from skmixup.tuning.limits import Watch
 from skmixup.tuning.plans import check_runs, orthogonal_plan, varying
-from skmixup.tuning.rounds import next_box, round_sizes, whole_cube
+from skmixup.tuning.rounds import round_sizes, whole_cube
 from skmixup.tuning.runs import resolve_n_runs
 from skmixup.tuning.standing import candidate_losses
+from skmixup.tuning.valleys import next_look
 
 
 class UniformDesignSearchCV(DesignSearchCV):
@@ -181,13 +182,18 @@ class UniformDesignSearchCV(DesignSearchCV):
         new = first_points(vary, sizes[0] - len(first), points, self.criterion, seed)
         results = evaluate([*first, *settings_at(factors, vary, new)])
         points = np.vstack([points, new])
-        kinds, boxes = list(vary.values()), [whole_cube(len(vary))]
+        kinds, n_spread = list(vary.values()), len(points)
+        cycles = [[whole_cube(len(vary))]]
         for size in sizes[1:]:
             losses = np.delete(candidate_losses(results, self.refit), outside)
-            boxes.append(next_box(points, losses, boxes, [kind.ordered for kind in kinds]))
-            new = new_points(boxes[-1], points, size, kinds, self.criterion, seed)
+            box, cycle = next_look(points, losses, cycles, kinds, n_spread)
+            if cycle == len(cycles):
+                cycles.append([])
+            cycles[cycle].append(box)
+            new = new_points(box, points, size, kinds, self.criterion, seed)
             if len(new) == 0 or not watch.has_time_for(watch.n_splits):
                 break
+            n_spread += len(new) * (box.width == 1.0)
             points = np.vstack([points, new])
             results = evaluate(settings_at(factors, vary, new))
 

@@ -1,7 +1,9 @@
-"""Which points lie in valleys that have not been looked at closely.
+"""Which valley the next round looks at: the best one, and then others.
 
-Each point belongs to the nearest better one, if that lies within reach, and so in the end to the
-lowest point of its valley: nearest-better clustering (Preuss 2012).
+A zoom whose boxes have become very small starts again in the whole space, and closes in on a
+valley that it has not looked at closely, or else goes on filling the space. Each point belongs to
+the nearest better one, if that lies within reach, and so in the end to the lowest point of its
+valley: nearest-better clustering (Preuss 2012).
 
 References
 ----------
@@ -16,10 +18,33 @@ import numpy as np
 
 from skmixup.design.factors import Factor, bin_of
 from skmixup.tuning.points import Floats
-from skmixup.tuning.rounds import Box, inside
+from skmixup.tuning.rounds import Box, inside, next_box, whole_cube
 
+#: A box that would be narrower than this has told what it can.
+MIN_WIDTH = 1e-4
 #: The width of the box around the end of a zoom that counts as looked at.
 EXPLORED_WIDTH = 1 / 8
+
+
+def next_look(
+    points: Floats,
+    losses: Floats,
+    cycles: Sequence[Sequence[Box]],
+    factors: Sequence[Factor],
+    n_spread: int,
+) -> tuple[Box, int]:
+    """The box of the next round, and the cycle that it belongs to.
+
+    ``cycles`` holds the boxes from each start in the whole space; ``n_spread`` is the number of
+    points that were spread over it. Points within 1.5 times their spacing may be in one valley.
+    """
+    explored = [boxes[-1] for boxes in cycles[:-1]]
+    reach = 1.5 * n_spread ** (-1 / max(len(factors), 1))
+    losses = unexplored_losses(points, losses, factors, explored, reach)
+    box = next_box(points, losses, cycles[-1], [factor.ordered for factor in factors])
+    if box.width < MIN_WIDTH:
+        return whole_cube(len(factors)), len(cycles)
+    return box, len(cycles) - 1
 
 
 def unexplored_losses(

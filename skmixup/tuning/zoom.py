@@ -18,15 +18,12 @@ from skmixup.tuning.distinct import coarse, n_different, n_left, new_points
 from skmixup.tuning.evidence import Evidence, study_factors
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.points import PointTable
-from skmixup.tuning.rounds import Box, next_box, whole_cube
+from skmixup.tuning.rounds import Box, whole_cube
 from skmixup.tuning.snapshot import Snapshot
-from skmixup.tuning.valleys import unexplored_losses
+from skmixup.tuning.valleys import next_look
 
 #: Study attributes: one round each.
 ROUND = "skmixup:round:"
-#: A box that would be narrower has told what it can: the zoom starts again in the whole space, and
-#: closes in on another valley, or else goes on filling the space.
-MIN_WIDTH = 1e-4
 
 
 class StudyZoom:
@@ -133,32 +130,22 @@ class StudyZoom:
             for name, factor in zip(names, factors, strict=True)
         ]
 
-    def _reach(self, n_factors: int) -> float:
-        """How far apart points may lie and still be in one valley: 1.5 times their spacing."""
-        spread = sum(len(r["points"]) for r in self.rounds if r["width"] == 1.0)
-        return float(1.5 * (self.plan.n_runs + spread) ** (-1 / max(n_factors, 1)))
-
     def _next_round(self, study: Study) -> dict[str, Any]:
         snapshot, names = Snapshot.of(study), self._names(study)
         known = self._evidence(study, snapshot, names)
         kinds = self._kinds(names, known.factors)
-        ordered = [kind.ordered for kind in kinds]
         cycles = _cycles(self.rounds, len(names))
+        box, cycle = cycles[-1][-1], len(cycles) - 1
         last = [trial for trial, row in snapshot.runs if row >= self._end() - self.round_size]
         told = sum(t.state.is_finished() for t in last)
-        box = cycles[-1][-1]
         # With more workers than rows the next round is due before this one has told anything:
         # then its box gets more points before it shrinks.
         if 2 * told >= self.round_size:
-            explored = [boxes[-1] for boxes in cycles[:-1]]
-            reach = self._reach(len(names))
-            losses = unexplored_losses(known.points, known.losses, kinds, explored, reach)
-            box = next_box(known.points, losses, cycles[-1], ordered)
+            n_spread = sum(len(r["points"]) for r in self.rounds if r["width"] == 1.0)
+            n_spread += self.plan.n_runs
+            box, cycle = next_look(known.points, known.losses, cycles, kinds, n_spread)
         if not known.feasible:  # Any value will be better than a violated constraint.
             box = replace(box, best_before=np.inf)
-        cycle = len(cycles) - 1
-        if box.width < MIN_WIDTH:
-            box, cycle = whole_cube(len(names)), cycle + 1
         criterion, seed = self.plan.criterion, self.plan.seed
         new = new_points(box, known.points, self.round_size, kinds, criterion, seed)
         return {

@@ -92,6 +92,14 @@ def test_rounds_over_lists_run_none_twice_and_go_on_beside_the_box():
     assert sum(p["a"] + p["b"] <= 3 for p in found) >= 8
 
 
+def test_very_many_rounds_start_again_instead_of_repeating_a_point():
+    found = candidates({"a": stats.uniform(0, 1)}, n_runs=126, n_rounds=60)
+    places = np.array([p["a"] for p in found])
+    assert len(np.unique(np.round(places, 7))) == 126
+    assert places.min() < 1e-3
+    assert (places[-20:] > 0.2).any()
+
+
 # What is run first.
 
 

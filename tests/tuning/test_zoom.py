@@ -9,7 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from skmixup.tuning import DesignExhausted, UniformDesignSampler
-from skmixup.tuning.zoom import MIN_WIDTH
+from skmixup.tuning.valleys import MIN_WIDTH
 from tests.tuning.studies import study_with
 
 SQUARE = {"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}
