@@ -121,9 +121,15 @@ class Declared:
     def setting(self, value: Any) -> Any:
         """A value as the Python object that this factor has."""
         value = plain(value)
-        if self.number is not None and is_number(value) and self.number(value) == value:
-            return self.number(value)
-        return value
+        if self.number is None or not is_number(value) or self.number(value) != value:
+            return value
+        value = self.number(value)
+        if self.step is None or self.low is None or self.high is None or self.number is int:
+            return value
+        # Optuna adds up steps: 0.1 + 2 · 0.1 is 0.30000000000000004, and the same level as 0.3.
+        steps = Steps(self.low, self.high, self.step)
+        nearest = float(steps.at(min(max(steps.place(value), 0.0), 1.0)))
+        return nearest if abs(nearest - value) <= 1e-9 * self.step else value
 
 
 @dataclass

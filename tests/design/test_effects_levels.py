@@ -296,6 +296,14 @@ def test_an_integer_among_the_floats_of_a_range_is_a_float():
     assert all(type(level) is float for level in factor.levels)
 
 
+def test_steps_that_were_added_up_are_the_levels_that_they_mean():
+    distribution = FloatDistribution(0.1, 0.9, step=0.1)
+    rows = [(0.1 + k * 0.1,) for k in range(9)] + [(k / 10,) for k in range(1, 10)]
+    assert len(set(rows)) > 9
+    effects = design_effects(study_of({"x": distribution}, rows, [r[0] for r in rows]))
+    assert [level for level, *_ in by_level(effects, "x")] == [k / 10 for k in range(1, 10)]
+
+
 def test_integers_with_a_negative_or_zero_maximum():
     for top in (-1, 0):
         x = [[top - k] for k in range(8)]

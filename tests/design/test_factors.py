@@ -1,6 +1,8 @@
 """Unit cube → value: equal-width bins, plain Python scalars, errors that name the parameter."""
 
 import math
+import sys
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -9,7 +11,14 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy import stats
 
-from skmixup.design.factors import as_factor, as_factors
+from skmixup.design.factors import (
+    Interval,
+    LogIntegers,
+    Steps,
+    as_factor,
+    as_factors,
+    nearest_value,
+)
 
 MIDDLES = (np.arange(1000) + 0.5) / 1000
 
@@ -130,3 +139,33 @@ def test_errors_name_the_parameter(distribution, error, message):
 def test_errors_name_the_space(space, error, message):
     with pytest.raises(error, match=message):
         as_factors(space, "grid")
+
+
+@given(st.integers(-(10**6), 10**6), st.integers(0, 10**4), st.integers(1, 50), st.floats(0, 1))
+def test_integers_come_back_from_their_place(low, n, step, u):
+    for scale in (Steps(low, low + n * step, step), LogIntegers(abs(low) + 1, abs(low) + 1 + n)):
+        value = scale.at(u)
+        assert scale.at(scale.place(value)) == nearest_value(scale, scale.place(value)) == value
+        assert type(value) is int
+
+
+@given(st.integers(-99, 99), st.integers(0, 300), st.sampled_from(["0.1", "0.25", "0.003"]),
+       st.floats(0, 1))  # fmt: skip
+def test_steps_come_back_from_their_place(low, n, step, u):
+    high = float(Decimal(low) / 10 + n * Decimal(step))
+    scale = Steps(low / 10, high, float(step))
+    value = scale.at(u)
+    assert scale.n_values == n + 1
+    assert scale.at(scale.place(value)) == value
+    assert scale.low <= value <= high
+
+
+@given(st.floats(1e-300, 1e300), st.floats(1e-3, 1e3), st.floats(0, 1), st.booleans())
+def test_a_continuum_comes_back_from_its_place(low, ratio, u, log):
+    scale = Interval(low, low * (1 + ratio), log)
+    assert scale.place(scale.at(u)) == pytest.approx(u, abs=1e-9)
+
+
+def test_the_ends_of_the_largest_range_have_places():
+    largest = sys.float_info.max
+    assert Interval(-largest, largest).place(0.0) == 0.5
