@@ -63,6 +63,7 @@ class VicinalEstimator(LookingNet):
 
     def check_parameters(self) -> None:
         """Check every parameter before any work; the error names it, its value, the valid ones."""
+        self.check_training_readiness()
         params = self.get_params(deep=False)
         known = {k: v for k, v in params.items() if k in self._parameter_constraints}
         validate_parameter_constraints(self._parameter_constraints, known, type(self).__name__)

@@ -118,10 +118,13 @@ class ParametrizedNet(VicinalNet):
         """Set parameters; ``vicinity__…`` reach into the vicinity, as in any nested estimator.
 
         In a net that is initialised, those of a part make it anew, as in skorch: ``module__…`` the
-        module, criterion and optimizer. A module that was trained is then not fitted any more, and
-        `partial_fit` starts from the beginning. An error leaves everything as it was.
+        module, criterion and optimizer, if any of these changes. A module that was trained is then
+        not fitted any more, and `partial_fit` starts from the beginning. An error leaves
+        everything as it was.
         """
         before = dict(self.__dict__)
+        if self.initialized_:
+            params = {k: v for k, v in params.items() if not self._is_there_already(k, v)}
         try:
             with self._isolated_if_made_anew(params):
                 self._set_params(params)
@@ -147,6 +150,14 @@ class ParametrizedNet(VicinalNet):
         self._set_optimizer_params(rest | plain)
         if vicinity:
             self._set_vicinity_params(vicinity)
+
+    def _is_there_already(self, name: str, value: Any) -> bool:
+        """Whether a part would be made anew for a parameter that stays what it is."""
+        if self._part(name) not in {*self._modules, *self._criteria, "compile"}:
+            return False
+        given = self.__dict__.get(name, self)  # the net itself is no parameter of its own
+        plain = isinstance(value, (str, bool, int, float, tuple)) and type(value) is type(given)
+        return given is value or (plain and given == value)
 
     def _is_plain(self, name: str) -> bool:
         """Whether it is enough to store the value: skorch would do too much, or knows no way."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from skorch.callbacks import TrainEndCheckpoint
+from skorch.exceptions import NotInitializedError
 from skorch.history import History
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -142,18 +143,24 @@ class PersistentNet(ParametrizedNet):
             checkpoint = getattr(checkpoint, "checkpoint_", None) or checkpoint.initialize()
             checkpoint = getattr(checkpoint, "checkpoint_", checkpoint)
         f_params = f_params or kwargs.pop("f_module", None)
-        with self._resolved_device():
-            if self.module is None and self.__dict__.get("module_") is None:
-                self._make_network_for(f_params, checkpoint, use_safetensors)
-            super().load_params(
-                f_params=f_params,
-                f_optimizer=f_optimizer,
-                f_criterion=f_criterion,
-                f_history=f_history,
-                checkpoint=checkpoint,
-                use_safetensors=use_safetensors,
-                **kwargs,
-            )
+        before = dict(self.__dict__)
+        try:
+            with self._resolved_device():
+                if self.module is None and self.__dict__.get("module_") is None:
+                    self._make_network_for(f_params, checkpoint, use_safetensors)
+                super().load_params(
+                    f_params=f_params,
+                    f_optimizer=f_optimizer,
+                    f_criterion=f_criterion,
+                    f_history=f_history,
+                    checkpoint=checkpoint,
+                    use_safetensors=use_safetensors,
+                    **kwargs,
+                )
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
         files = {"f_params": f_params, **kwargs}
         if checkpoint is not None:
             files |= {name: file for name, file in vars(checkpoint).items() if file}
@@ -186,7 +193,10 @@ class PersistentNet(ParametrizedNet):
             with self._history_of(checkpoint):
                 f_params = checkpoint.get_formatted_files(self).get("f_params")
         if f_params is None:
-            return
+            raise NotInitializedError(
+                "this default network (module=None) is not made yet, and only f_params tells its "
+                "sizes: load that too, or call fit before"
+            )
         state = _read(f_params, use_safetensors, self.torch_load_kwargs)
         found = default_network_in(state)
         if found is None:
@@ -216,8 +226,11 @@ class _StateOf:
         self.net = net
         self.untie = untie
 
+    def _current(self) -> Any:
+        return self.module.state_dict()
+
     def state_dict(self) -> Any:
-        state = self.module.state_dict()
+        state = self._current()
         if self.untie:
             return {
                 name: value.detach().clone(memory_format=torch.contiguous_format)
@@ -231,7 +244,12 @@ class _StateOf:
 
     def load_state_dict(self, state: Any) -> Any:
         notes = getattr(state, "_metadata", {}).get("", {}).get(_NOTES, {})
-        loaded = self.module.load_state_dict(state)
+        before = {k: v.clone() if isinstance(v, Tensor) else v for k, v in self._current().items()}
+        try:
+            loaded = self.module.load_state_dict(state)
+        except RuntimeError:  # of some tensors; torch has copied those that fit
+            self.module.load_state_dict(before)
+            raise
         self.net.set_notes(notes)
         return loaded
 

@@ -21,7 +21,11 @@ from skorch.callbacks import (
     LRScheduler,
     TrainEndCheckpoint,
 )
-from skorch.exceptions import DeviceWarning
+from skorch.exceptions import (
+    DeviceWarning,
+    NotInitializedError,
+    SkorchTrainingImpossibleError,
+)
 from torch import nn
 
 from skmixup import (
@@ -172,6 +176,35 @@ def test_the_parameters_of_another_module_are_refused(tmp_path):
     net.save_params(f_params=tmp_path / "p.pt")
     with pytest.raises(ValueError, match=r"another module \(weight, bias, …\); pass that module"):
         MixupClassifier().load_params(f_params=tmp_path / "p.pt")
+
+
+def test_a_file_that_does_not_fit_costs_nothing(tmp_path):
+    fitted(module__hidden_sizes=(16,)).save_params(f_params=tmp_path / "p.pt")
+    net = fitted()
+    expected = net.predict_proba(X)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        net.load_params(f_params=tmp_path / "p.pt")
+    assert np.array_equal(net.predict_proba(X), expected)
+    new = clone(net)
+    for file in ("p.pt", "none.pt"):
+        with pytest.raises((RuntimeError, FileNotFoundError)):
+            new.load_params(f_params=tmp_path / file)
+        with pytest.raises(NotFittedError):
+            new.predict(X)
+    net.save_params(f_optimizer=tmp_path / "o.pt")
+    with pytest.raises(NotInitializedError, match="only f_params tells its sizes"):
+        new.load_params(f_optimizer=tmp_path / "o.pt")
+
+
+def test_a_net_that_was_trimmed_for_prediction_predicts_only():
+    net = fitted(train_split=0.2)
+    expected = net.predict_proba(X)
+    net.trim_for_prediction()
+    twin = pickle.loads(pickle.dumps(net))
+    for train in (twin.fit, twin.partial_fit):
+        with pytest.raises(SkorchTrainingImpossibleError, match="trimmed for prediction"):
+            train(X, Y)
+    assert np.array_equal(twin.predict_proba(X), expected)
 
 
 def test_weights_loaded_into_an_initialized_net_are_ready(tmp_path):

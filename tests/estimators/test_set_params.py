@@ -31,8 +31,6 @@ def fitted(estimator=MixupClassifier, **params):
 CHANGES = [
     {"module__dropout": 0.3},
     {"module__hidden_sizes": (16,)},
-    {"module": None},
-    {"compile": False},
     {"module__n_members": 1, "lr": 0.02},
 ]
 
@@ -51,6 +49,20 @@ def test_a_new_module_is_not_fitted_and_sees_the_data_before_it_is_trained(estim
     assert clf.partial_fit(X, Y).score(X, Y) > 0.8  # 0.33 without
     assert clf.n_iter_ == 8
     assert clf.set_params(**change, warm_start=True).fit(X, Y).score(X, Y) > 0.8
+
+
+def test_what_is_set_to_what_it_is_changes_nothing():
+    clf = fitted()
+    module, expected = clf.module_, clf.predict_proba(X)
+    clf.set_params(**clf.get_params(deep=False))
+    clf.set_params(module=None, compile=False, module__hidden_sizes=(8,))
+    assert clf.module_ is module
+    assert np.array_equal(clf.predict_proba(X), expected)
+    other = fitted(module__hidden_sizes=(8,)).set_params(module=MLP, module__n_outputs=3,
+        module__n_features=4)  # fmt: skip
+    with pytest.raises(NotFittedError):
+        other.predict(X)
+    assert other.partial_fit(X, Y).score(X, Y) > 0.8
 
 
 def test_a_new_module_is_what_a_fresh_one_is():
