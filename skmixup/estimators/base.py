@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -248,8 +248,16 @@ class VicinalEstimator(LookingNet):
             raise
 
     def initialize_history(self) -> Self:
-        """Start a new history; the old one, which somebody may hold, is not emptied."""
-        self.history_ = History()
+        """Start a new history; the old one, which somebody may hold, is not emptied.
+
+        One of a class of its own, as skorch's constructor takes it, is followed by its like.
+        """
+        given = self.__dict__.get("history_")
+        if type(given) in (type(None), History):
+            self.history_ = History()
+        else:
+            self.history_ = copy(given)
+            self.history_.clear()
         return self
 
     def __sklearn_is_fitted__(self) -> bool:

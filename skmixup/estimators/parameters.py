@@ -57,10 +57,13 @@ class ParametrizedNet(VicinalNet):
     virtual_params_: Any = MappingProxyType({})
 
     def __init__(self, module: Any, **params: Any):
+        given = params.get("history")  # skorch takes one of another class, for many processes
         super().__init__(module, **params)
         for name in _SKORCH_STATE:
             self.__dict__.pop(name, None)
-        unknown = tuple(name for name in params if not self._is_parameter(name))
+        if given is not None:
+            self.history_ = given
+        unknown = tuple(n for n in params if not self._is_parameter(n) and n != "history")
         if unknown:  # skorch names them when it initialises the net
             self._unknown_params = unknown
 

@@ -1,5 +1,7 @@
 """What skorch offers keeps working, on top of scikit-learn's contract."""
 
+from unittest.mock import Mock
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from skorch.callbacks import (
     ProgressBar,
 )
 from skorch.dataset import Dataset, ValidSplit
+from skorch.history import History
 from torch import nn
 from torch.utils.data import DataLoader, SequentialSampler, TensorDataset
 
@@ -359,3 +362,26 @@ def test_of_a_data_set_of_the_users_a_sample_of_rows_is_shown():
         Looking, module__in_features=4, module__out_features=3, max_epochs=1, classes=[0, 1, 2]
     ).fit(Rows(), None)
     assert net.module_.seen[:, 0].tolist() == list(range(0, 2500, 2))
+
+
+def test_a_history_of_another_class_is_kept():
+    """Skorch takes one in its constructor, for training in several processes."""
+
+    class Noted(History):
+        pass
+
+    given = Noted()
+    net = MixupClassifier(history=given, max_epochs=2, random_state=0).fit(X, Y)
+    assert type(net.history) is Noted
+    first = net.history
+    assert len(net.fit(X, Y).history) == len(first) == 2
+    assert net.history is not first
+    assert "history" not in net.get_params()
+
+
+def test_callbacks_that_derive_from_nothing_are_taken():
+    heard = Mock()
+    heard.initialize.return_value = heard
+    MixupClassifier(callbacks=[heard], max_epochs=3, random_state=0).fit(X, Y)
+    assert heard.on_epoch_end.call_count == 3
+    assert heard.on_train_begin.call_count == heard.on_train_end.call_count == 1
