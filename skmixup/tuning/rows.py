@@ -1,25 +1,20 @@
 """The rows of one study's design, as one process hands them out to trials."""
 
-import logging
 import time
-import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from skmixup.design.factors import as_factor
 from skmixup.tuning import agreement, loops
 from skmixup.tuning.batches import AskBatches
-from skmixup.tuning.marks import ROW, is_watched, marks_in, row_in, set_mark, study_marks
+from skmixup.tuning.marks import ROW, marks_in, row_in, set_mark, study_marks
+from skmixup.tuning.notices import tell_about_names, tell_unnoticed
 from skmixup.tuning.plans import Plan
-from skmixup.tuning.settings import number_of_settings
 from skmixup.tuning.snapshot import Snapshot, is_enqueued
 from skmixup.tuning.stale import StaleTrials, finish
 from skmixup.tuning.zoom import StudyZoom
-
-logger = logging.getLogger(__name__)
 
 #: Trial attribute: the trial fills up a batch, with a point that completes the design.
 EXTRA = "skmixup:extra"
@@ -205,6 +200,7 @@ class StudyRows:
             if pending is None:
                 return True
             if not self._awaits(study, pending):
+                self.warn_unnoticed(study, pending)
                 return False
             pause = self._pause(pause)
 
@@ -252,26 +248,8 @@ class StudyRows:
 
     def warn_unnoticed(self, study: Study, pending: Mapping[int, FrozenTrial]) -> None:
         """Say which points are left to other workers, whose death nobody would notice."""
-        unnoticed = [trial for trial in pending.values() if not is_watched(trial)]
-        if not unnoticed or self.stale is not None or self._warned:
-            return
-        self._warned = True
-        numbers = sorted(trial.number for trial in unnoticed)
-        text = (
-            f"study {study.study_name!r}: {len(numbers)} of the {self.plan.n_runs} points of the "
-            f"design are still being run, by trials {numbers}. A worker started later runs those "
-            "that fail once more"
-        )
-        if all(trial._trial_id in self.started for trial in unnoticed):
-            logger.warning("%s. This process has asked for them and not told their results", text)
-            return
-        warnings.warn(
-            f"{text}; but where a worker has died its trial stays 'running' for ever, as these "
-            "trials have no heartbeat. Start a worker with stale_after=seconds (longer than any "
-            "trial takes), or call study.tell(number, state=TrialState.FAIL)",
-            UserWarning,
-            stacklevel=2,
-        )
+        if self.stale is None and not self._warned:
+            self._warned = tell_unnoticed(study, self.plan, pending.values(), self.started)
 
     def _unfinished(self, snapshot: Snapshot) -> dict[int, FrozenTrial]:
         pending = snapshot.unfinished(self.plan.n_runs)
@@ -279,27 +257,3 @@ class StudyRows:
             self._told_names = True
             tell_about_names(self.plan, snapshot)
         return pending
-
-
-def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
-    """Say what a design that took its names as they came up could not know at its start."""
-    seen = {name: d for trial in snapshot.trials for name, d in trial.distributions.items()}
-    unused = [name for name in plan.coarse if name not in seen]
-    if unused:
-        warnings.warn(
-            f"n_levels names {unused}, but no trial has suggested a parameter of that name: the "
-            f"parameters were {sorted(seen)}",
-            UserWarning,
-            stacklevel=2,
-        )
-    if plan.names is None and seen:
-        factors = {name: as_factor(name, distribution) for name, distribution in seen.items()}
-        n_settings = number_of_settings(factors, plan.coarse)
-        if n_settings < plan.n_runs:
-            logger.warning(
-                "n_runs=%d is more than the %d different settings of the parameters %s: some were "
-                "run more than once. With a declared search_space each is run once",
-                plan.n_runs,
-                n_settings,
-                sorted(seen),
-            )

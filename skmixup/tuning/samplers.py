@@ -77,8 +77,9 @@ class UniformDesignSampler(DesignSampler):
     -----
     UserWarning
         ``n_runs`` is more than there are different settings: each is run once. A worker ends while
-        others still run points, and neither a heartbeat nor ``stale_after`` would notice if they
-        had died. A name in ``n_levels`` that no trial has suggested.
+        another one runs a point for longer than any took so far, and neither a heartbeat nor
+        ``stale_after`` would notice its death (in a healthy run it is a line in the log). A
+        name in ``n_levels`` that no trial has suggested.
 
     Notes
     -----

@@ -152,6 +152,24 @@ def test_a_trial_has_a_heartbeat_from_its_first_moment(tmp_path):
     assert_every_row_once(study, 3)
 
 
+@pytest.mark.parametrize("n_trials", [2, 4], ids=["amid the design", "at its end"])
+def test_a_trial_that_has_just_begun_is_a_line_in_the_log(caplog, n_trials):
+    study = study_with(UniformDesignSampler(n_runs=N_RUNS))
+
+    def slow(trial):
+        time.sleep(0.3)
+        return objective(trial)
+
+    study.optimize(slow, n_trials=1)
+    study.optimize(objective, n_trials=n_trials)
+    die_amid_a_trial(study)  # for all that is known, it is as long as the first
+    with caplog.at_level(logging.WARNING, logger="skmixup"):
+        study.optimize(objective)
+        study.optimize(objective)
+    (record,) = caplog.records
+    assert f"are still being run, by trials [{n_trials + 1}]" in record.getMessage()
+
+
 def test_an_asked_trial_has_no_heartbeat_and_is_told(tmp_path):
     storage = optuna.storages.RDBStorage(f"sqlite:///{tmp_path / 's.db'}", heartbeat_interval=60)
     study = study_with(UniformDesignSampler(n_runs=N_RUNS), storage=storage)

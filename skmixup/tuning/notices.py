@@ -1,0 +1,87 @@
+"""What is told when a design ends: points left to others, settings and names that do not fit."""
+
+import logging
+import time
+import warnings
+from collections.abc import Collection, Iterable
+
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from skmixup.design.factors import as_factor
+from skmixup.tuning.marks import is_watched, start_of
+from skmixup.tuning.plans import Plan
+from skmixup.tuning.settings import number_of_settings
+from skmixup.tuning.snapshot import Snapshot
+
+logger = logging.getLogger(__name__)
+
+
+def tell_unnoticed(
+    study: Study, plan: Plan, pending: Iterable[FrozenTrial], started: Collection[int]
+) -> bool:
+    """Say which points are left to other workers whose death nobody would notice; whether any is.
+
+    A warning where one of them runs for longer than any trial did so far. Otherwise, as at the end
+    of every healthy run, and for trials that this process has asked for (``started``), a line in
+    the log.
+    """
+    unnoticed = [trial for trial in pending if not is_watched(trial)]
+    if not unnoticed:
+        return False
+    numbers = sorted(trial.number for trial in unnoticed)
+    text = (
+        f"study {study.study_name!r}: {len(numbers)} of the {plan.n_runs} points of the design "
+        f"are still being run, by trials {numbers}. A worker started later runs those that fail "
+        "once more; but where a worker has died its trial stays 'running' for ever, as these "
+        "trials have no heartbeat. Start a worker with stale_after=seconds (longer than any trial "
+        "takes), or call study.tell(number, state=TrialState.FAIL)"
+    )
+    others = [trial for trial in unnoticed if trial._trial_id not in started]
+    longest = _longest(Snapshot.of(study))
+    if any(_age(trial) > longest for trial in others):
+        warnings.warn(text, UserWarning, stacklevel=2)
+    else:
+        logger.warning(text)
+    return True
+
+
+def _age(trial: FrozenTrial) -> float:
+    start = start_of(trial)
+    return float("inf") if start is None else time.time() - start
+
+
+def _longest(snapshot: Snapshot) -> float:
+    """Seconds that the longest of the design's finished trials took."""
+    times = [
+        (trial.datetime_complete - trial.datetime_start).total_seconds()
+        for trial, _ in snapshot.runs
+        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        and trial.datetime_complete is not None
+        and trial.datetime_start is not None
+    ]
+    return max(times, default=0.0)
+
+
+def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
+    """Say what a design that took its names as they came up could not know at its start."""
+    seen = {name: d for trial in snapshot.trials for name, d in trial.distributions.items()}
+    unused = [name for name in plan.coarse if name not in seen]
+    if unused:
+        warnings.warn(
+            f"n_levels names {unused}, but no trial has suggested a parameter of that name: the "
+            f"parameters were {sorted(seen)}",
+            UserWarning,
+            stacklevel=2,
+        )
+    if plan.names is None and seen:
+        factors = {name: as_factor(name, distribution) for name, distribution in seen.items()}
+        n_settings = number_of_settings(factors, plan.coarse)
+        if n_settings < plan.n_runs:
+            logger.warning(
+                "n_runs=%d is more than the %d different settings of the parameters %s: some were "
+                "run more than once. With a declared search_space each is run once",
+                plan.n_runs,
+                n_settings,
+                sorted(seen),
+            )
