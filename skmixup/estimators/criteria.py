@@ -253,12 +253,13 @@ def _try(
             loss = row_losses(criterion, outputs, target)
     except Exception as error:
         advice = ""
+        what = "as codes" if target is codes else "one-hot"
         if isinstance(criterion, nn.BCELoss):
             advice = ". BCELoss takes probabilities; for logits use torch.nn.BCEWithLogitsLoss"
         raise ValueError(
             f"criterion {name_of(criterion)} cannot be computed on the module's outputs, of shape "
-            f"{tuple(outputs.shape)}, and class codes, of shape {tuple(codes.shape)} and dtype "
-            f"int64: {error}{advice}"
+            f"{tuple(outputs.shape)}, and the classes, {what}, of shape {tuple(target.shape)}: "
+            f"{error}{advice}"
         ) from error
     if needs_rows and loss.ndim == 0:
         raise TypeError(needs_row_losses(criterion))

@@ -369,12 +369,15 @@ class InterpolationConsistencyClassifier(MixupClassifier):
     def check_own_step(self, step: OwnStep) -> None:
         """Raise RuntimeError where a step of the user's own left out what happens here."""
         if not step.whole or self._n_averaged_ == self._n_checked_:
-            raise RuntimeError(
-                f"{type(self).__name__}.train_step trains one network on rows with and without "
-                "labels, and then moves another, which predicts; a train_step or "
-                "train_step_single of your own must call that of super()"
-            )
+            raise self._incomplete_step()
         self._n_checked_ = self._n_averaged_
+
+    def _incomplete_step(self) -> RuntimeError:
+        return RuntimeError(
+            f"{type(self).__name__}.train_step trains one network on rows with and without "
+            "labels, and then moves another, which predicts; a train_step or train_step_single of "
+            "your own must call that of super()"
+        )
 
     def draw_step(self, X: Any) -> Draw:
         """Draw for the labelled and the unlabelled rows; ask the averaged network for targets."""
@@ -402,6 +405,8 @@ class InterpolationConsistencyClassifier(MixupClassifier):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss and gradients of the student."""
+        if len(batch) != 2:  # with unlabelled rows, which only train_step takes
+            raise self._incomplete_step()
         with self._student_as_module():
             return super().train_step_single(batch, **fit_params)
 

@@ -545,7 +545,7 @@ class FirstTwo(Stepping):
         return super().train_step(batch[:2], **fit_params)
 
 
-@pytest.mark.parametrize("mixin", [Single, FirstTwo])
+@pytest.mark.parametrize("mixin", [Single, FirstTwo, Accumulating])
 def test_interpolation_consistency_needs_its_own_step(mixin):
     with pytest.raises(RuntimeError, match="a train_step or train_step_single of your own must"):
         consistency(mixin)
