@@ -256,6 +256,11 @@ def _try(
         what = "as codes" if target is codes else "one-hot"
         if isinstance(criterion, nn.BCELoss):
             advice = ". BCELoss takes probabilities; for logits use torch.nn.BCEWithLogitsLoss"
+        elif target is codes and not isinstance(criterion, nn.modules.loss._Loss):
+            advice = (
+                ". If it takes labels of the output's shape, let it make them: "
+                f"torch.nn.functional.one_hot(target, {n_classes}).float()"
+            )
         raise ValueError(
             f"criterion {name_of(criterion)} cannot be computed on the module's outputs, of shape "
             f"{tuple(outputs.shape)}, and the classes, {what}, of shape {tuple(target.shape)}: "

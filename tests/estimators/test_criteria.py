@@ -149,6 +149,17 @@ def test_criterions_that_do_not_fit_say_so_before_training(criterion, message, d
     assert not hasattr(net, "module_")
 
 
+def test_a_criterion_that_takes_one_hot_labels_is_told_how_to_make_them():
+    def focal(output, target):
+        return F.binary_cross_entropy_with_logits(output, target, reduction="none") ** 2
+
+    with pytest.raises(ValueError, match=r"the classes, as codes, .*one_hot\(target, 3\)"):
+        MixupClassifier(criterion=focal, **FAST).fit(X, Y)
+    made = lambda z, t: focal(z, F.one_hot(t, 3).float())  # noqa: E731
+    net = MixupClassifier(criterion=made, mix_per="sample", **FAST).fit(X, Y)
+    assert net.score(X, Y) > 0.9
+
+
 def test_trying_the_criterion_leaves_it_as_it_was():
     class Counting(nn.CrossEntropyLoss):
         def __init__(self):
