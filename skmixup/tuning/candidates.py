@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 from skmixup.design import prefix_uniform_order, to_unit_cube
-from skmixup.design.factors import Choices, Factor, Steps
-from skmixup.design.places import n_different_values
+from skmixup.design.factors import Factor
 from skmixup.tuning.distinct import n_different, new_points, without_repeats
 from skmixup.tuning.plans import Plan, is_prime_power, uniform_plan, varying
 from skmixup.tuning.points import Floats, cell
@@ -88,7 +87,7 @@ def first_points(
     elif not factors:
         new = np.empty((1, 0))
     else:
-        plan = uniform_plan(factors, n_new, _levels(factors, n_new), criterion, seed, {})
+        plan = uniform_plan(factors, n_new, None, criterion, seed, {})
         new = design_points(plan)
     new = without_repeats(vary, new, initial)
     missing = n_new - len(new)
@@ -96,21 +95,6 @@ def first_points(
         box, known = whole_cube(len(factors)), np.vstack([initial, new])
         new = np.vstack([new, new_points(box, known, missing, vary, criterion, seed)])
     return new
-
-
-def _levels(factors: Mapping[str, Factor], n_runs: int) -> dict[str, int] | None:
-    """As many levels as values, where all are finite: only then can runs be alike.
-
-    A uniform design whose levels are the values has no run twice.
-    """
-    if not np.isfinite(n_different(factors.values())):
-        return None
-    counts = {
-        name: int(n_different_values(factor))
-        for name, factor in factors.items()
-        if isinstance(factor, Choices | Steps) and n_different_values(factor) == factor.n_values
-    }
-    return {name: min(count, n_runs) for name, count in counts.items()}
 
 
 def _in_prefix_order(kept: Floats, new: Floats, criterion: str) -> Floats:

@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skmixup.design.factors import Factor, as_factors
 from skmixup.tuning.candidates import design_points, first_points, levels_in_common, settings_at
 from skmixup.tuning.design_search import DesignSearchCV, Evaluate
-from skmixup.tuning.distinct import n_different, new_points, without_repeats
+from skmixup.tuning.distinct import n_different, new_points
 from skmixup.tuning.initial import initial_settings, place_of_setting
 from skmixup.tuning.limits import Watch
 from skmixup.tuning.plans import check_runs, orthogonal_plan, varying
@@ -345,9 +345,6 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
         vary = varying(factors)
         n_levels = levels_in_common(factors)
         plan = orthogonal_plan(factors, n_levels, self.strength, self._seed(), {})
-        # One parameter alone would run each of its values several times.
         points = design_points(plan)
-        if len(vary) == 1:
-            points = without_repeats([*vary.values()], points, points[:0])
         watch.n_expected = len(points)
         evaluate(settings_at(factors, vary, points))
