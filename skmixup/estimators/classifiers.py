@@ -321,6 +321,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool, whole: bool
     ) -> Self:
         self.check_parameters()
+        self._whole_ = whole
         refuse_loader(X)
         if is_dataset(X):
             y = self._check_dataset(X, y, sample_weight, classes, fresh or self.saw_no_data())

@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import numpy as np
 import torch
+from torch.utils.data import Subset
 
 from skmixup.estimators.first_look import (
     FirstBatchChecked,
@@ -16,14 +18,18 @@ from skmixup.estimators.first_look import (
 from skmixup.estimators.images import check_boxes
 from skmixup.estimators.input_types import input_cast, try_inputs
 from skmixup.estimators.validation import HoldingOutNet
+from skmixup.estimators.weights import weights_after_split
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
-from skmixup.vicinal.batches import in_memory
+from skmixup.vicinal.batches import ArrayDataset, in_memory
 from skmixup.vicinal.layer_checks import N_ROWS
 from skmixup.vicinal.nested import n_rows, take
 
 
 class LookingNet(HoldingOutNet):
     """A net whose module is shown training rows, and tried, before it is trained."""
+
+    class_weight: Any
+    _whole_ = True  # whether a call brings all rows, as fit does and partial_fit does not
 
     def _adapt_module(self, dataset: Any, y: Any = None) -> None:
         """Show training rows to modules with a method `adapt_to_data`, before they are trained.
@@ -49,6 +55,20 @@ class LookingNet(HoldingOutNet):
             self.batch_size = batch_size
         self._split_ = key, split
         return split[0]
+
+    def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
+        """In `fit`, let the weights be relative to the rows trained on: none sees the others."""
+        found, held_out = in_memory(train), in_memory(valid)
+        if found is None or found[1] is None or found[0].weight is None or not self._whole_:
+            return train, valid
+        data, rows = found
+        codes = np.asarray(data.target)
+        balanced = self.class_weight == "balanced"
+        weight = weights_after_split(np.asarray(data.weight), codes, rows, balanced=balanced)
+        weighed = ArrayDataset(data.X, data.y, data.target, weight)
+        if held_out is not None and held_out[0] is data and held_out[1] is not None:
+            valid = Subset(weighed, held_out[1])  # type: ignore[arg-type]
+        return Subset(weighed, rows), valid  # type: ignore[arg-type]
 
     def mixes(self) -> bool:
         """Whether training changes any row."""

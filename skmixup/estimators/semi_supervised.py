@@ -208,6 +208,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool, whole: bool
     ) -> Self:
         self.check_parameters()
+        self._whole_ = whole
         refuse_loader(X)
         if is_dataset(X) or self.dataset is not ArrayDataset:
             raise TypeError(

@@ -64,6 +64,43 @@ def row_weights(
     return (weight / mean).astype(np.float32)
 
 
+def weights_after_split(
+    weight: NDArray[np.float32], codes: NDArray[np.int64], rows: Any, *, balanced: bool
+) -> NDArray[np.float32]:
+    """Weights whose mean is one over the rows that are trained on, without a look at the others.
+
+    Parameters
+    ----------
+    weight, codes : ndarrays of shape (n,)
+        Weights as :func:`row_weights` gives them for all rows, and their classes; codes below 0
+        are of rows without a label.
+    rows : ndarray of int
+        Positions of the rows that are trained on.
+    balanced : bool
+        Whether the weights balance the classes, which then is done anew.
+
+    Raises
+    ------
+    ValueError
+        If no row that is trained on has a positive weight.
+    """
+    weight = weight.astype(np.float64)
+    labeled = codes[rows][codes[rows] >= 0]
+    if balanced:
+        everywhere = np.bincount(codes[codes >= 0])
+        here = np.bincount(labeled, minlength=len(everywhere))
+        # "balanced" is n / (number of classes · n_c); constant factors go with the mean below.
+        factor = np.where(here > 0, everywhere / np.maximum(here, 1), 1.0)
+        weight = weight * np.where(codes >= 0, factor[codes], 1.0)
+    mean = weight[rows][codes[rows] >= 0].mean() if len(labeled) else 0.0
+    if not mean > 0:
+        raise ValueError(
+            "sample_weight (times class_weight) must be positive for some row that train_split "
+            "leaves to train on"
+        )
+    return (weight / mean).astype(np.float32)
+
+
 def _weights_from_dict(class_weight: dict[Any, Any], classes: NDArray[Any]) -> NDArray[np.float64]:
     labels = classes.tolist()
     missing = [label for label in labels if label not in class_weight]

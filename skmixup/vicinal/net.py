@@ -370,8 +370,12 @@ class VicinalNet(NeuralNet):
         key, split = self.__dict__.pop("_split_", (None, None))
         if key != (id(X), id(self.train_split)):
             with self.split_as_callable():
-                split = super().get_split_datasets(X, y, **fit_params)
+                split = self.weigh_split(*super().get_split_datasets(X, y, **fit_params))
         return split
+
+    def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
+        """Return what is trained on and what is held out, with the weights that rows then have."""
+        return train, valid
 
     def split_as_callable(self) -> AbstractContextManager[None]:
         """Let `train_split` be the function that skorch takes it for."""

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import Subset
 
 from skmixup import (
     InterpolationConsistencyClassifier,
@@ -201,3 +202,46 @@ def test_weights_need_the_default_data_set():
         MixupClassifier(dataset=Dataset, **FAST).fit(X, Y, sample_weight=WEIGHT)
     with pytest.raises(ValueError, match="not a Dataset"):
         MixupClassifier(class_weight="balanced", **FAST).fit(Dataset(X, Y), None)
+
+
+# ---- rows held out
+
+
+def held_out_last(dataset, y=None, **kwargs):
+    rows = np.arange(len(dataset))
+    return Subset(dataset, rows[:-20]), Subset(dataset, rows[-20:])
+
+
+@pytest.mark.parametrize("estimator", [MixupClassifier, InterpolationConsistencyClassifier])
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 1.0, 1: 3.0, 2: 2.0}])
+def test_rows_held_out_have_no_part_in_the_training(estimator, class_weight):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 4)).astype(np.float32), rng.integers(0, 3, size=80)
+    weight = rng.uniform(0.1, 2, size=80)
+    others, classes, weights = X.copy(), y.copy(), weight.copy()
+    others[-20:] = 1000 * others[-20:] + 7
+    classes[-20:] = 0
+    weights[-20:] = 50.0
+    params = {"class_weight": class_weight, "max_epochs": 3, "random_state": 0,
+              "optimizer": torch.optim.SGD, "train_split": held_out_last}  # fmt: skip
+    first = estimator(**params).fit(X, y, sample_weight=weight)
+    second = estimator(**params).fit(others, classes, sample_weight=weights)
+    np.testing.assert_allclose(second.predict_proba(X), first.predict_proba(X), atol=1e-6)
+    assert second.history[-1, "valid_loss"] != first.history[-1, "valid_loss"]
+
+
+def test_weights_are_those_of_a_fit_on_the_rows_left():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 4)).astype(np.float32), rng.integers(0, 3, size=80)
+    params = {"class_weight": "balanced", "max_epochs": 3, "random_state": 0, "batch_size": 16}
+    module = {"module": torch.nn.Linear, "module__in_features": 4, "module__out_features": 3}
+    part = VicinalClassifier(**module, **params).fit(X[:-20], y[:-20])
+    split = VicinalClassifier(**module, **params, train_split=held_out_last).fit(X, y)
+    np.testing.assert_allclose(split.predict_proba(X), part.predict_proba(X), atol=1e-6)
+
+
+def test_weights_must_be_left_to_train_on():
+    X, y = np.zeros((80, 4), dtype=np.float32), np.arange(80) % 3
+    weight = np.r_[np.zeros(60), np.ones(20)]
+    with pytest.raises(ValueError, match="positive for some row that train_split leaves"):
+        MixupClassifier(train_split=held_out_last).fit(X, y, sample_weight=weight)
