@@ -1,6 +1,6 @@
 """The gradient of a fitted network's loss with respect to its input."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
@@ -47,9 +47,9 @@ def check_has_gradient(net: Any, X: Any) -> None:
 
 def check_columns(net: Any, X: Any) -> None:
     """Raise ValueError unless X has the columns that `net` was fitted on, as ``predict`` does."""
-    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader | Mapping):
         raise TypeError(
-            f"the attack changes rows of an array, tensor or DataFrame; got X of type "
+            f"the attack changes rows of one array, tensor or DataFrame; got X of type "
             f"{type(X).__name__}: pass its inputs as X and its labels as y"
         )
     if hasattr(net, "n_features_in_") and hasattr(X, "shape"):

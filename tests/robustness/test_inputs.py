@@ -162,7 +162,7 @@ def test_a_tensor_of_half_precision_is_attacked():
 def test_data_sets_and_loaders_are_to_be_arrays():
     net = MixupClassifier(**FAST).fit(X, CODES)
     data = TensorDataset(torch.tensor(X), torch.tensor(CODES))
-    for wrong in (data, DataLoader(data)):
+    for wrong in (data, DataLoader(data), {"x": X}):
         with pytest.raises(TypeError, match="pass its inputs as X and its labels as y"):
             fgsm(net, wrong, CODES, 0.1)
 
