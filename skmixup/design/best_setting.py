@@ -1,6 +1,7 @@
 """The best setting by the fitted effects, where runs have a response."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from scipy.optimize import minimize
 from skmixup.design.best_levels import best_levels
 from skmixup.design.discrepancy import Floats
 from skmixup.design.response_model import ResponseModel
-from skmixup.design.responses import Responses
+from skmixup.design.responses import ObservedFactor, Responses
 from skmixup.design.settings import level_key, shown
 
 Setting = dict[str, Any]
@@ -61,36 +62,46 @@ def _best_levels(model: ResponseModel, sign: float, lost: Sequence[Mapping[str, 
     return {f.name: f.levels[k] for f, k in zip(factors, chosen, strict=True)}
 
 
-def _nearest_is_lost(
-    model: ResponseModel,
+def _differences(
+    factor: ObservedFactor, here: Sequence[Any], there: Sequence[Any]
+) -> NDArray[Any]:
+    """Squared differences of one factor's settings, (here, there).
+
+    A number counts by its distance on the scale −1 … 1, a category as 1 where it differs.
+    """
+    if factor.numeric:
+        return np.asarray((factor.coded(here)[:, None] - factor.coded(there)) ** 2)
+    return np.asarray((factor.indices(here)[:, None] != factor.indices(there)) * 1.0)
+
+
+def _failures_speak_against(
+    factors: Sequence[ObservedFactor],
     settings: Mapping[str, Sequence[Any]],
     lost: Sequence[Mapping[str, Any]],
 ) -> NDArray[np.bool_]:
-    """For several settings: whether a run without response is as near as any with one.
+    """For several settings: whether they lie among failures.
 
-    A number counts by its distance on the scale −1 … 1, a level as 1 where it differs.
+    They do where no run with a response is nearer than one without, or, since failures tend to
+    come from two factors, where the two nearest by some pair of factors have none.
     """
+    done = [_differences(f, settings[f.name], f.settings) for f in factors]
+    failed = [_differences(f, settings[f.name], [row[f.name] for row in lost]) for f in factors]
 
-    def nearest(runs: Mapping[str, Sequence[Any]]) -> Floats:
-        total: Any = 0.0
-        for i, factor in enumerate(model.factors):
-            here, there = settings[factor.name], runs[factor.name]
-            if i in model.continuous:
-                total = total + (factor.coded(here)[:, None] - factor.coded(there)) ** 2
-            else:
-                total = total + (factor.indices(here)[:, None] != factor.indices(there))
-        return np.asarray(total.min(axis=1))
+    def nearer(lost_distance: Floats, distance: Floats) -> NDArray[np.bool_]:
+        return np.asarray((lost_distance <= distance * (1 + 1e-9)) & (distance > 0))
 
-    done = {factor.name: factor.settings for factor in model.factors}
-    without = {factor.name: [row[factor.name] for row in lost] for factor in model.factors}
-    distance = nearest(done)
-    return np.asarray((nearest(without) <= distance * (1 + 1e-9)) & (distance > 0))
+    against = nearer(np.sum(failed, axis=0).min(axis=1), np.sum(done, axis=0).min(axis=1))
+    if len(lost) > 1:
+        for a, b in combinations(range(len(factors)), 2):
+            second = np.partition(failed[a] + failed[b], 1, axis=1)[:, 1]
+            against |= nearer(second, (done[a] + done[b]).min(axis=1))
+    return against
 
 
 def _retreat(
     model: ResponseModel, responses: Responses, best: Setting, sign: float
 ) -> Setting | None:
-    """The best point on the ways from the optimum to runs that no failed run is nearest to."""
+    """The best point on the ways from the optimum to runs that no failures speak against."""
     factors = [model.factors[i] for i in model.continuous]
     if not factors:
         return None
@@ -102,7 +113,7 @@ def _retreat(
     settings = {name: [value] * len(ways) for name, value in best.items()}
     for factor, z in zip(factors, ways.T, strict=True):
         settings[factor.name] = [factor.decoded(float(at)) for at in z]
-    safe = np.flatnonzero(~_nearest_is_lost(model, settings, responses.lost))
+    safe = np.flatnonzero(~_failures_speak_against(model.factors, settings, responses.lost))
     if not len(safe):
         return None
     at = int(safe[np.argmax(sign * (model.rows(settings) @ model.fit.coefficients)[safe])])
@@ -122,10 +133,10 @@ def best_setting(model: ResponseModel, responses: Responses) -> tuple[Setting, l
         return {factor.name: found[factor.name] for factor in model.factors}, []
     allowed = {**numbers, **_best_levels(model, sign, lost)}
     notes = []
-    if _nearest_is_lost(model, {name: [v] for name, v in allowed.items()}, lost)[0]:
+    if _failures_speak_against(model.factors, {k: [v] for k, v in allowed.items()}, lost)[0]:
         retreat = _retreat(model, responses, allowed, sign)
         if retreat is None:
-            notes.append("the run nearest to the best setting failed: it may fail there too")
+            notes.append("runs near the best setting have no response: it may fail there too")
         allowed = retreat or allowed
     passed = {
         name: value

@@ -105,7 +105,7 @@ def design_effects(
     Interactions are not part of level means: repeat the best combination before believing it.
 
     Where runs failed nothing is known. Levels without a response are not judged, a surface is not
-    followed beyond the runs that have one nor to where the nearest run failed, and a combination
+    followed beyond the runs that have one nor to where the nearest runs failed, and a combination
     of levels whose runs all failed is passed over; ``responses.notes`` says so.
 
     References

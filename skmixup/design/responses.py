@@ -197,6 +197,8 @@ def _observed(
     if declared.category or not numbers:
         order = _distinct([*declared.levels, *settings])
         levels = tuple(level for key, level in order.items() if key in done)
+        if not declared.category and all(map(is_number, everything)) and not numbers:
+            notes.append(f"{name}: {', '.join(labels(levels))} count as levels without an order")
         if unknown:
             texts = labels((*levels, *unknown.values()))[len(levels) :]
             notes.append(f"{name}: no run with a response has {', '.join(texts)}: not judged")

@@ -75,6 +75,12 @@ def test_one_feature_and_all_features_of_a_grid_are_two_levels():
     ]
 
 
+def test_equal_numbers_of_two_types_lose_their_order_and_that_is_told():
+    effects = design_effects([[1], [1.0], [2], [3]] * 2, [0, 5, 2, 1] * 2, kind="quadratic")
+    assert effects.best == {"x0": 1.0}
+    assert "x0: 1, 1.0, 2, 3 count as levels without an order" in str(effects)
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [
@@ -244,6 +250,21 @@ def test_a_corner_of_two_numbers_whose_runs_all_failed_is_kept_out_of(maximize):
     assert not failed[distance.argmin()]
     assert best.sum() > 1.4  # the best that has a response is about 1.6
     assert "would be better yet by the effects, but such runs have no response" in str(effects)
+
+
+def test_failures_by_two_of_several_factors_are_kept_out_of():
+    levels = uniform_design(30, 4, (30, 30, 7, 3))
+    lr, width = to_unit_cube(levels, (30, 30, 7, 3)).T[:2]
+    fails = (width > 0.65) & (lr > 0.5)
+    table = {"lr": lr, "width": width, "dropout": levels[:, 2]}
+    table["act"] = [["a", "b", None][k] for k in levels[:, 3]]
+    y = np.where(
+        fails, np.nan, -((lr - 0.6) ** 2) + 0.3 * width - levels[:, 2] / 7 + (levels[:, 3] == 1)
+    )
+    assert 3 <= fails.sum() <= 8
+    best = design_effects(table, y).best
+    assert best["width"] < 0.7 or best["lr"] < 0.55
+    assert (best["dropout"], best["act"]) == (0, "b")
 
 
 def test_a_failure_far_from_the_best_changes_nothing():
