@@ -11,6 +11,7 @@ from skorch.history import History
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from skmixup.estimators import safetensors_files
 from skmixup.estimators.parameters import ParametrizedNet
 from skmixup.networks.default import default_network_in
 from skmixup.vicinal.devices import resolve_device
@@ -92,11 +93,32 @@ class PersistentNet(ParametrizedNet):
 
     # ---- files of parameters
 
-    def save_params(self, *args: Any, use_safetensors: bool = False, **kwargs: Any) -> None:
-        """Save parameters, optimizer and history as skorch does; torch's format has labels too."""
+    def save_params(
+        self,
+        f_params: Any = None,
+        f_optimizer: Any = None,
+        f_criterion: Any = None,
+        f_history: Any = None,
+        use_safetensors: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Save parameters, optimizer and history as skorch does, and the labels beside them."""
+        if f_params is None:
+            f_params = kwargs.pop("f_module", None)  # the name that checkpoints use
+        others = {"f_optimizer": f_optimizer, "f_criterion": f_criterion, "f_history": f_history}
+        others |= kwargs
         self._untie_ = use_safetensors
         try:
-            super().save_params(*args, use_safetensors=use_safetensors, **kwargs)
+            if use_safetensors and f_params and self.initialized_:
+                state = self._get_module("module_", "").state_dict()
+                if all(
+                    isinstance(value, Tensor) for value in state.values()
+                ):  # else skorch's word
+                    safetensors_files.write(state, f_params, self.get_notes())
+                    f_params = None
+                    if not any(others.values()):
+                        return
+            super().save_params(f_params, use_safetensors=use_safetensors, **others)
         finally:
             del self._untie_
 
@@ -128,7 +150,7 @@ class PersistentNet(ParametrizedNet):
         The weights are then ready: neither is the module shown data again before it is trained,
         nor is the optimizer's decayed learning rate taken for a peak. A default network
         (``module=None``) is made with the sizes that the file has. The labels of the classes come
-        from the parameter `classes`, or from the file, if it is torch's and a fitted net's.
+        from the parameter `classes`, or from the file, if a fitted net wrote it.
 
         Parameters
         ----------
@@ -146,8 +168,10 @@ class PersistentNet(ParametrizedNet):
         before = dict(self.__dict__)
         try:
             with self._resolved_device():
+                file = self._params_file(f_params, checkpoint)
+                notes = safetensors_files.notes_in(file) if use_safetensors and file else {}
                 if self.module is None and self.__dict__.get("module_") is None:
-                    self._make_network_for(f_params, checkpoint, use_safetensors)
+                    self._make_network_for(file, notes, use_safetensors)
                 super().load_params(
                     f_params=f_params,
                     f_optimizer=f_optimizer,
@@ -157,6 +181,7 @@ class PersistentNet(ParametrizedNet):
                     use_safetensors=use_safetensors,
                     **kwargs,
                 )
+            self.set_notes(notes)
         except BaseException:
             self.__dict__.clear()
             self.__dict__.update(before)
@@ -187,24 +212,31 @@ class PersistentNet(ParametrizedNet):
         finally:
             self.history_ = before
 
-    def _make_network_for(self, f_params: Any, checkpoint: Any, use_safetensors: bool) -> None:
+    def _params_file(self, f_params: Any, checkpoint: Any) -> Any:
+        if f_params is not None or checkpoint is None or checkpoint.f_params is None:
+            return f_params
+        with self._history_of(checkpoint):
+            return checkpoint.get_formatted_files(self)["f_params"]
+
+    def _make_network_for(self, file: Any, notes: dict[str, Any], use_safetensors: bool) -> None:
         """Make the default network with the sizes of one that was saved."""
-        if f_params is None and checkpoint is not None:
-            with self._history_of(checkpoint):
-                f_params = checkpoint.get_formatted_files(self).get("f_params")
-        if f_params is None:
+        if file is None:
             raise NotInitializedError(
                 "this default network (module=None) is not made yet, and only f_params tells its "
                 "sizes: load that too, or call fit before"
             )
-        state = _read(f_params, use_safetensors, self.torch_load_kwargs)
+        if use_safetensors:
+            state = safetensors_files.read(file)
+        else:
+            state = _read(file, self.torch_load_kwargs)
+            notes = getattr(state, "_metadata", {}).get("", {}).get(_NOTES, {})
         found = default_network_in(state)
         if found is None:
             raise ValueError(
                 "module=None is the default network, but the file holds the parameters of another "
                 f"module ({', '.join(list(state)[:4])}, …); pass that module"
             )
-        self.set_notes(getattr(state, "_metadata", {}).get("", {}).get(_NOTES, {}))
+        self.set_notes(notes)
         self.use_network(*found)
         self.initialize()
 
@@ -254,16 +286,11 @@ class _StateOf:
         return loaded
 
 
-def _read(file: Any, use_safetensors: bool, torch_load_kwargs: Any) -> Any:
+def _read(file: Any, torch_load_kwargs: Any) -> Any:
     """Read a state dict, and leave an open file where it was."""
     position = file.tell() if hasattr(file, "seek") else None
-    if use_safetensors:
-        from safetensors.torch import load, load_file
-
-        state = load_file(file) if position is None else load(file.read())
-    else:
-        kwargs = {"weights_only": True} if torch_load_kwargs is None else torch_load_kwargs
-        state = torch.load(file, map_location="cpu", **kwargs)
+    kwargs = {"weights_only": True} if torch_load_kwargs is None else torch_load_kwargs
+    state = torch.load(file, map_location="cpu", **kwargs)
     if position is not None:
         file.seek(position)
     return state

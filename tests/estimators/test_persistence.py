@@ -257,7 +257,7 @@ class Tied(nn.Module):
 @pytest.mark.parametrize("as_file", [True, False])
 def test_safetensors_there_and_back(tmp_path, module, as_file):
     pytest.importorskip("safetensors")
-    params = {"max_epochs": 2, "random_state": 0, "classes": ["ant", "bee", "cow"]}
+    params = {"max_epochs": 2, "random_state": 0}
     net = MixupClassifier(module, **params).fit(X, Y)
     file = io.BytesIO() if as_file else tmp_path / "p.safetensors"
     net.save_params(f_params=file, use_safetensors=True)
@@ -266,6 +266,7 @@ def test_safetensors_there_and_back(tmp_path, module, as_file):
     new = MixupClassifier(module, **params).initialize()
     new.load_params(f_params=file, use_safetensors=True)
     assert np.array_equal(new.predict_proba(X), net.predict_proba(X))
+    assert np.array_equal(new.predict(X), net.predict(X))
     if module is Tied:
         assert new.module_.first.weight is new.module_.second.weight
     assert new.partial_fit(X, Y).n_iter_ == 2
@@ -276,6 +277,9 @@ def test_checkpoints_in_safetensors(tmp_path):
     saves = Checkpoint(monitor=None, f_optimizer=None, dirname=tmp_path, use_safetensors=True)
     net = fitted(callbacks=[saves])
     loads = LoadInitState(saves, use_safetensors=True)
+    plain = clone(net).set_params(callbacks=None)
+    plain.load_params(checkpoint=saves, use_safetensors=True)
+    assert np.array_equal(plain.predict(X), net.predict(X))
     new = fitted(callbacks=[loads], max_epochs=1, lr=1e-9)
     assert new.n_iter_ == 7
     assert np.allclose(new.predict_proba(X), net.predict_proba(X), atol=1e-3)
