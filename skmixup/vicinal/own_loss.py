@@ -37,7 +37,8 @@ class _Call:
 
     def loss(self, net: Any, output: Any, target: Tensor) -> Tensor:
         if self.repeated:  # the values of the first time, in the same order
-            return self.losses.pop(0) if self.losses else torch.tensor(torch.nan)
+            nothing = torch.tensor(torch.nan, device=target.device)
+            return self.losses.pop(0) if self.losses else nothing
         self.used = True
         expected = self.draw.partner if self.weight is None else self.weight
         if expected is not None and len(expected) != len(target):
