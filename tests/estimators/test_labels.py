@@ -70,9 +70,12 @@ TAKEN = {
     "a tensor that requires gradients": (torch.tensor(CODES * 1.0, requires_grad=True), float),
     "strings": (pd.Series(NAMES, dtype="string"), str),
     "polars Enum": (pl.Series(NAMES.tolist(), dtype=pl.Enum(["c", "b", "a"])), str),
-    "numpy's strings": (NAMES.astype(np.dtypes.StringDType()), str),
     "dates": (np.datetime64("2020-01-01") + CODES, np.datetime64),
 }
+
+
+if hasattr(np.dtypes, "StringDType"):  # numpy 2
+    TAKEN["numpy's strings"] = NAMES.astype(np.dtypes.StringDType()), str
 
 
 @pytest.mark.filterwarnings("ignore:A column-vector y")
