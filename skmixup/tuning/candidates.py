@@ -7,7 +7,7 @@ import numpy as np
 
 from skmixup.design import prefix_uniform_order, to_unit_cube
 from skmixup.design.factors import Factor
-from skmixup.tuning.distinct import n_different, new_points, without_repeats
+from skmixup.tuning.distinct import n_left, new_points, without_repeats
 from skmixup.tuning.plans import Plan, is_prime_power, uniform_plan, varying
 from skmixup.tuning.points import Floats, cell
 from skmixup.tuning.rounds import fill_box, whole_cube
@@ -75,17 +75,15 @@ def first_points(
     there are no more settings.
     """
     vary = list(factors.values())
-    n_new = int(min(n_new, n_different(vary) - len(initial)))
-    if n_new < 1:
-        return np.empty((0, len(factors)))
-    if len(initial):
+    n_new = int(min(n_new, n_left(initial, vary)))
+    if n_new < 1 or not factors:
+        return np.empty((max(n_new, 0), len(factors)))
+    if len(initial) or n_new <= len(factors):  # With settings outside the space there are fewer.
         box = whole_cube(len(factors))
         ordered = [factor.ordered for factor in vary]
         new = _in_prefix_order(
             initial, fill_box(box, initial, n_new, ordered, criterion, seed), criterion
         )
-    elif not factors:
-        new = np.empty((1, 0))
     else:
         plan = uniform_plan(factors, n_new, None, criterion, seed, {})
         new = design_points(plan)

@@ -119,7 +119,7 @@ class UniformDesignSearchCV(DesignSearchCV):
         "n_runs": [Interval(numbers.Integral, 2, None, closed="left"), StrOptions({"auto"})],
         "n_rounds": [Interval(numbers.Integral, 1, None, closed="left")],
         "initial_params": [dict, list, tuple, None],
-        "time_limit": [Interval(numbers.Real, 0, None, closed="neither"), None],
+        "time_limit": [Interval(numbers.Real, 0, None, closed="right"), None],
         "criterion": [StrOptions({"CD", "WD", "MD"})],
     }
 
@@ -182,7 +182,7 @@ class UniformDesignSearchCV(DesignSearchCV):
         new = first_points(vary, sizes[0] - len(first), points, self.criterion, seed)
         results = evaluate([*first, *settings_at(factors, vary, new)])
         points = np.vstack([points, new])
-        kinds, n_spread = list(vary.values()), len(points)
+        kinds, n_spread = list(vary.values()), max(len(points), 1)
         cycles = [[whole_cube(len(vary))]]
         for size in sizes[1:]:
             losses = np.delete(candidate_losses(results, self.refit), outside)

@@ -1,5 +1,6 @@
 """How a search's candidates stand after a round: losses, by which the next round is laid out."""
 
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -35,7 +36,16 @@ def losses_by_picks(results: Results, refit: Callable[[Results], Any]) -> Floats
     better exactly if the pick is one of its own candidates.
     """
     losses = np.full(len(results["params"]), np.nan)
-    best = _pick(refit, results)
+    try:
+        best = _pick(refit, results)
+    except IndexError as error:  # It may be right about the candidates that are still to come.
+        warnings.warn(
+            f"refit picks none of the {len(losses)} candidates so far ({error}), so the next "
+            "round has nothing to zoom in on",
+            UserWarning,
+            stacklevel=2,
+        )
+        return losses
     losses[best] = -best
     left = np.delete(np.arange(len(losses)), best)
     for behind in (0.25, 0.5):

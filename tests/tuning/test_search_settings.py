@@ -154,6 +154,15 @@ def test_the_present_settings_of_an_svc_lie_outside_the_space():
     assert found.n_completed_ == 12
 
 
+@pytest.mark.parametrize(("n_runs", "n_rounds", "n_outside"), [(12, 4, 5), (6, 2, 3), (6, 2, 4)])
+def test_settings_outside_may_fill_the_first_round(n_runs, n_rounds, n_outside):
+    space = {"a": stats.uniform(0, 1), "c": stats.uniform(0, 1)}
+    first = [{"a": 2.0 + k} for k in range(n_outside)]
+    found = candidates(space, n_runs=n_runs, n_rounds=n_rounds, initial_params=first)
+    assert [p["a"] for p in found[:n_outside]] == [p["a"] for p in first]
+    assert len(as_set(found)) == n_runs
+
+
 def test_effects_leave_out_what_lies_outside_the_space():
     space = {"C": stats.loguniform(1e-2, 1e2), "gamma": stats.loguniform(1e-3, 1e1)}
     first = [{}, {"gamma": 0.5}]
