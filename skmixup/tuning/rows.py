@@ -13,7 +13,7 @@ from skmixup.tuning.marks import ROW, marks_in, row_in, set_mark, study_marks
 from skmixup.tuning.notices import tell_about_names, tell_unnoticed
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.snapshot import Snapshot, is_enqueued
-from skmixup.tuning.stale import StaleTrials, finish
+from skmixup.tuning.stale import StaleTrials
 from skmixup.tuning.zoom import StudyZoom
 
 #: Trial attribute: the trial fills up a batch, with a point that completes the design.
@@ -144,21 +144,14 @@ class StudyRows:
             self._give_up_stale(study, n_runs)
             row = agreement.claim_row(study, trial, choose)
             if row is not None:
-                break
+                return row
             pending = self._unfinished(last[0])
             self.through = not pending
             if not self._awaits(study, pending):
                 return None
-            try:
-                pause = self._pause(pause)
-                loops.fail_without_heartbeat(study)
-            except BaseException:
-                finish(study._storage, trial._trial_id, TrialState.PRUNED)
-                raise
+            pause = self._pause(pause)
+            loops.fail_without_heartbeat(study)
             self._mark(study, trial)  # The trial has not begun yet.
-        if pause > 0.02:
-            self._mark(study, trial)
-        return row
 
     def _give_up_stale(self, study: Study, n_runs: int) -> None:
         if self.stale is not None:

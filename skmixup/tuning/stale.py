@@ -14,6 +14,8 @@ from skmixup.tuning.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)
 
+_MOMENT = 0.1  # seconds
+
 
 def finish(storage: BaseStorage, trial_id: int, state: TrialState) -> bool:
     """Set a trial's final state unless somebody else has done so."""
@@ -35,16 +37,12 @@ class StaleTrials:
 
     def give_up(self, study: Study, n_runs: int) -> None:
         """Fail what is stale now, and say so."""
-        snapshot = Snapshot.of(study)
-        starting = {t._trial_id for t in snapshot.starting(n_runs)}
-        for trial in snapshot.trials:
-            if trial.state != TrialState.RUNNING:
-                continue
-            if not (snapshot.is_own(trial) or trial._trial_id in starting):
-                continue
+        if self._find(study, n_runs):
+            # A trial that is retried has the old one's start for as long as it takes to write.
+            time.sleep(min(_MOMENT, self.stale_after / 10))
+        for trial, row in self._find(study, n_runs):
             age = self._age(trial)
-            if age > self.stale_after and finish(study._storage, trial._trial_id, TrialState.FAIL):
-                row = snapshot.row(trial)
+            if finish(study._storage, trial._trial_id, TrialState.FAIL):
                 logger.warning(
                     "study %r: trial %d%s is given up: it has been running for %.0f s, longer "
                     "than stale_after=%g. Should its worker be alive, its result will be refused",
@@ -54,6 +52,17 @@ class StaleTrials:
                     age,
                     self.stale_after,
                 )
+
+    def _find(self, study: Study, n_runs: int) -> list[tuple[FrozenTrial, int | None]]:
+        snapshot = Snapshot.of(study)
+        starting = {t._trial_id for t in snapshot.starting(n_runs)}
+        return [
+            (trial, snapshot.row(trial))
+            for trial in snapshot.trials
+            if trial.state == TrialState.RUNNING
+            and (snapshot.is_own(trial) or trial._trial_id in starting)
+            and self._age(trial) > self.stale_after
+        ]
 
     def _age(self, trial: FrozenTrial) -> float:
         start = start_of(trial)

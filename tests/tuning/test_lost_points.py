@@ -87,6 +87,45 @@ def test_the_log_says_which_trial_is_given_up(caplog):
     assert "stale_after=0.2" in message
 
 
+def test_what_a_worker_sees_that_was_slow_not_dead():
+    """As docs/tuning.md says, so that the page is found out when Optuna changes."""
+    study = study_with(UniformDesignSampler(n_runs=N_RUNS))
+    rescuer = another_worker(study, stale_after=0.1)
+
+    def slow(trial):
+        value = objective(trial)
+        if trial.number == 0:
+            time.sleep(0.15)
+            rescuer.optimize(objective)
+        return value
+
+    with pytest.raises(AssertionError, match="Should not reach") as caught:
+        study.optimize(slow)
+    assert "Cannot tell a FAIL trial" in str(caught.value.__context__)
+    assert_every_row_once(study, N_RUNS)
+    study.optimize(objective)
+    assert_every_row_once(study, N_RUNS)
+
+
+def test_a_retried_trial_is_not_as_old_as_the_one_that_died():
+    """Optuna's retry callback copies the mark, which the trial renews a moment after it starts."""
+    study = study_with(UniformDesignSampler(n_runs=N_RUNS, stale_after=2))
+    dead = die_amid_a_trial(study)
+    study._storage.set_trial_state_values(dead._trial_id, TrialState.FAIL)
+    mark, start, watched = study.trials[0].system_attrs["skmixup:mark"]
+    attrs = {"skmixup:row": 0, "skmixup:mark": [mark, start - 60, watched]}
+    study.add_trial(optuna.create_trial(state=TrialState.RUNNING, system_attrs=attrs))
+    renewed = study.trials[1]
+    mark = [mark, time.time(), watched]
+    timer = threading.Timer(
+        0.03, study._storage.set_trial_system_attr, (renewed._trial_id, "skmixup:mark", mark)
+    )
+    timer.start()
+    study.sampler._design(study)._give_up_stale(study, N_RUNS)
+    timer.join()
+    assert study.trials[1].state == TrialState.RUNNING
+
+
 @pytest.mark.parametrize("hours", [-14, -1, 1, 14])
 def test_local_clocks_do_not_matter(hours):
     """The worker of another time zone, or of before the clocks were changed."""
