@@ -190,7 +190,7 @@ class VicinalEstimator(LookingNet):
                 self.notify("on_train_end", X=seen, y=y)
         finally:
             self._set_training(False)
-        finish(self.optimizer_)
+        finish(self.__dict__.get("optimizer_"))
         self.__dict__.pop("_random_states_", None)
         return self
 

@@ -195,7 +195,7 @@ class ParametrizedNet(VicinalNet):
         if anew:
             self._initialize_optimizer()
         elif self.initialized_ and any(n == "lr" or n.endswith("__lr") for n in params):
-            self._declared_rates_ = declare(self.optimizer_)
+            self._declared_rates_ = declare(self.__dict__.get("optimizer_"))
 
     def _set_group_param(self, name: str, index: int, key: str, value: Any) -> None:
         groups = list(self.__dict__.get(name, []))

@@ -282,12 +282,13 @@ class VicinalNet(NeuralNet):
         self._training_device_ = self._device_  # looked up once instead of at every step
         if epochs is None:
             epochs = self.__dict__.get("_epochs_", self.max_epochs)
-        start, self._n_epochs_ = going_on(self.optimizer_, epochs)
+        optimizer = self.__dict__.get("optimizer_")
+        start, self._n_epochs_ = going_on(optimizer, epochs)
         self._first_epoch_ = len(self.history) - start
         cut_off = self.__dict__.pop("_random_states_", None)
         self._go_on_from_ = cut_off if start > 0 else None
         self.put_peaks_back()
-        self._learning_rate_ = LearningRate(self.optimizer_, self.lr_shape(), self._n_epochs_)
+        self._learning_rate_ = LearningRate(optimizer, self.lr_shape(), self._n_epochs_)
         batch_size = self.batch_size
         try:
             with self.own_randomness():
@@ -327,14 +328,14 @@ class VicinalNet(NeuralNet):
     def put_peaks_back(self) -> None:
         """Set the learning rates to their peaks, for a fit to start from."""
         scheduled = getattr(self, "lr_schedule", None) is not None and not self._has_scheduler()
-        put_back(self.optimizer_, self._declared_rates_, scheduled=scheduled)
+        put_back(self.__dict__.get("optimizer_"), self._declared_rates_, scheduled=scheduled)
 
     def _has_scheduler(self) -> bool:
         return any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_)
 
     def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         super()._initialize_optimizer(*args, **kwargs)
-        self._declared_rates_ = declare(self.optimizer_)
+        self._declared_rates_ = declare(self.__dict__.get("optimizer_"))
         return self
 
     def lr_shape(self) -> str | None:
@@ -414,7 +415,7 @@ class VicinalNet(NeuralNet):
         rows = self.history[-1, "batches"]
         listened = self._listeners_["on_batch_begin"] or self._listeners_["on_batch_end"]
         rate = self._learning_rate_
-        rate.optimizer = self.optimizer_  # which a callback may have made anew
+        rate.optimizer = self.__dict__.get("optimizer_")  # which a callback may have made anew
         epoch = len(self.history) - 1 - self._first_epoch_
         n_batches = _length(iterator)
         own, clean = has_own_step(self, training), training and self._shows_clean_

@@ -51,7 +51,7 @@ class LearningRate:
         Epochs of the whole fit.
     """
 
-    def __init__(self, optimizer: Optimizer, shape: str | None, n_epochs: int = 1):
+    def __init__(self, optimizer: Optimizer | None, shape: str | None, n_epochs: int = 1):
         self.optimizer = optimizer
         self.factor = None if shape is None else SHAPES[shape]
         self.n_epochs = n_epochs
@@ -101,7 +101,7 @@ def groups_of(optimizer: Any) -> list[dict[str, Any]]:
     return groups if isinstance(groups, list) else []
 
 
-def declare(optimizer: Optimizer) -> list[Any]:
+def declare(optimizer: Optimizer | None) -> list[Any]:
     """Take the rates that somebody has set since the last look for those of the parameters."""
     for group in groups_of(optimizer):
         # Plain numbers: files with numpy's do not load with weights_only=True.
@@ -112,7 +112,7 @@ def declare(optimizer: Optimizer) -> list[Any]:
     return [group[MARK][0] for group in groups_of(optimizer)]
 
 
-def put_back(optimizer: Optimizer, declared: Sequence[Any], *, scheduled: bool) -> None:
+def put_back(optimizer: Optimizer | None, declared: Sequence[Any], *, scheduled: bool) -> None:
     """Set the learning rates to their peaks.
 
     Parameters
@@ -140,7 +140,7 @@ def put_back(optimizer: Optimizer, declared: Sequence[Any], *, scheduled: bool) 
         group[MARK] = (own, peak, peak, *position)
 
 
-def going_on(optimizer: Optimizer, n_epochs: int) -> tuple[int, int]:
+def going_on(optimizer: Optimizer | None, n_epochs: int) -> tuple[int, int]:
     """Return the epochs that a fit of `n_epochs` more has behind it, and those of the whole.
 
     (0, n_epochs), unless `n_epochs` is what is left of a fit that was cut off.
@@ -153,7 +153,7 @@ def going_on(optimizer: Optimizer, n_epochs: int) -> tuple[int, int]:
     return 0, n_epochs
 
 
-def finish(optimizer: Optimizer) -> None:
+def finish(optimizer: Optimizer | None) -> None:
     """Note that the fit is over, also where its best epoch was loaded at the end."""
     for group in groups_of(optimizer):
         if MARK in group:

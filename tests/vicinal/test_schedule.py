@@ -122,3 +122,16 @@ def test_two_schedules_are_refused_before_training():
         clf.fit(X, y)
     with pytest.raises(ValueError, match="lr_schedule"):
         MixupClassifier(**FAST, lr_schedule="linear").fit(X, y)
+
+
+def test_an_optimizer_of_another_name_is_the_users_own():
+    class Own(MixupClassifier):
+        def initialize_optimizer(self):
+            self.mine_ = torch.optim.SGD(self.module_.parameters(), lr=0.1)
+            return self
+
+    clf = Own(**FAST, max_epochs=2).fit(X, y)
+    assert clf.mine_.param_groups[0]["lr"] == 0.1
+    weights = clf.module_.head.weight.detach().clone()
+    assert clf.partial_fit(X, y).n_iter_ == 4
+    assert not torch.equal(clf.module_.head.weight, weights)
