@@ -92,7 +92,7 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
         except TypeError:
             if not choose or not hidden:
                 raise
-    if hidden:
+    if hidden and vicinity.pairs_rows:
         compiled, net.__dict__["module_"] = net.module_, module
         net._set_training(False)
         try:

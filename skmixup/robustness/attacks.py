@@ -1,6 +1,6 @@
 """Adversarial examples: the small change of the input that hurts a network most."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from numbers import Integral, Real
 from typing import Any
 
@@ -291,11 +291,6 @@ def accuracy_under_attack(
 
 
 def _to_floats(X: Any) -> NDArray[Any]:
-    if isinstance(X, Mapping):
-        raise TypeError(
-            f"X is a dict of {list(X)}; attacks move the values of one array. Attack a module "
-            "that takes them joined in one"
-        )
     if isinstance(X, torch.Tensor):
         X = X.detach().cpu()
         X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()

@@ -206,7 +206,8 @@ class VicinalNet(NeuralNet):
         detach = draw.block_gradient == "below"
         if draw.site == INPUT:
             if isinstance(X, Tensor):
-                check_mixable(X, "the input of the module")
+                if draw.lam is not None:
+                    check_mixable(X, "the input of the module")
                 virtual = draw.apply(X)
                 return self.infer(virtual, **fit_params), virtual
             virtual = draw.apply_to_each(X)

@@ -84,18 +84,21 @@ class Vicinity(BaseEstimator):
         """Whether every draw leaves the minibatch as it is."""
         return False
 
+    @property
+    def pairs_rows(self) -> bool:
+        """Whether rows are mixed with others, so that the first axis of a layer must be rows."""
+        return False
+
     def check_rows(self, x: Any) -> None:
         """Check that virtual inputs can be made of `x`: a tensor, or several in a dict or list.
 
         Raises
         ------
         TypeError
-            For integer codes, which have no averages.
+            For integer codes, where they would be averaged.
         ValueError
             For a shape that does not fit.
         """
-        for what, tensor in tensors_in(x, "the input of the module"):
-            check_mixable(tensor, what)
 
     def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
         """Draw the random choices of one optimizer step.
@@ -237,6 +240,16 @@ class Mixup(Vicinity):
         _check_choice("mix_per", self.mix_per, ["batch", "sample"])
         _check_probability("mix_prob", self.mix_prob)
         return self
+
+    @property
+    def pairs_rows(self) -> bool:
+        """True."""
+        return True
+
+    def check_rows(self, x: Any) -> None:
+        """Check that all of `x` is floating-point values: integer codes have no averages."""
+        for what, tensor in tensors_in(x, "the input of the module"):
+            check_mixable(tensor, what)
 
     @property
     def changes_nothing(self) -> bool:

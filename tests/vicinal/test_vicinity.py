@@ -6,9 +6,12 @@ import torch
 from scipy import stats
 from sklearn.base import clone
 from torch import nn
+from torch.utils.data import TensorDataset
 
+from skmixup import VicinalClassifier
 from skmixup.vicinal import CutMix, Dirac, Gaussian, ManifoldMixup, Mixup
 from skmixup.vicinal.draw import Draw
+from skmixup.vicinal.vicinity import Vicinity
 
 
 def batch(*shape, seed=0):
@@ -300,3 +303,47 @@ def test_integer_codes_get_no_noise():
 
 def test_the_empty_draw_is_the_identity():
     assert Draw().is_identity
+
+
+# ---- vicinities of the user's own
+
+
+class Replacement(Draw):
+    """Some codes are replaced by 0."""
+
+    is_identity = False
+
+    def apply(self, x):
+        return x * (torch.arange(x.shape[1]) > 0)
+
+
+class Replace(Vicinity):
+    def draw(self, x, rng, sites=("input",)):
+        return Replacement(site=sites[0])
+
+
+class ReplaceInside(Replace):
+    def sites(self, module):
+        return ("1",)
+
+
+class Turned(nn.Module):
+    def forward(self, x):
+        return x.T
+
+
+@pytest.mark.parametrize(
+    ("vicinity", "layers"),
+    [
+        (Replace(), [nn.Embedding(9, 4), nn.Flatten(), nn.Linear(8, 3)]),
+        (ReplaceInside(), [nn.Flatten(), Turned(), Turned(), nn.Linear(2, 3)]),
+    ],
+)
+def test_a_vicinity_that_pairs_no_rows_may_act_on_codes_and_on_any_axis(vicinity, layers):
+    codes = torch.arange(18).view(9, 2) % 5
+    floats = isinstance(vicinity, ReplaceInside)
+    data = TensorDataset(codes.float() if floats else codes, torch.arange(9) % 3)
+    clf = VicinalClassifier(
+        nn.Sequential(*layers), vicinity=vicinity, classes=[0, 1, 2], max_epochs=1
+    ).fit(data, None)
+    assert clf._sites_ == vicinity.sites(clf.module_)
