@@ -28,7 +28,7 @@ from tabular import split, table
 from torch import nn
 
 from skmixup import ManifoldMixupClassifier
-from skmixup.design import design_effects
+from skmixup.effects import design_effects
 from skmixup.networks import MLP
 from skmixup.tuning import UniformDesignSampler
 

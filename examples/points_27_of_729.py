@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import cross_val_score
 
-from skmixup.design import design_effects, plot_effects
+from skmixup.effects import design_effects, plot_effects
 from skmixup.tuning import OrthogonalDesignSearchCV
 
 GRID = {

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.svm import SVC
 
-from skmixup.design import design_effects
+from skmixup.effects import design_effects
 from skmixup.tuning import OrthogonalDesignSearchCV, UniformDesignSearchCV
 from skmixup.tuning.runs import auto_n_runs
 

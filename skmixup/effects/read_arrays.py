@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from skmixup.design.discrepancy import Floats
-from skmixup.design.responses import Declared, Runs, unfinished
 from skmixup.design.settings import is_number, plain
+from skmixup.effects.responses import Declared, Runs, unfinished
 
 
 def _is_missing(value: Any) -> bool:

@@ -15,13 +15,8 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.svm import SVC
 from statsmodels.formula.api import ols
 
-from skmixup.design import (
-    design_effects,
-    orthogonal_array,
-    plot_effects,
-    to_unit_cube,
-    uniform_design,
-)
+from skmixup.design import orthogonal_array, to_unit_cube, uniform_design
+from skmixup.effects import design_effects, plot_effects
 
 L9_RESPONSES = np.array([60.0, 65.0, 71.0, 62.0, 70.0, 66.0, 75.0, 68.0, 72.0])
 

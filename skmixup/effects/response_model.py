@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from skmixup.design.discrepancy import Floats
-from skmixup.design.responses import ObservedFactor
 from skmixup.design.settings import labels
+from skmixup.effects.responses import ObservedFactor
 
 #: From the richest to the plainest treatment of continuous factors.
 SURFACES = ("full quadratic", "quadratic", "linear")

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import fdtrc
 
 from skmixup.design.discrepancy import Floats
-from skmixup.design.response_model import (
+from skmixup.effects.response_model import (
     Fit,
     ResponseModel,
     in_units,

@@ -15,14 +15,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from skmixup.design import (
-    design_effects,
-    orthogonal_array,
-    plot_effects,
-    to_unit_cube,
-    uniform_design,
-)
+from skmixup.design import orthogonal_array, to_unit_cube, uniform_design
 from skmixup.design.settings import level_key
+from skmixup.effects import design_effects, plot_effects
 
 COMPLETE, FAIL, PRUNED = TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED
 

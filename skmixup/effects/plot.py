@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from skmixup.design.effect_tables import DesignEffects
-from skmixup.design.effects import design_effects
-from skmixup.design.responses import ObservedFactor
 from skmixup.design.settings import labels
+from skmixup.effects.effects import design_effects
+from skmixup.effects.responses import ObservedFactor
+from skmixup.effects.tables import DesignEffects
 
 _DOTS, _LINE = "0.6", "tab:blue"
 
@@ -42,7 +42,8 @@ def plot_effects(
 
     Examples
     --------
-    >>> from skmixup.design import orthogonal_array, plot_effects
+    >>> from skmixup.design import orthogonal_array
+    >>> from skmixup.effects import plot_effects
     >>> figure = plot_effects(orthogonal_array(3, 3), y=range(9), names=["alpha", "width", "lr"])
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['alpha', 'width', 'lr']

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr
 
-from skmixup.design.anova import AnovaRow
-from skmixup.design.response_model import ResponseModel
-from skmixup.design.responses import ObservedFactor, Responses
 from skmixup.design.settings import labels, shown
+from skmixup.effects.anova import AnovaRow
+from skmixup.effects.response_model import ResponseModel
+from skmixup.effects.responses import ObservedFactor, Responses
 
 
 @dataclass(frozen=True)

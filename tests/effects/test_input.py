@@ -16,7 +16,8 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
-from skmixup.design import design_effects, orthogonal_array, plot_effects
+from skmixup.design import orthogonal_array
+from skmixup.effects import design_effects, plot_effects
 from skmixup.tuning import UniformDesignSearchCV
 
 L4 = [[0, 0], [0, 1], [1, 0], [1, 1]]

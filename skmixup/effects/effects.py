@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmixup.design.anova import anova_table, check_pool
-from skmixup.design.best_setting import best_setting
 from skmixup.design.discrepancy import Floats
-from skmixup.design.effect_tables import DesignEffects, LevelMean
-from skmixup.design.read_runs import Objective, read_responses
-from skmixup.design.response_model import ResponseModel, fit_model, in_units, least_squares
 from skmixup.design.settings import level_key
+from skmixup.effects.anova import anova_table, check_pool
+from skmixup.effects.best_setting import best_setting
+from skmixup.effects.read_runs import Objective, read_responses
+from skmixup.effects.response_model import ResponseModel, fit_model, in_units, least_squares
+from skmixup.effects.tables import DesignEffects, LevelMean
 
 
 def _mean(y: Floats) -> float:
@@ -114,7 +114,8 @@ def design_effects(
 
     Examples
     --------
-    >>> from skmixup.design import design_effects, orthogonal_array
+    >>> from skmixup.design import orthogonal_array
+    >>> from skmixup.effects import design_effects
     >>> array = orthogonal_array(3, 3)
     >>> a, b, c = array.T
     >>> effects = design_effects(array, 10 * (a == 2) + 2 * b + 0.5 * (c == 1) * b)

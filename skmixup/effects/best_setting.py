@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from skmixup.design.best_levels import best_levels
 from skmixup.design.discrepancy import Floats
-from skmixup.design.response_model import ResponseModel
-from skmixup.design.responses import ObservedFactor, Responses
 from skmixup.design.settings import level_key, shown
+from skmixup.effects.best_levels import best_levels
+from skmixup.effects.response_model import ResponseModel
+from skmixup.effects.responses import ObservedFactor, Responses
 
 Setting = dict[str, Any]
 #: From so many of the best runs, and in so many steps, a way back from failures is sought.

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike
 
 from skmixup.design.factors import as_factor, is_optuna_distribution
 from skmixup.design.places import place_of
-from skmixup.design.read_arrays import read_arrays
-from skmixup.design.responses import Declared, Responses, Runs, collect
 from skmixup.design.settings import is_number
+from skmixup.effects.read_arrays import read_arrays
+from skmixup.effects.responses import Declared, Responses, Runs, collect
 
 Objective = int | str | Callable[[Any], float] | None
 #: scipy's distributions that spread their values evenly over the logarithm.

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
 
-from skmixup.design import design_effects
 from skmixup.design.settings import level_key
+from skmixup.effects import design_effects
 
 CHOICES = [None, True, 1, 2.5, "a", "1", False, 3, "None"]
 STATES = [TrialState.COMPLETE] * 5 + [TrialState.FAIL, TrialState.PRUNED, TrialState.RUNNING]
