@@ -90,15 +90,22 @@ class LookingNet(HoldingOutNet):
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches, of which the first is looked at where rows could not be before."""
         batches = super().get_iterator(dataset, training=training)
-        if training and not is_by_position(dataset) and self.mixes():
+        if training and not is_by_position(dataset):
             return FirstBatchChecked(batches, self.check_first_batch)
         return batches
 
     def check_first_batch(self, X: Any) -> None:
-        """Check the layers to mix at on rows of the first batch of a stream."""
-        if is_made_of_tensors(X):
-            rows = input_cast(self)(take(X, torch.arange(N_ROWS) % n_rows(X)))
+        """Check layers to mix at, and the criterion, on rows of the first batch of a stream."""
+        if not is_made_of_tensors(X):
+            return
+        rows = input_cast(self)(take(X, torch.arange(N_ROWS) % n_rows(X)))
+        if self.mixes():
             self._sites_ = usable_sites(self, self._vicinity_, self._sites_, rows)
+        self._set_training(False)
+        with torch.no_grad():
+            output = self.infer(rows)
+        self.check_output(output, None)
+        self.check_criterion(output, None)
 
     def _check_batches(self, dataset: Any, y: Any) -> None:
         """Find out before training whether there is a batch to train on."""
@@ -109,7 +116,8 @@ class LookingNet(HoldingOutNet):
         """Run the module once: what does not fit shows before training starts.
 
         On two training rows where they are in memory, on zeros of their shape elsewhere, and on
-        rows of a data set that yields several tensors.
+        rows of a data set that yields several tensors. A stream is looked at when its first
+        batch comes.
         """
         rows = two_rows(self, dataset)
         if rows is None:

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.dataset import ValidSplit
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import IterableDataset, TensorDataset
 
 from skmixup import (
     InterpolationConsistencyClassifier,
@@ -242,6 +243,25 @@ def test_cross_entropy_of_probabilities_warns(criterion):
     net = MixupClassifier(ending_in(nn.Softmax), criterion=criterion, **OWN)
     with pytest.warns(UserWarning, match="returns probabilities, but criterion=.* takes logits"):
         net.fit(X, Y)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(zip(torch.from_numpy(X), CODES, strict=True))
+
+
+@pytest.mark.parametrize(
+    "data", [TensorDataset(torch.from_numpy(X), torch.from_numpy(CODES)), Stream()]
+)
+@pytest.mark.parametrize("estimator", [VicinalClassifier, MixupClassifier])
+def test_data_sets_and_streams_are_looked_at_too(estimator, data):
+    params = OWN | {"classes": [0, 1, 2], "max_epochs": 2}
+    with pytest.raises(ValueError, match="NLLLoss takes probabilities, or their logarithms"):
+        estimator(ending_in(None), criterion=nn.NLLLoss, **params).fit(data, None)
+    with pytest.warns(UserWarning, match="returns probabilities, but criterion="):
+        estimator(ending_in(nn.Softmax), **params).fit(data, None)
+    with pytest.raises(ValueError, match="SoftMarginLoss cannot be computed"):
+        estimator(ending_in(None), criterion=nn.SoftMarginLoss, **params).fit(data, None)
 
 
 @pytest.mark.parametrize("zero", ["weight", "bias", "both", "none"])
