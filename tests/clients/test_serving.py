@@ -1,5 +1,7 @@
 """A fitted estimator in a server: rows one at a time, threads, other processes."""
 
+import os
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,7 @@ import cloudpickle
 import joblib
 import numpy as np
 import pytest
+import torch
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -82,3 +85,22 @@ def test_another_process_predicts_the_same(classifiers, dump, tmp_path):
     code = "\n".join(line.removeprefix(" " * 8) for line in code.splitlines())
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
     assert np.array_equal(np.load(tmp_path / "proba.npy"), classifiers[0].predict_proba(X))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_worker_with_one_thread_predicts(classifiers):
+    """With torch's threads of the parent it would wait for them forever."""
+    clf, threads = classifiers[0], torch.get_num_threads()
+    rows = np.tile(X, (200, 1))
+    torch.set_num_threads(2)
+    try:
+        expected = clf.predict(rows)
+        worker = os.fork()
+        if worker == 0:
+            signal.alarm(60)
+            torch.set_num_threads(1)
+            os._exit(0 if np.array_equal(clf.predict(rows), expected) else 1)
+        assert os.waitpid(worker, 0)[1] == 0
+    finally:
+        torch.set_num_threads(threads)
