@@ -180,7 +180,9 @@ class VicinalEstimator(LookingNet):
             with self._device_for_users_code(), self.own_randomness():
                 self.notify("on_train_begin", X=seen, y=y)
                 with self._randomness_.whole:
-                    if not self._module_ready_:  # else it was trained, or its weights were loaded
+                    if not self.__dict__.get(
+                        "_module_ready_", True
+                    ):  # else it was trained, or its weights were loaded
                         self._adapt_module(X, y)
                     self.check_module(X)
                     self._check_layers(X)

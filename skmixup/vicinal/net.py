@@ -329,7 +329,10 @@ class VicinalNet(NeuralNet):
     def put_peaks_back(self) -> None:
         """Set the learning rates to their peaks, for a fit to start from."""
         scheduled = getattr(self, "lr_schedule", None) is not None and not self._has_scheduler()
-        put_back(self.__dict__.get("optimizer_"), self._declared_rates_, scheduled=scheduled)
+        optimizer = self.__dict__.get("optimizer_")
+        if "_declared_rates_" not in self.__dict__:  # a pickle of an earlier version
+            self._declared_rates_ = declare(optimizer)
+        put_back(optimizer, self._declared_rates_, scheduled=scheduled)
 
     def _has_scheduler(self) -> bool:
         return any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_)

@@ -14,8 +14,9 @@ START = 1 / 25
 
 # Key in a parameter group of (declared, peak, last, epoch, n_epochs): the rate that the parameters
 # gave the group, the peak it has by now, the rate that the schedule set last, and after how many
-# epochs of how many. A plain tuple, so that files of optimizers load with ``weights_only=True``.
-MARK = "schedule"
+# epochs of how many. Optimizers leave alone what they do not know. A plain tuple, so that files of
+# optimizers load with ``weights_only=True``.
+MARK = "skmixup_schedule"
 
 
 def cosine(t: float) -> float:
