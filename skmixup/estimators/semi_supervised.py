@@ -81,7 +81,8 @@ class InterpolationConsistencyClassifier(MixupClassifier):
     module_ : nn.Module
         The averaged network. It predicts, and ``save_params`` saves it.
     student_ : nn.Module
-        The network that the optimizer moves; what the average is taken of.
+        The network that the optimizer moves; what the average is taken of. A checkpoint saves it
+        with ``Checkpoint(f_student="student.pt")``; without, training goes on from the average.
 
     See Also
     --------
@@ -440,7 +441,15 @@ class InterpolationConsistencyClassifier(MixupClassifier):
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
         """Split as `train_split` says; of the rows held out, keep those with a label."""
         train, valid = super().get_split_datasets(X, y, **fit_params)
-        return train, None if valid is None else rows_of(valid, labeled=True)
+        if valid is None:
+            return train, None
+        scored = rows_of(valid, labeled=True)
+        if not len(scored):
+            raise ValueError(
+                f"train_split held out {len(valid)} rows, none of them with a label to score; "
+                "hold out more, or use skorch.helper.predefined_split with labelled rows"
+            )
+        return train, scored
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches of labelled and of unlabelled rows, side by side, for training."""

@@ -103,6 +103,12 @@ class HeldOut:
             labels = () if y is None else (y,)  # as skorch, which then tells streams apart
             train, valid = self.given(dataset, *labels, **groups)
             return train, valid
+        if not hasattr(dataset, "__len__"):
+            raise ValueError(
+                f"train_split={self.given!r} needs to know how many rows there are, which a "
+                f"{type(dataset).__name__} does not say; pass skorch.helper.predefined_split(…) "
+                "with a data set to hold out"
+            )
         codes, options = _codes(dataset, y), {"test_size": self.given, "random_state": self.seed}
         if groups:
             splitter = GroupShuffleSplit(1, **options)

@@ -96,6 +96,23 @@ def test_a_class_too_small_to_split_is_an_error_that_names_the_parameter():
         splitting(0.2).fit(X, y)
 
 
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return iter(zip(torch.from_numpy(X).float(), torch.from_numpy(CODES), strict=True))
+
+
+def test_no_fraction_of_a_stream_but_a_data_set_beside_it_is_held_out():
+    module = {"module": torch.nn.Linear, "module__in_features": 4, "module__out_features": 3}
+    net = MixupClassifier(**module, train_split=0.2, classes=[0, 1, 2], max_epochs=2)
+    with pytest.raises(ValueError, match=r"train_split=0.2 needs .* a Stream does not say"):
+        net.fit(Stream(), None)
+    beside = predefined_split(TensorDataset(torch.from_numpy(X), torch.from_numpy(CODES)))
+    net.set_params(train_split=beside).fit(Stream(), None)
+    assert net.history[-1, "valid_loss"] == pytest.approx(
+        log_loss(CODES, net.predict_proba(X)), abs=1e-5
+    )
+
+
 # ---- groups
 
 GROUPS = np.arange(60) // 6
@@ -180,6 +197,16 @@ def test_unlabelled_rows_that_are_held_out_are_not_scored():
     labeled = np.flatnonzero(y >= 0)
     expected = log_loss(CODES[labeled], net.predict_proba(X[labeled]))
     assert net.history[-1, "valid_loss"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_nothing_to_score_among_rows_held_out_is_an_error():
+    split = predefined_split(Dataset(X[:20], np.r_[0, np.full(19, -1)]))
+    net = InterpolationConsistencyClassifier(train_split=split, **FAST).fit(X, CODES)
+    assert "valid_loss" in net.history[-1]
+    unlabelled = ValidSplit(iter([(np.arange(30), np.arange(30, 60))]))
+    y = np.where(np.arange(60) < 30, CODES, -1)
+    with pytest.raises(ValueError, match="held out 30 rows, none of them with a label"):
+        InterpolationConsistencyClassifier(train_split=unlabelled, **FAST).fit(X, y)
 
 
 @pytest.mark.parametrize(
