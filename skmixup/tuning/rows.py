@@ -147,7 +147,8 @@ class StudyRows:
                 return row
             pending = self._unfinished(last[0])
             self.through = not pending
-            if not self._awaits(study, pending):
+            # A zoom has other rows to give out meanwhile.
+            if self.then is not None or not self._awaits(study, pending):
                 return None
             pause = self._pause(pause)
             loops.fail_without_heartbeat(study)
@@ -165,7 +166,8 @@ class StudyRows:
         With ``stale_after`` every one of them ends some day; without it only those that other
         threads of the same ``study.optimize(n_jobs=…)`` run.
         """
-        if self.then is not None or not loops.in_optimize(study) or loops.is_stopped(study):
+        goes_on = self.then not in (None, "zoom")
+        if goes_on or not loops.in_optimize(study) or loops.is_stopped(study):
             return False
         if self.stale is not None:
             return bool(pending)

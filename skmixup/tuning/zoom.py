@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from optuna.study import Study
-from optuna.trial import FrozenTrial
+from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.design.factors import Factor
 from skmixup.tuning import agreement
@@ -78,11 +78,18 @@ class StudyZoom:
         """Whether there may be another round: settings that are in none so far."""
         if self.rounds and len(self.rounds[-1]["points"]) < self.round_size:
             return False
+        if not self._settled(snapshot):
+            return True
         names = self._names(study)
         kinds = self._kinds(names, study_factors(snapshot, names))
         if np.isinf(n_different(kinds)):
             return True
         return n_left(self._evidence(study, snapshot, names).points, kinds) > 0
+
+    def _settled(self, snapshot: Snapshot) -> bool:
+        """Whether it is known which parameters there are: a trial that met them is through."""
+        through = (TrialState.COMPLETE, TrialState.PRUNED)
+        return self.plan.names is not None or any(t.state in through for t, _ in snapshot.runs)
 
     def _evidence(self, study: Study, snapshot: Snapshot, names: Sequence[str]) -> Evidence:
         def place(row: int, column: int) -> float:
@@ -147,7 +154,10 @@ class StudyZoom:
         if not known.feasible:  # Any value will be better than a violated constraint.
             box = replace(box, best_before=np.inf)
         criterion, seed = self.plan.criterion, self.plan.seed
-        new = new_points(box, known.points, self.round_size, kinds, criterion, seed)
+        if self._settled(snapshot):
+            new = new_points(box, known.points, self.round_size, kinds, criterion, seed)
+        else:  # The rows lie where the table of the design has them.
+            new = np.empty((self.round_size, 0))
         return {
             "centre": list(box.centre),
             "width": box.width,

@@ -164,6 +164,41 @@ def test_a_study_without_parameters_ends_after_the_design():
     assert len(study.trials) == 4
 
 
+@pytest.mark.parametrize("suggested", [[], ["kind"]])
+def test_before_parameters_are_known_there_is_more_to_run(suggested):
+    """More workers than rows, at the start of a study that learns its parameters from trials."""
+    study = zooming(n_runs=3)
+    trials = [study.ask() for _ in range(3)]
+    for trial in trials:
+        for _ in suggested:
+            trial.suggest_categorical("kind", ["a", "b"])
+    trials += [study.ask() for _ in range(4)]
+    for trial in trials:
+        kind = trial.suggest_categorical("kind", ["a", "b"])
+        study.tell(trial, trial.suggest_float("x", 0, 1) + (kind == "a"))
+    study.optimize(
+        lambda t: (
+            t.suggest_float("x", 0, 1) + t.suggest_categorical("kind", ["a", "b"]).count("a")
+        ),
+        n_trials=10,
+    )
+    assert len({t.params["x"] for t in study.trials}) == 17
+    assert min(r["width"] for r in rounds(study)) < 0.5
+    assert study.best_value < 0.05
+
+
+def test_conditional_parameters_are_zoomed_in_on():
+    def objective(trial):
+        if trial.suggest_categorical("kind", ["a", "b"]) == "a":
+            return abs(trial.suggest_float("u", 0, 1) - 0.3)
+        return 1 + trial.suggest_float("v", 0, 1)
+
+    study = zooming(n_runs=8)
+    study.optimize(objective, n_trials=40)
+    assert min(r["width"] for r in rounds(study)) < 0.1
+    assert study.best_value < 0.01
+
+
 SMALL = {
     "k": IntDistribution(1, 3),
     "kind": CategoricalDistribution(["a", "b", "c", "d"]),
