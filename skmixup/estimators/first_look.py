@@ -92,7 +92,9 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
         except TypeError:
             if not choose or not hidden:
                 raise
-    if hidden and vicinity.pairs_rows:
+    if hidden and _is_default(net) and set(hidden) <= set(block_names(module)):
+        found += hidden  # known to be rows; to look at them would cost milliseconds
+    elif hidden and vicinity.pairs_rows:
         compiled, net.__dict__["module_"] = net.module_, module
         net._set_training(False)
         try:
@@ -104,6 +106,10 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
     if not found:
         vicinity.check_rows(rows)
     return tuple(found) if choose else tuple(sites)
+
+
+def _is_default(net: Any) -> bool:
+    return net.module is None and "activation" not in net.get_params_for("module")
 
 
 def is_by_position(dataset: Any) -> bool:
