@@ -34,37 +34,14 @@ BUNDLED = {
     "breast_cancer": load_breast_cancer,
     "digits": load_digits,
 }
-# rows, columns and OpenML's number of the same set; None: not there, or not in this form
-_TABULAR = {
-    "banana": (5300, 2, 1460),
-    "bands": (365, 19, None),
-    "chess": (3196, 36, 3),
-    "contraceptive": (1473, 9, 23),
-    "crx": (653, 15, 29),
-    "heart": (270, 13, 53),
-    "ionosphere": (351, 33, 59),
-    "led7digit": (500, 7, 40496),
-    "mammographic": (830, 5, None),
-    "marketing": (6876, 13, None),
-    "movement_libras": (360, 90, 299),
-    "mushroom": (5644, 22, 24),
-    "saheart": (462, 9, 1498),
-    "sonar": (208, 60, 40),
-    "tic-tac-toe": (958, 9, 50),
-    "titanic": (2201, 3, 40704),
-    "twonorm": (7400, 20, 1507),
-    "wisconsin": (683, 9, 15),
-}
-_UCI = {
-    "abalone": (4177, 8, 183),
-    "adult": (48842, 14, 1590),
-    "arcene": (200, 10000, 1458),
-    "arrhythmia": (452, 279, 5),
-    "htru2": (17898, 8, None),
-    "phishing": (11055, 30, 4534),
-}
-TABULAR = tuple(_TABULAR)  # the development sets, from the KEEL collection
-UCI = tuple(_UCI)
+# Rows, columns and OpenML's number of the same set; empty: not there, or not in this form.
+_SETS = pd.read_csv(
+    Path(__file__).with_suffix(".csv"), index_col="name", dtype={"openml": "Int64"}
+)
+TABULAR = tuple(
+    _SETS.index[_SETS.folder == "tabular"]
+)  # the development sets, from the KEEL collection
+UCI = tuple(_SETS.index[_SETS.folder == "uci"])
 
 
 @dataclass(frozen=True)
@@ -95,32 +72,32 @@ def load(name: str) -> Table:
     if name in BUNDLED:
         bunch = BUNDLED[name](as_frame=True)
         return Table(name, bunch.data, bunch.target.to_numpy())
-    if name not in _TABULAR and name not in _UCI:
+    if name not in _SETS.index:
         raise ValueError(f"no table {name!r}; there are {[*BUNDLED, *TABULAR, *UCI]}")
-    folder, sets = ("tabular", _TABULAR) if name in _TABULAR else ("uci", _UCI)
-    file = Path(os.environ.get("SKMIXUP_DATA", ".")) / folder / f"{name}.csv.gz"
+    source = _SETS.loc[name]
+    file = Path(os.environ.get("SKMIXUP_DATA", ".")) / source.folder / f"{name}.csv.gz"
     if file.exists():
         frame = pd.read_csv(file)
         return Table(name, frame.drop(columns="target"), _labels(frame["target"]))
-    return _from_openml(name, *sets[name], file=file)
+    return _from_openml(name, source, file)
 
 
-def _from_openml(name: str, n_rows: int, n_columns: int, number: int | None, file: Path) -> Table:
+def _from_openml(name: str, source: pd.Series, file: Path) -> Table:
     missing = f"{name}: there is no file {file} (is SKMIXUP_DATA set?)"
-    if number is None:
+    if pd.isna(source.openml):
         raise FileNotFoundError(f"{missing}, and OpenML does not have this set in this form")
     try:
-        bunch = fetch_openml(data_id=number, as_frame=True, parser="auto")
+        bunch = fetch_openml(data_id=int(source.openml), as_frame=True, parser="auto")
     except (URLError, OSError) as error:
         raise FileNotFoundError(f"{missing}, and OpenML could not be reached: {error}") from error
     X, y = bunch.data.apply(_plain), _labels(_plain(bunch.target))
-    if name in _TABULAR:  # KEEL leaves out rows with missing values
+    if source.folder == "tabular":  # KEEL leaves out rows with missing values
         complete = X.notna().all(axis=1).to_numpy()
         X, y = X[complete].reset_index(drop=True), y[complete]
-    if X.shape != (n_rows, n_columns):
+    if X.shape != (source.rows, source.columns):
         warnings.warn(
-            f"{name}: OpenML's set {number} has shape {X.shape}, the one of the result pages "
-            f"{(n_rows, n_columns)}; results will differ",
+            f"{name}: OpenML's set {source.openml} has shape {X.shape}, the one of the result "
+            f"pages {(source.rows, source.columns)}; results will differ",
             stacklevel=3,
         )
     return Table(name, X, y)

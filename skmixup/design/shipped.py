@@ -1,7 +1,7 @@
 """The shipped table: the best designs found so far, so that they need not be searched again.
 
-``shipped.npz`` is written by ``benchmarks/design_table.py``, which only ever replaces a design by
-a better one. It holds centred-discrepancy designs U_n(q^s) in prefix-uniform row order.
+``shipped.npz`` is written by ``benchmarks/designs/design_table.py``, which only ever replaces a
+design by a better one. It holds centred-discrepancy designs U_n(q^s) in prefix-uniform row order.
 """
 
 from functools import lru_cache

@@ -1,14 +1,13 @@
 """From a table to the network's input: skrub's pipeline against scikit-learn's parts.
 
-    OMP_NUM_THREADS=1 python benchmarks/table_preparation.py crx chess abalone  # names of tables
-    python benchmarks/table_preparation.py --report
+    OMP_NUM_THREADS=1 python benchmarks/tables/table_preparation.py crx chess abalone …
+    python benchmarks/tables/table_preparation.py --report
 
 Every result is kept in results/table_preparation.jsonl as soon as it is there and is not computed
 again; ``--report`` writes results/table_preparation.md from what is there.
 """
 
-import argparse
-import json
+import sys
 import time
 import warnings
 from collections import defaultdict
@@ -16,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import load
 from scipy.stats import rankdata
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
@@ -28,8 +26,11 @@ from skrub import SquashingScaler, tabular_pipeline
 
 from skmixup import ManifoldMixupClassifier
 
-RESULTS = Path(__file__).parent / "results"
-STORE = RESULTS / "table_preparation.jsonl"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.datasets import load
+from benchmarks.records import Records, command_line, table, write_page
+
+RECORDS = Records("table_preparation", n_keys=3)
 TABLES = (
     "crx", "chess", "mushroom", "tic-tac-toe", "saheart", "adult", "abalone", "arrhythmia",
     "htru2", "ionosphere", "bands", "wisconsin",
@@ -47,7 +48,8 @@ NETWORK = {
 }
 HEAD = f"""# From a table to the network's input
 
-Written by `benchmarks/table_preparation.py --report`. Means over {len(SPLITS)} splits, a third of
+Written by `benchmarks/tables/table_preparation.py --report`.
+Means over {len(SPLITS)} splits, a third of
 the rows held out; larger tables are cut to {MAX_ROWS} rows, classes of fewer than 6 rows left out.
 The classifier is `ManifoldMixupClassifier` with a perceptron of two layers of 256 that does not
 scale its inputs (dropout 0.1, α = 0.4, 64 epochs, constant learning rate 0.002), with the same
@@ -91,8 +93,8 @@ WAYS = {
 
 def result(name, way, split):
     """Accuracy, log-loss and seconds of one fit."""
-    table = load(name)
-    X, y = table.X, table.y
+    data = load(name)
+    X, y = data.X, data.y
     common = np.isin(y, [c for c in np.unique(y) if np.sum(y == c) >= 6])  # else a class is lost
     X, y = X[common], y[common]
     if len(X) > MAX_ROWS:
@@ -110,53 +112,38 @@ def result(name, way, split):
     return accuracy, float(log_loss(y_test, proba, labels=clf.classes_)), round(seconds, 2)
 
 
-def run(names):
-    """Compute what is missing."""
-    torch.set_num_threads(1)
-    done = set(read())
-    with STORE.open("a") as file:
-        for name in names:
-            for split in SPLITS:
-                for way in WAYS:
-                    if (name, way, split) not in done:
-                        found = result(name, way, split)
-                        file.write(json.dumps([name, way, split, *found]) + "\n")
-                        file.flush()
-                        print(name, way, split, *found, flush=True)
-
-
-def read():
-    """Results so far: (table, way, split) → (accuracy, log-loss, seconds)."""
-    rows = [json.loads(line) for line in STORE.read_text().splitlines()] if STORE.exists() else []
-    return {tuple(row[:3]): tuple(row[3:]) for row in rows}
-
-
 def report():
     """Write the page."""
     found = defaultdict(list)
-    for (name, way, _), values in read().items():
+    for (name, way, _), values in RECORDS.rows.items():
         found[name, way].append(values)
     names = [name for name in TABLES if all((name, way) in found for way in WAYS)]
     means = np.array([[np.mean(found[name, way], axis=0) for way in WAYS] for name in names])
-    lines = [HEAD]
+    parts = [HEAD]
     for k, (title, sign) in enumerate((("Accuracy", -1), ("Log-loss", 1))):
         values = means[:, :, k]
         ranks = rankdata(sign * values.round(6), axis=1).mean(axis=0)
-        lines += [f"| {title} | " + " | ".join(WAYS) + " |", "|---" * (len(WAYS) + 1) + "|"]
-        for name, row in zip(names, values, strict=True):
-            lines.append(f"| {name} | " + " | ".join(f"{v:.3f}" for v in row) + " |")
-        lines.append("| **mean** | " + " | ".join(f"{v:.3f}" for v in values.mean(axis=0)) + " |")
-        lines += ["| **mean rank** | " + " | ".join(f"{r:.2f}" for r in ranks) + " |", ""]
-    (RESULTS / "table_preparation.md").write_text("\n".join(lines))
-    print("\n".join(lines))
+        rows = [
+            [name, *(f"{v:.3f}" for v in row)] for name, row in zip(names, values, strict=True)
+        ]
+        rows.append(["**mean**", *(f"{v:.3f}" for v in values.mean(axis=0))])
+        rows.append(["**mean rank**", *(f"{r:.2f}" for r in ranks)])
+        parts.append(table([title, *WAYS], rows))
+    write_page("table_preparation", "\n".join(parts))
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main():
+    """Compute what is missing of the tables that are named, or write the page."""
+    parser = command_line(__doc__)
     parser.add_argument("names", nargs="*", metavar="table", help=", ".join(TABLES))
-    parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
     if arguments.report:
         report()
     else:
-        run(arguments.names or TABLES)
+        torch.set_num_threads(1)
+        names = arguments.names or TABLES
+        RECORDS.run(((name, way, k) for name in names for k in SPLITS for way in WAYS), result)
+
+
+if __name__ == "__main__":
+    main()

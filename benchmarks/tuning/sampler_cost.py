@@ -1,12 +1,14 @@
 """What asking for a trial costs, early and at trial 10 000, next to RandomSampler.
 
-    python benchmarks/sampler_cost.py
+    python benchmarks/tuning/sampler_cost.py
 
 Writes benchmarks/results/tuning_sampler_cost.md. A study is filled with finished trials, then 200
 more are asked for, three parameters suggested, and told; the samplers take turns in blocks of ten.
 """
 
+import argparse
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -20,7 +22,9 @@ from optuna.trial import TrialState, create_trial
 
 from skmixup.tuning import UniformDesignSampler
 
-PAGE = Path(__file__).parent / "results" / "tuning_sampler_cost.md"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.records import table, write_page
+
 SIZES = (100, 10_000)
 SPACE = {name: optuna.distributions.FloatDistribution(0, 1) for name in "xyz"}
 SAMPLERS: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
@@ -82,6 +86,8 @@ def measure(storage: Callable[[str], BaseStorage], n_trials: int) -> dict[str, f
 
 
 def main() -> None:
+    """Measure all, writing the page as it grows."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     storages: dict[str, Callable[[str], BaseStorage]] = {
         "in memory": lambda path: InMemoryStorage(),
@@ -93,23 +99,21 @@ def main() -> None:
         for size in SIZES:
             costs = measure(storage, size)
             cells = [f"{ms:.2f} ({ms / costs['RandomSampler']:.2f})" for ms in costs.values()]
-            rows.append(f"| {name} | {size} | {' | '.join(cells)} |")
-            print(rows[-1], flush=True)
+            rows.append([name, str(size), *cells])
             write(rows)
 
 
-def write(rows: list[str]) -> None:
-    PAGE.write_text(
+def write(rows: list[list[str]]) -> None:
+    write_page(
+        "tuning_sampler_cost",
         "# What asking for a trial costs\n\n"
         "Milliseconds for `ask`, three `suggest_float` and `tell` in a study that holds this many "
         "finished trials,\nand in brackets the multiple of RandomSampler's cost on the same "
         "storage. Lower quartiles over twenty blocks of ten trials;\none thread of a shared "
         "two-core virtual machine. Optuna itself looks through all trials for enqueued ones,\n"
         "which is what grows. "
-        f"From `benchmarks/sampler_cost.py`, Optuna {optuna.__version__}.\n\n"
-        f"| storage | trials | {' | '.join(SAMPLERS)} |\n|---|---|{'---|' * len(SAMPLERS)}\n"
-        + "\n".join(rows)
-        + "\n"
+        f"From `benchmarks/tuning/sampler_cost.py`, Optuna {optuna.__version__}.\n\n"
+        + table(["storage", "trials", *SAMPLERS], rows),
     )
 
 

@@ -1,26 +1,25 @@
 """Accuracy, log-loss, calibration and seconds on tables, against what a user would pick instead.
 
-    OMP_NUM_THREADS=1 SKMIXUP_DATA=… python benchmarks/tabular.py [--sets crx heart …]
+    OMP_NUM_THREADS=1 SKMIXUP_DATA=… python benchmarks/tables/tabular.py [--sets crx heart …]
         [--methods "manifold mixup" CatBoost …] [--splits 5] [--again]
-    python benchmarks/tabular.py --report
+    python benchmarks/tables/tabular.py --report
 
 Every result is kept in results/tabular.jsonl as soon as it is there and is not computed again;
 ``--again`` computes the methods that are named anew. ``--report`` writes results/tabular.md.
 """
 
-import argparse
-import json
 import logging
 import os
 import platform
+import sys
 import time
 import warnings
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import skrub
-from datasets import TABULAR, load
 from scipy.stats import friedmanchisquare, studentized_range, wilcoxon
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -31,7 +30,12 @@ from sklearn.neural_network import MLPClassifier
 from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
 from skmixup.robustness import expected_calibration_error
 
-RESULTS = Path(__file__).parent / "results"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.datasets import TABULAR, load
+from benchmarks.records import RESULTS, Records, command_line, table, write_page
+
+SCORES = ("accuracy", "log-loss", "ECE", "seconds")
+RECORDS = Records("tabular", n_keys=3)  # set, split, method
 SETS = (
     *TABULAR,
     *("abalone", "adult", "arrhythmia", "htru2", "phishing"),
@@ -47,7 +51,7 @@ FIRST_SEED = 100  # the defaults were chosen on splits with smaller seeds
 MIN_CLASS = 10  # rarer classes are left out: they cannot be in every split
 
 
-def table(name):
+def load_common(name):
     """Load a set without its rare classes; labels become codes."""
     data = load(name)
     X, y = data.X, data.y
@@ -122,9 +126,9 @@ def make(method, seed):
     )
 
 
-def measure(method, name, seed):
+def measure(name, seed, method):
     """Fit on the training rows of a split; return the scores on its test rows and fit seconds."""
-    X, y = table(name)
+    X, y = load_common(name)
     train, test = split(X, y, seed)
     X_train, X_test = X.iloc[train].reset_index(drop=True), X.iloc[test].reset_index(drop=True)
     model = make(method, seed)
@@ -137,38 +141,19 @@ def measure(method, name, seed):
     proba = np.clip(proba, 1e-7, 1)
     proba /= proba.sum(axis=1, keepdims=True)
     labels = np.arange(y.max() + 1)
-    return {
-        "accuracy": float(np.mean(proba.argmax(axis=1) == y[test])),
-        "log-loss": float(log_loss(y[test], proba, labels=labels)),
-        "ECE": float(expected_calibration_error(y[test], proba)),
-        "seconds": seconds,
-    }
-
-
-def run(names, methods, n_splits, again):
-    """Compute what is missing."""
-    file = RESULTS / "tabular.jsonl"
-    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    if again:
-        rows = [r for r in rows if r["method"] not in methods or r["set"] not in names]
-        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = {(row["set"], row["split"], row["method"]) for row in rows}
-    for name in names:
-        for seed in range(FIRST_SEED, FIRST_SEED + n_splits):
-            for method in methods:
-                if (name, seed, method) in done:
-                    continue
-                scores = measure(method, name, seed)
-                row = {"set": name, "split": seed, "method": method}
-                row |= {key: round(value, 5) for key, value in scores.items()}
-                with file.open("a") as out:
-                    out.write(json.dumps(row) + "\n")
-                print(*row.values(), flush=True)
+    scores = (
+        float(np.mean(proba.argmax(axis=1) == y[test])),
+        float(log_loss(y[test], proba, labels=labels)),
+        float(expected_calibration_error(y[test], proba)),
+        seconds,
+    )
+    return [round(score, 5) for score in scores]
 
 
 HEAD = """# Tables: against what a user would pick instead
 
-Written by `benchmarks/tabular.py --report`. {n_sets} development sets (KEEL, UCI, scikit-learn's
+Written by `benchmarks/tables/tabular.py --report`.
+{n_sets} development sets (KEEL, UCI, scikit-learn's
 own), {n_splits} random stratified splits each: at most 2000 rows for training (at most 3/4 of the
 rows), up to 4000 others for testing; classes of fewer than 10 rows left out. Everything has its
 own defaults. All but two are in `skrub.tabular_pipeline`, which encodes, imputes and scales as the
@@ -187,14 +172,14 @@ beside other work.
 
 def report():
     """Write results/tabular.md."""
-    frame = pd.read_json(RESULTS / "tabular.jsonl", lines=True)
+    rows = [[*key, *scores] for key, scores in RECORDS.rows.items()]
+    frame = pd.DataFrame(rows, columns=["set", "split", "method", *SCORES])
     wide = frame.pivot(index=["set", "split"], columns="method", values=["accuracy"])
     complete = wide.dropna().index
     left_out = sorted(set(SETS) - set(complete.get_level_values("set")))
     frame = frame.set_index(["set", "split"]).loc[lambda f: f.index.isin(complete)].reset_index()
-    means = frame.pivot_table(
-        index="set", columns="method", values=["accuracy", "log-loss", "ECE", "seconds"]
-    )
+    means = frame.pivot_table(index="set", columns="method", values=list(SCORES))
+    means = means.round(9)  # so that equal means rank as equal
     machine = f"{platform.machine()}, {os.cpu_count()} virtual cores"
     n_splits = frame.groupby("set").split.nunique()
     splits = (
@@ -206,19 +191,12 @@ def report():
     parts.append(_summary(means))
     parts.append(_ranks(means))
     parts.append(_duels(frame))
-    for score in ("accuracy", "log-loss", "ECE", "seconds"):
+    for score in SCORES:
         parts.append(_all_sets(means[score], score))
     million = RESULTS / "tabular_million.md"
     if million.exists():
         parts.append("## A million rows\n\n" + million.read_text())
-    text = "\n".join(parts)
-    (RESULTS / "tabular.md").write_text(text)
-    print(text)
-
-
-def _table(header, rows):
-    lines = ["| " + " | ".join(map(str, row)) + " |" for row in (header, *rows)]
-    return "\n".join([lines[0], "|---" * len(header) + "|", *lines[1:], ""])
+    write_page("tabular", "\n".join(parts))
 
 
 def _summary(means):
@@ -233,7 +211,7 @@ def _summary(means):
             [method, *scores, f"{seconds.median():.2f}", f"{seconds.max():.1f}", f"{ratio:.3f}"]
         )
     header = ["mean over sets", "accuracy", "log-loss", "ECE", "seconds, median", "largest"]
-    return _table([*header, "÷ RealMLP-TD-S, median"], rows)
+    return table([*header, "÷ RealMLP-TD-S, median"], rows)
 
 
 def _ranks(means):
@@ -264,7 +242,7 @@ def _duels(frame):
         for score, sign in (("accuracy", 1), ("log-loss", -1)):
             wide = frame.pivot(index=["set", "split"], columns="method", values=score)
             gain = sign * (wide["manifold mixup"] - wide[other])
-            mean, error = gain.groupby("set").mean(), gain.groupby("set").sem()
+            mean, error = gain.groupby("set").mean().round(9), gain.groupby("set").sem()
             won, lost = (mean > error).sum(), (mean < -error).sum()
             p = wilcoxon(mean).pvalue
             cells += [f"{won} / {len(mean) - won - lost} / {lost}", f"{sign * mean.mean():+.4f}"]
@@ -275,7 +253,7 @@ def _duels(frame):
     return (
         "## Duels\n\nA set is tied where the mean difference over its splits is within one "
         "standard error; p is of Wilcoxon's signed-rank test over the sets.\n\n"
-        + _table(header, rows)
+        + table(header, rows)
     )
 
 
@@ -290,22 +268,24 @@ def _all_sets(values, score):
                 *(f"**{c}**" if v == best[name] else c for c, v in zip(cells, row, strict=True)),
             ]
         )
-    return f"## {score[0].upper()}{score[1:]}\n\n" + _table(["", *METHODS], rows)
+    return f"## {score[0].upper()}{score[1:]}\n\n" + table(["", *METHODS], rows)
 
 
 def main():
     """Run or report, as the command line says."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = command_line(__doc__)
     parser.add_argument("--sets", nargs="+", default=SETS, choices=SETS)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--splits", type=int, default=5)
     parser.add_argument("--again", action="store_true")
-    parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
     if arguments.report:
         report()
     else:
-        run(arguments.sets, arguments.methods, arguments.splits, arguments.again)
+        if arguments.again:
+            RECORDS.forget(lambda key: key[0] in arguments.sets and key[2] in arguments.methods)
+        seeds = range(FIRST_SEED, FIRST_SEED + arguments.splits)
+        RECORDS.run(product(arguments.sets, seeds, arguments.methods), measure)
 
 
 if __name__ == "__main__":

@@ -1,22 +1,22 @@
 """The tabular table of the mixup paper: error of ERM, mixup, manifold mixup, and the default.
 
-    OMP_NUM_THREADS=1 python benchmarks/mixup_paper_tables.py  # computes what is missing
-    python benchmarks/mixup_paper_tables.py --methods default  # computes this anew
+    OMP_NUM_THREADS=1 python benchmarks/claims/mixup_paper_tables.py  # what is missing
+    python benchmarks/claims/mixup_paper_tables.py --methods default  # computes this anew
+    python benchmarks/claims/mixup_paper_tables.py --report
 
 Every result is kept in results/mixup_paper_tables.jsonl as soon as it is there; each run ends by
 writing results/mixup_paper_tables.md from it.
 """
 
-import argparse
-import json
 import platform
+import sys
 import time
 from collections import defaultdict
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import load
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.model_selection import train_test_split
@@ -26,14 +26,17 @@ from torch import nn
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier
 
-RESULTS = Path(__file__).parent / "results"
-STORE = RESULTS / "mixup_paper_tables.jsonl"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.datasets import load
+from benchmarks.records import Records, command_line, table, write_page
+
+RECORDS = Records("mixup_paper_tables", n_keys=3)
 TABLES = ("abalone", "arcene", "arrhythmia", "htru2", "iris", "phishing")
 SEEDS = range(10)
 ALPHA = 0.2
 HEAD = f"""# The mixup paper's tables: error on held-out rows
 
-Written by `benchmarks/mixup_paper_tables.py` on {{machine}}.
+Written by `benchmarks/claims/mixup_paper_tables.py` on {{machine}}.
 Error in %, mean ± standard error over {len(SEEDS)} seeds. A seed draws the third of the rows that
 is held out, the initial weights and the order of the rows; *ERM*, *mixup* and *manifold* share all
 three, so that their differences are paired.
@@ -81,11 +84,12 @@ def make(method, n_features, n_classes, seed):
 METHODS = ("ERM", "mixup", "manifold", "default")
 
 
+@lru_cache(maxsize=1)
 def split(name, seed):
     """Training rows, test rows, their labels; numbers only."""
-    table = load(name)
+    data = load(name)
     X_train, X_test, y_train, y_test = train_test_split(
-        table.X, table.y, test_size=1 / 3, random_state=seed
+        data.X, data.y, test_size=1 / 3, random_state=seed
     )
     prepare = make_column_transformer(
         (
@@ -97,70 +101,47 @@ def split(name, seed):
     return prepare.fit_transform(X_train), prepare.transform(X_test), y_train, y_test
 
 
-def run(methods, *, anew):
-    """Compute what is missing; all of `methods` if `anew`."""
-    torch.set_num_threads(1)
-    rows = [json.loads(line) for line in STORE.read_text().splitlines()] if STORE.exists() else []
-    if anew:
-        rows = [row for row in rows if row[1] not in methods]
-        STORE.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = {tuple(row[:3]) for row in rows}
-    for name in TABLES:
-        for seed in SEEDS:
-            missing = [method for method in methods if (name, method, seed) not in done]
-            if not missing:
-                continue
-            X, X_test, y, y_test = split(name, seed)
-            for method in missing:
-                clf = make(method, X.shape[1], len(np.unique(y)), seed)
-                start = time.process_time()
-                clf.fit(X, y)
-                seconds = round(time.process_time() - start, 2)
-                error = float(np.mean(clf.predict(X_test) != y_test))
-                rows.append([name, method, seed, error, seconds])
-                with STORE.open("a") as file:
-                    file.write(json.dumps(rows[-1]) + "\n")
-        print(name, flush=True)
-    return rows
+def result(name, method, seed):
+    """Error on the held-out rows, and seconds of the fit."""
+    X, X_test, y, y_test = split(name, seed)
+    clf = make(method, X.shape[1], len(np.unique(y)), seed)
+    start = time.process_time()
+    clf.fit(X, y)
+    seconds = round(time.process_time() - start, 2)
+    return float(np.mean(clf.predict(X_test) != y_test)), seconds
 
 
-def write(rows):
+def report():
     """Write the page."""
     errors, seconds = defaultdict(dict), defaultdict(list)
-    for name, method, seed, error, spent in rows:
+    for (name, method, seed), (error, spent) in RECORDS.rows.items():
         errors[name, method][seed] = 100 * error
         seconds[method].append(spent)
     methods = [method for method in METHODS if seconds[method]]
     machine = f"{platform.machine()} with one thread, torch {torch.__version__}"
-    lines = [HEAD.format(machine=machine), "| | " + " | ".join(methods) + " |"]
-    lines.append("|---" * (len(methods) + 1) + "|")
+    rows = [[name, *(_mean([*errors[name, m].values()]) for m in methods)] for name in TABLES]
+    rows.append(["seconds a fit", *(f"{np.mean(seconds[m]):.1f}" for m in methods)])
+    gaps, clear = [], defaultdict(list)
     for name in TABLES:
-        cells = [_mean(list(errors[name, method].values())) for method in methods]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    spent = (f"{np.mean(seconds[method]):.1f}" for method in methods)
-    lines += [
-        "| seconds a fit | " + " | ".join(spent) + " |",
-        "",
-        "## Against ERM, paired by seed",
-    ]
-    lines += ["", "Difference of the errors, negative where ERM is worse (seeds won, lost).", ""]
-    lines += ["| | " + " | ".join(methods[1:]) + " |", "|---" * len(methods) + "|"]
-    clear = defaultdict(list)
-    for name in TABLES:
-        cells = []
+        gaps.append([name])
         for method in methods[1:]:
             both = sorted(set(errors[name, method]) & set(errors[name, "ERM"]))
-            gaps = np.array([errors[name, method][s] - errors[name, "ERM"][s] for s in both])
-            cells.append(f"{_mean(gaps, '+')} ({np.sum(gaps < 0)}, {np.sum(gaps > 0)})")
-            if len(gaps) > 1 and abs(gaps.mean()) > 2 * gaps.std(ddof=1) / np.sqrt(len(gaps)):
-                clear[method, gaps.mean() < 0].append(name)
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    lines += ["", "By more than two standard errors of the difference:", ""]
+            gap = np.array([errors[name, method][s] - errors[name, "ERM"][s] for s in both])
+            gaps[-1].append(f"{_mean(gap, '+')} ({np.sum(gap < 0)}, {np.sum(gap > 0)})")
+            if len(gap) > 1 and abs(gap.mean()) > 2 * gap.std(ddof=1) / np.sqrt(len(gap)):
+                clear[method, gap.mean() < 0].append(name)
+    lines = [HEAD.format(machine=machine), table(["", *methods], rows)]
+    lines += ["## Against ERM, paired by seed", ""]
+    lines += ["Difference of the errors, negative where ERM is worse (seeds won, lost).", ""]
+    lines += [
+        table(["", *methods[1:]], gaps),
+        "By more than two standard errors of the difference:",
+        "",
+    ]
     for method in methods[1:]:
         better, worse = (", ".join(clear[method, sign]) or "none" for sign in (True, False))
         lines.append(f"* *{method}* is better than ERM on: {better}; worse on: {worse}.")
-    (RESULTS / "mixup_paper_tables.md").write_text("\n".join(lines) + "\n")
-    print("\n".join(lines))
+    write_page("mixup_paper_tables", "\n".join([*lines, ""]))
 
 
 def _mean(values, sign=""):
@@ -168,8 +149,19 @@ def _mean(values, sign=""):
     return f"{np.mean(values):{sign}.2f} ± {standard_error:.2f}" if len(values) else "–"
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", nargs="+", choices=METHODS)
+def main():
+    """Compute what is missing, or what is named; then write the page."""
+    parser = command_line(__doc__)
+    parser.add_argument("--methods", nargs="+", choices=METHODS, help="compute these anew")
     arguments = parser.parse_args()
-    write(run(arguments.methods or METHODS, anew=bool(arguments.methods)))
+    if not arguments.report:
+        torch.set_num_threads(1)
+        methods = arguments.methods or METHODS
+        if arguments.methods:
+            RECORDS.forget(lambda key: key[1] in methods)
+        RECORDS.run(((n, method, k) for n in TABLES for k in SEEDS for method in methods), result)
+    report()
+
+
+if __name__ == "__main__":
+    main()

@@ -123,6 +123,11 @@ def tpe(f: Objective, n: int, s: int, rng: np.random.Generator) -> np.ndarray:
     return np.array([t.value for t in study.trials])
 
 
+def longest(method: str, n: int, budgets: tuple[int, ...]) -> int:
+    """The runs to search with for a budget: TPE does not know it, one search serves all."""
+    return budgets[-1] if method == "TPE" else n
+
+
 def search(method: str, f: Objective, n: int, s: int, seed: int) -> np.ndarray | None:
     """The losses that a method meets in n runs, in order; None where it has no design."""
     rng = np.random.default_rng([seed, n, _STREAMS[method]])

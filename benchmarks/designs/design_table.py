@@ -3,11 +3,11 @@
 Only a design with a smaller centred discrepancy than the one in the table replaces it, so this
 can be run again, with another seed or more effort, at any time, and stopped at any time:
 
-    python benchmarks/design_table.py --seed 1 --effort 6
-    python benchmarks/design_table.py --runs 27 30 --factors 4 5 6 --effort 64
-    python benchmarks/design_table.py --seed 1 --anneal 100000
-    python benchmarks/design_table.py --seed 1 --anneal 100000 --fewer-levels
-    python benchmarks/design_table.py --runs 12 --factors 10 --anneal 1e6 --again --hot 0.01
+    python benchmarks/designs/design_table.py --seed 1 --effort 6
+    python benchmarks/designs/design_table.py --runs 27 30 --factors 4 5 6 --effort 64
+    python benchmarks/designs/design_table.py --seed 1 --anneal 100000
+    python benchmarks/designs/design_table.py --seed 1 --anneal 100000 --fewer-levels
+    python benchmarks/designs/design_table.py --runs 12 --factors 10 --anneal 1e6 --again
 
 The last three anneal with ``design_anneal.c``, which needs a C compiler and finds in a second what
 the package's own search finds in minutes: so many proposals for each run and factor.

@@ -1,6 +1,7 @@
 """Memory and time at 1 000 000 rows × 30 columns, with all defaults.
 
-    OMP_NUM_THREADS=1 python benchmarks/tabular_million.py [--epochs 1] [--rows 1000000] [--write]
+    OMP_NUM_THREADS=1 python benchmarks/tables/tabular_million.py [--epochs 1] [--rows 1000000]
+        [--write]
 
 Each kind of input runs in a process of its own. Prints a table, which ``tabular.py --report``
 takes into its page; the peak is what fit and predict_proba take beyond X, in multiples of X as it
@@ -15,7 +16,9 @@ import sys
 import time
 from pathlib import Path
 
-PAGE = Path(__file__).parent / "results" / "tabular_million.md"  # goes into tabular.md
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.records import table, write_page
+
 N_COLUMNS = 30
 KINDS = ("float32 array", "float64 array", "float64 DataFrame")
 
@@ -73,23 +76,20 @@ def measure(kind, n_rows, n_epochs):
 
 def main(n_rows, n_epochs, write):
     """Print the table, as it grows; keep it for the page of tables."""
-    lines = [
-        "| X | MB | peak of fit beyond X | of predict_proba | s an epoch | s to predict |",
-        "|---|---|---|---|---|---|",
-    ]
+    header = ["X", "MB", "peak of fit beyond X", "of predict_proba", "s an epoch", "s to predict"]
+    rows = []
     for kind in KINDS:
         one = [sys.executable, __file__, "--kind", kind, "--rows", str(n_rows)]
         one += ["--epochs", str(n_epochs)]
         found = json.loads(subprocess.run(one, check=True, stdout=subprocess.PIPE).stdout)
-        lines.append(
-            f"| {kind} | {found['X, MB']:.0f} | {found['fit']:.2f} × X "
-            f"| {found['predict']:.2f} × X | {found['epoch']:.1f} | {found['prediction']:.1f} |"
-        )
-        print(lines[-1], flush=True)
+        row = [kind, f"{found['X, MB']:.0f}", f"{found['fit']:.2f} × X"]
+        row += [f"{found['predict']:.2f} × X"]
+        rows.append([*row, f"{found['epoch']:.1f}", f"{found['prediction']:.1f}"])
+        print(*rows[-1], sep=", ", flush=True)
     threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}"
     head = f"`ManifoldMixupClassifier()` on {n_rows} × {N_COLUMNS}, {threads}.\n"
     if write:
-        PAGE.write_text("\n".join([head, *lines, ""]))
+        write_page("tabular_million", "\n".join([head, table(header, rows)]))
 
 
 if __name__ == "__main__":
@@ -97,7 +97,9 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--kind", choices=KINDS, help="measure this one here, print JSON")
-    parser.add_argument("--write", action="store_true", help=f"keep it in {PAGE.name}")
+    parser.add_argument(
+        "--write", action="store_true", help="keep it in results/tabular_million.md"
+    )
     arguments = parser.parse_args()
     if arguments.kind:
         print(json.dumps(measure(arguments.kind, arguments.rows, arguments.epochs)))

@@ -4,11 +4,8 @@ Each seed splits a table into halves for training, a quarter to choose by and a 
 Tables longer than 400 rows give each seed its own 400.
 """
 
-import csv
-import warnings
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,12 +16,9 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from tuning_methods import BUDGETS, METHODS, search
 
+from benchmarks.tuning.methods import BUDGETS, longest, search
 from skmixup.design.factors import Category, Interval, LogIntegers
-
-RESULTS = Path(__file__).parent / "results"
-LEARNERS_CSV = RESULTS / "tuning_regret_learners.csv"
 
 BOOSTING = {
     "learning_rate": Interval(0.01, 0.5, log=True),
@@ -134,35 +128,20 @@ class Tuning:
         return self.seen[key][0]
 
 
-def run(only: str, seeds: range) -> None:
-    """One row per task, method, budget and seed: chosen by one quarter, reported on the other.
+# Methods take turns on one task and seed, and share what was fitted.
+tuning_of = lru_cache(maxsize=1)(lambda name, seed: Tuning(TASKS[name], seed))
 
-    ``only`` is a part of the names of the tasks to run.
-    """
-    from tuning_regret import done
 
-    warnings.simplefilter("ignore")
-    before = done(LEARNERS_CSV)
-    with LEARNERS_CSV.open("a", newline="") as file:
-        writer = csv.writer(file)
-        for seed in seeds:
-            for name, task in TASKS.items():
-                if only not in name:
-                    continue
-                tuning = Tuning(task, seed)
-                for method in METHODS:
-                    if (name, method, str(BUDGETS[-1]), str(seed)) in before:
-                        continue
-                    for n in BUDGETS:
-                        if method != "TPE" or n == BUDGETS[0]:
-                            tuning.order.clear()
-                            runs = BUDGETS[-1] if method == "TPE" else n
-                            search(method, tuning, runs, len(task[1]), seed)
-                        if tuning.order:
-                            chosen, reported = min(tuning.order[:n])
-                            row = [f"{chosen:.6g}", f"{reported:.6g}"]
-                        else:
-                            row = ["", ""]
-                        writer.writerow([name, method, n, seed, *row])
-                    file.flush()
-            print(f"seed {seed}", flush=True)
+@lru_cache(maxsize=1)
+def losses(name: str, method: str, n: int, seed: int) -> list[tuple[float, float]]:
+    """The losses that a search met, by the quarter to choose by and the one to report."""
+    tuning = tuning_of(name, seed)
+    tuning.order.clear()
+    search(method, tuning, n, len(tuning.space), seed)
+    return list(tuning.order)
+
+
+def chosen(name: str, method: str, n: int, seed: int) -> list[float | None]:
+    """The best loss by one quarter and what it is on the other; None without a design."""
+    met = losses(name, method, longest(method, n, BUDGETS), seed)[:n]
+    return [float(f"{loss:.6g}") for loss in min(met)] if met else [None, None]

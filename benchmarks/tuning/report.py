@@ -1,14 +1,20 @@
 """The page and the plots of tuning_regret.py."""
 
-import csv
 from collections import defaultdict
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from scipy.stats import rankdata
-from tuning_methods import BUDGETS, METHODS, ONE_SHOT
 
-RESULTS = Path(__file__).parent / "results"
+from benchmarks.records import RESULTS, Records, table, write_page
+from benchmarks.tuning.methods import BUDGETS, METHODS, ONE_SHOT
+
+# problem, method, budget, seed → loss; of learners the one chosen by and the one reported
+RECORDS = {
+    part: Records(f"tuning_regret_{part.replace('-', '_')}", n_keys=4)
+    for part in ("functions", "anywhere", "anywhere-adaptive", "learners")
+}
 COLOURS = {
     "grid": "#9a9a9a",
     "random": "#c7a252",
@@ -24,13 +30,12 @@ COLOURS = {
 Cells = dict[tuple[str, str, int], dict[int, float]]
 
 
-def read(path: Path, column: int) -> Cells:
+def read(part: str) -> Cells:
     """Results by problem, method and budget: seed → value."""
     cells: Cells = defaultdict(dict)
-    with path.open(newline="") as file:
-        for row in csv.reader(file):
-            if row[column]:
-                cells[row[0], row[1], int(row[2])][int(row[3])] = float(row[column])
+    for (problem, method, budget, seed), values in RECORDS[part].rows.items():
+        if values[-1] is not None:
+            cells[problem, method, budget][seed] = values[-1]
     return cells
 
 
@@ -56,11 +61,6 @@ def mean_ranks(
         for method, mean in zip(there, of_seeds.mean(axis=1), strict=True):
             ranks[method].append(mean)
     return {m: float(np.mean(ranks[m])) if ranks[m] else np.nan for m in methods}
-
-
-def table(header: list[str], rows: list[list[str]]) -> str:
-    lines = [f"| {' | '.join(header)} |", "|---" * len(header) + "|"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)]) + "\n"
 
 
 def rank_table(cells: Cells, methods: list[str], budgets: tuple[int, ...]) -> str:
@@ -119,6 +119,7 @@ def plot(cells: Cells, path: Path, budgets: tuple[int, ...], label: str) -> None
 
     matplotlib.use("agg")
     from matplotlib import pyplot as plt
+    from PIL import Image
 
     names = problems(cells)
     columns = min(4, len(names))
@@ -154,7 +155,11 @@ def plot(cells: Cells, path: Path, budgets: tuple[int, ...], label: str) -> None
     figure.supylabel(label)
     handles, labels = axes.flat[0].get_legend_handles_labels()
     figure.legend(handles, labels, ncols=len(METHODS), loc="outside upper center", fontsize=8)
-    figure.savefig(path, dpi=110)
+    drawn = BytesIO()
+    figure.savefig(drawn, dpi=110)
+    Image.open(drawn).convert("RGB").quantize(256).save(
+        path, optimize=True
+    )  # a third of the bytes
     plt.close(figure)
 
 
@@ -169,18 +174,16 @@ def places(cells: Cells, budgets: tuple[int, ...], method: str) -> str:
 
 
 def write() -> None:
-    """Make the page and the plots from the CSV files."""
+    """Make the page and the plots."""
     page = [(RESULTS / "tuning_regret_method.md").read_text()]
-    anywhere = read(RESULTS / "tuning_regret_anywhere.csv", 4)
-    adaptive = read(RESULTS / "tuning_regret_anywhere_adaptive.csv", 4)
-    for key, title, column, label in (
-        ("functions", "Test functions", 4, "best value, median over seeds"),
-        ("learners", "Learners on real data", 5, "held-out loss, median over seeds"),
+    anywhere, adaptive = read("anywhere"), read("anywhere-adaptive")
+    for key, title, label in (
+        ("functions", "Test functions", "best value, median over seeds"),
+        ("learners", "Learners on real data", "held-out loss, median over seeds"),
     ):
-        path = RESULTS / f"tuning_regret_{key}.csv"
-        if not path.exists():
+        cells = read(key)
+        if not cells:
             continue
-        cells = read(path, column)
         budgets = tuple(n for n in BUDGETS if any(b == n for _, _, b in cells))
         plot(cells, RESULTS / f"tuning_regret_{key}.png", budgets, label)
         seeds = {name: len(common_seeds(cells, name)) for name in problems(cells)}
@@ -209,4 +212,4 @@ def write() -> None:
         "Sequential uniform design against TPE at 50 runs, the optimum anywhere "
         f"({len(common_seeds(adaptive, 'Levy, 4'))} seeds):\n\n" + against_tpe(adaptive, 50),
     ]
-    (RESULTS / "tuning_regret.md").write_text("\n".join(page))
+    write_page("tuning_regret", "\n".join(page))

@@ -1,12 +1,12 @@
 """Error with wrong labels, best and last epoch: ERM, mixup at several α, manifold mixup.
 
-    OMP_NUM_THREADS=1 python benchmarks/label_noise.py
+    OMP_NUM_THREADS=1 python benchmarks/claims/label_noise.py [--report]
 
-Digits as a table, 900 training rows, three seeds; keeps every result in results/label_noise.jsonl
-and writes results/label_noise.md.
+Digits as a table, 900 training rows, ten seeds; keeps every result in results/label_noise.jsonl,
+computes what is missing, unless ``--report`` is given, and writes results/label_noise.md.
 """
 
-import json
+import sys
 from collections import defaultdict
 from pathlib import Path
 
@@ -18,7 +18,10 @@ from sklearn.model_selection import train_test_split
 from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
 from skmixup.robustness import HeldOutError, corrupt_labels
 
-RESULTS = Path(__file__).parent / "results"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.records import Records, command_line, table, write_page
+
+RECORDS = Records("label_noise", n_keys=3)
 NOISE = (0.0, 0.2, 0.5, 0.8)
 SEEDS = range(10)
 METHODS = {
@@ -30,7 +33,8 @@ METHODS = {
 }
 HEAD = """# Wrong labels: error on clean held-out rows
 
-Written by `benchmarks/label_noise.py`. Digits as a table scaled to [−1, 1], 900 training rows of
+Written by `benchmarks/claims/label_noise.py`.
+Digits as a table scaled to [−1, 1], 900 training rows of
 which the given share has another class, drawn uniformly; a perceptron of two layers of 256 with
 dropout 0.1, AdamW at a constant 0.002, 60 epochs, batches of 64. Best epoch / last epoch, mean ±
 standard deviation of the last over seeds. The best epoch is picked on the rows it is measured on.
@@ -61,29 +65,12 @@ def error(method, noise, seed):
     return min(curve), curve[-1]
 
 
-def main():
-    """Compute what is missing, then write the page."""
-    torch.set_num_threads(1)
-    store = RESULTS / "label_noise.jsonl"
-    rows = [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
-    done = {tuple(row[:3]) for row in rows}
-    for seed in SEEDS:
-        for noise in NOISE:
-            for method in METHODS:
-                if (method, noise, seed) not in done:
-                    rows.append([method, noise, seed, *error(method, noise, seed)])
-                    with store.open("a") as file:
-                        file.write(json.dumps(rows[-1]) + "\n")
-                    write(rows)
-
-
-def write(rows):
+def report():
     """Write the table of what is there."""
     found = defaultdict(list)
-    for method, noise, _, best, last in rows:
-        found[method, noise].append((best, last))
-    lines = [HEAD, "| | " + " | ".join(f"{noise:.0%} wrong" for noise in NOISE) + " |"]
-    lines.append("|---" * (len(NOISE) + 1) + "|")
+    for (method, noise, _), values in RECORDS.rows.items():
+        found[method, noise].append(values)
+    rows = []
     for method in METHODS:
         cells = [method]
         for noise in NOISE:
@@ -93,10 +80,20 @@ def write(rows):
                 cells.append(f"{best:.3f} / {last:.3f} ± {values[:, 1].std():.3f}")
             else:
                 cells.append("–")
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
     n_seeds = {len(values) for values in found.values() if values}
-    lines += ["", f"Seeds: {min(n_seeds)}" + ("" if len(n_seeds) == 1 else f" to {max(n_seeds)}")]
-    (RESULTS / "label_noise.md").write_text("\n".join(lines) + "\n")
+    seeds = f"Seeds: {min(n_seeds)}" + ("" if len(n_seeds) == 1 else f" to {max(n_seeds)}")
+    errors = table(["", *(f"{noise:.0%} wrong" for noise in NOISE)], rows)
+    write_page("label_noise", "\n".join([HEAD, errors, seeds, ""]))
+
+
+def main():
+    """Compute what is missing, then write the page."""
+    if not command_line(__doc__).parse_args().report:
+        torch.set_num_threads(1)
+        planned = ((method, noise, k) for k in SEEDS for noise in NOISE for method in METHODS)
+        RECORDS.run(planned, error)
+    report()
 
 
 if __name__ == "__main__":

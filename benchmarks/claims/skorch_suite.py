@@ -4,7 +4,7 @@ skorch installs its tests. They are run twice, as they are and with the class pu
 test that differs has to be explained: by a line of DIFFERENCES below, which is where behaviour
 that is meant to differ is written down. Exit status 1 if one is not, or if a line explains none.
 
-    python benchmarks/skorch_suite.py [--write]
+    python benchmarks/claims/skorch_suite.py [--write]
 """
 
 import argparse
@@ -17,7 +17,9 @@ import xml.etree.ElementTree as ET
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-PAGE = Path(__file__).parent / "results" / "skorch_suite.md"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.records import table, write_page
+
 FILES = ["test_net.py", "test_classifier.py", "test_dataset.py", "test_helper.py", "callbacks"]
 
 PLUGIN = """
@@ -156,7 +158,7 @@ def outcomes(tests: Path, *, in_place: bool) -> dict[str, str]:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "plugin", "-p", "no:cacheprovider"]
     command += ["-W", "ignore", f"--junit-xml={report}", f"--rootdir={tests}"]
     env = {**os.environ, "SKMIXUP_IN_PLACE": "1" if in_place else ""}
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parents[2]
     env["PYTHONPATH"] = os.pathsep.join(map(str, [tests, root]))
     subprocess.run(
         [*command, *(str(tests / "suite" / name) for name in FILES)],
@@ -197,25 +199,23 @@ def page(n_tests: int, differing: dict[str, str]) -> tuple[str, int]:
     lines = [
         "# skorch's own tests",
         "",
-        "Made by `python benchmarks/skorch_suite.py --write`: the tests that skorch "
+        "Made by `python benchmarks/claims/skorch_suite.py --write`: the tests that skorch "
         f"{skorch.__version__} installs, with `VicinalClassifier` in the place of "
         f"`NeuralNetClassifier`. {n_tests} tests run with skorch's class; {len(differing)} of "
         "those that pass with it fail with ours, for these reasons:",
         "",
-        "| what differs | tests that notice |",
-        "|---|---|",
     ]
-    idle = []
+    rows, idle = [], []
     for reason, patterns in DIFFERENCES.items():
         noticed = [name for name in left if any(fnmatchcase(name, p) for p in patterns)]
         for name in noticed:
             del left[name]
-        short = sorted({name.split(".")[-1].split("[")[0] for name in noticed})
+        short = sorted({name.split("[")[0].split(".")[-1] for name in noticed})
         if noticed:
-            lines.append(f"| {reason} | {len(noticed)}: {', '.join(f'`{s}`' for s in short)} |")
+            rows.append([reason, f"{len(noticed)}: {', '.join(f'`{s}`' for s in short)}"])
         else:
             idle.append(reason)
-    lines.append("")
+    lines.append(table(["what differs", "tests that notice"], rows))
     if left:
         lines += ["Not explained:", "", *(f"* `{k}`: {v}" for k, v in left.items()), ""]
     for reason in idle:
@@ -229,9 +229,10 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write the page in results/")
     args = parser.parse_args()
     text, n_unexplained = page(*compare())
-    print(text)
     if args.write:
-        PAGE.write_text(text)
+        write_page("skorch_suite", text)
+    else:
+        print(text)
     sys.exit(n_unexplained > 0)
 
 

@@ -4,7 +4,7 @@ All contenders of a size train the same network on the same data with the same b
 AdamW, one after the other within each round, so that the ratios of a round share the machine's
 state. Reported: the median over rounds, and the median ratio.
 
-    python benchmarks/training_speed.py [--rounds 7] [--write]
+    python benchmarks/training/training_speed.py [--rounds 7] [--write]
 
 Every number of threads runs in a process of its own, because OpenMP reads its settings once.
 """
@@ -24,9 +24,12 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-PAGE = Path(__file__).parent / "results" / "training_speed.md"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.records import table, write_page
+
 SIZES = [(5_000, 20, (64, 64), 32), (10_000, 50, (256, 256), 128)]
 EPOCHS = 3
+OTHERS = ("hand-written mixup loop", "skorch default, no mixup")  # seconds are relative to
 
 
 def make_network(n_features, hidden, n_classes):
@@ -239,7 +242,7 @@ def page(results: list[dict], added: dict[str, float], n_rounds: int) -> str:
     lines = [
         "# Training speed",
         "",
-        "Made by `python benchmarks/training_speed.py --write`. Medians over "
+        "Made by `python benchmarks/training/training_speed.py --write`. Medians over "
         f"{n_rounds} rounds; each round runs all contenders in a random order, and a ratio is "
         "the median of the ratios within rounds. All train the same ReLU network with the same "
         "batch size and AdamW. Ours run with their defaults (fused AdamW, whole-tensor batches, "
@@ -252,17 +255,14 @@ def page(results: list[dict], added: dict[str, float], n_rounds: int) -> str:
     for result in results:
         lines += [f"## {result['threads']} thread{'s' * (result['threads'] > 1)}", ""]
         for size, seconds in result["training"].items():
-            lines += [f"### {size}", ""]
-            lines += ["| | s / epoch | min – max | ÷ hand-written loop | ÷ skorch |"]
-            lines += ["|---|---|---|---|---|"]
+            rows = []
             for name, values in seconds.items():
                 per = [v / EPOCHS for v in values]
-                lines.append(
-                    f"| {name} | {median(per):.3f} | {min(per):.3f} – {max(per):.3f} "
-                    f"| {ratio(seconds, name, 'hand-written mixup loop'):.2f} "
-                    f"| {ratio(seconds, name, 'skorch default, no mixup'):.2f} |"
-                )
-            lines.append("")
+                ratios = [ratio(seconds, name, other) for other in OTHERS]
+                spread = f"{min(per):.3f} – {max(per):.3f}"
+                rows.append([name, f"{median(per):.3f}", spread, *(f"{r:.2f}" for r in ratios)])
+            header = ["", "s / epoch", "min – max", "÷ hand-written loop", "÷ skorch"]
+            lines += [f"### {size}", "", table(header, rows)]
         seconds = result["prediction"]
         lines += [
             "`predict_proba` on 100 000 × 50 with the default network: "
@@ -309,9 +309,10 @@ def main() -> None:
         result = run_worker("speed", args.rounds, env)
         results.append({**result, "memory": run_worker("memory", args.rounds, env)})
     text = page(results, imports(args.rounds), args.rounds)
-    print(text)
     if args.write:
-        PAGE.write_text(text)
+        write_page("training_speed", text)
+    else:
+        print(text)
 
 
 if __name__ == "__main__":

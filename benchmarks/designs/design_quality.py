@@ -1,14 +1,13 @@
 """How good are the designs? Discrepancies and seconds, side by side with what else there is.
 
-    OMP_NUM_THREADS=1 python benchmarks/design_quality.py
+    OMP_NUM_THREADS=1 python benchmarks/designs/design_quality.py
 
-writes benchmarks/results/design_quality.csv (one row for each size, resumed where it is already
-there: delete it to measure anew) and benchmarks/results/design_quality.md. Seconds are processor
-seconds of one thread.
+keeps one row for each size in results/design_quality.jsonl (delete it to measure anew) and writes
+results/design_quality.md. Seconds are processor seconds of one thread.
 """
 
 import argparse
-import csv
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -26,7 +25,10 @@ from skmixup.design import (
 from skmixup.design.good_lattice import max_factors
 from skmixup.design.level_permutation import array_columns
 
-RESULTS = Path(__file__).parent / "results"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.records import Records, table, write_page
+
+RECORDS = Records("design_quality", n_keys=3)  # n, s, q → columns by name
 SEEDS = range(3)
 
 #: The best public table, PyUniDOE's, U_n(n^s): six digits as printed by it.
@@ -76,8 +78,6 @@ PYUNIDOE = {
     (50, 10): (0.0342212, 2.1),
     (100, 10): (0.0139744, 6.5),
 }
-COLUMNS = ("n", "s", "q", "table", "optimum", "pyunidoe", "pyunidoe_s", "lattice", "lhs", "sobol")
-OURS = ("default", "default_worst", "default_s", "high", "high_s", "high_from")
 
 
 def high_effort(n: int, s: int, q: int) -> float:
@@ -102,9 +102,9 @@ def continuous(samplers: Iterable[qmc.QMCEngine], n: int) -> float:
     return float(np.mean(values))
 
 
-def measure(n: int, s: int, q: int) -> dict[str, float | str]:
+def measure(n: int, s: int, q: int) -> list[dict[str, float | str]]:
     """One row of the benchmark."""
-    row: dict[str, float | str] = {"n": n, "s": s, "q": q}
+    row: dict[str, float | str] = {}
     column = dict(zip(TABLE_FACTORS, TABLE.get(n, ()), strict=False))
     known = column.get(s) if q == n else TABLE_FEWER_LEVELS.get((n, s, q))
     if known is not None:
@@ -138,7 +138,7 @@ def measure(n: int, s: int, q: int) -> dict[str, float | str]:
             if effort == 1
             else timed(lambda: uniform_design(n, s, q, method="optimize", effort=effort), q)
         )
-    return row
+    return [row]
 
 
 def shipped_value(n: int, s: int, q: int) -> float | None:
@@ -177,17 +177,12 @@ def other_criteria() -> list[str]:
     return lines
 
 
-def read_rows(path: Path) -> list[dict[str, float]]:
+def measured_rows() -> list[dict[str, float]]:
     """The measured rows, with the shipped design's value as "high" where there is one now."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        raw = list(csv.DictReader(file))
     rows = []
-    for line in raw:
-        row = {k: float(v) for k, v in line.items() if v and k != "high_from"}
-        size = int(row["n"]), int(row["s"]), int(row["q"])
-        known = shipped_value(*size)
+    for (n, s, q), (columns,) in RECORDS.rows.items():
+        row = {"n": n, "s": s, "q": q, **columns}
+        known = shipped_value(n, s, q)
         if known is not None:
             row["high"], row["high_s"] = known, 0.0
         rows.append(row)
@@ -201,10 +196,10 @@ def number(row: dict[str, float], key: str, form: str = ".6g") -> str:
 
 def page(rows: list[dict[str, float]]) -> str:
     """The results page."""
-    table = [row for row in rows if "table" in row]
+    public = [row for row in rows if "table" in row]
     # The table's values have six digits: a relative difference below 1e-5 is none.
-    below = [row for row in table if row["high"] < row["table"] * (1 - 1e-5)]
-    above = [row for row in table if row["high"] > row["table"] * (1 + 1e-5)]
+    below = [row for row in public if row["high"] < row["table"] * (1 - 1e-5)]
+    above = [row for row in public if row["high"] > row["table"] * (1 + 1e-5)]
     exact = [row for row in rows if "optimum" in row]
     missed = [row for row in exact if row["high"] > row["optimum"] * (1 + 1e-5)]
     calls = [row for row in rows if "pyunidoe" in row]
@@ -212,17 +207,18 @@ def page(rows: list[dict[str, float]]) -> str:
     slower = [row for row in calls if row["default_s"] > row["pyunidoe_s"]]
 
     def names(some: list[dict[str, float]]) -> str:
-        labels = [f"({int(r['n'])}, {int(r['s'])}, {int(r['q'])})" for r in some]
+        labels = [f"({r['n']}, {r['s']}, {r['q']})" for r in some]
         return f" ({', '.join(labels)})" if labels else ""
 
     lines = [
         "# Quality of the designs",
         "",
-        "Made by `benchmarks/design_quality.py` from `design_quality.csv`. All values are squared",
-        "centred discrepancies, smaller is better; seconds are processor seconds of one thread.",
+        "Made by `benchmarks/designs/design_quality.py` from `design_quality.jsonl`.",
+        "All values are squared centred discrepancies, smaller is better; seconds are processor "
+        "seconds of one thread.",
         "",
-        f"* High effort against the best public table, {len(table)} sizes: strictly below at "
-        f"{len(below)}, equal at {len(table) - len(below) - len(above)}, above at "
+        f"* High effort against the best public table, {len(public)} sizes: strictly below at "
+        f"{len(below)}, equal at {len(public) - len(below) - len(above)}, above at "
         f"{len(above)}{names(above)}.",
         f"* Exact optima known at {len(exact)} sizes: reached at {len(exact) - len(missed)}"
         f"{names(missed)}.",
@@ -233,22 +229,20 @@ def page(rows: list[dict[str, float]]) -> str:
         *other_criteria(),
         "",
         "Columns: *table* is PyUniDOE's shipped table (six digits); *optimum* by enumeration;",
-        "*high* the design that the package ships (made by `benchmarks/design_table.py`),",
-        "or a search of the effort in `design_quality.csv`; *default* the mean of "
+        "*high* the design that the package ships (made by `benchmarks/designs/design_table.py`),",
+        "or a search of the effort in `design_quality.jsonl`; *default* the mean of "
         f"{len(SEEDS)} seeds at",
         "effort 1 with the shipped table bypassed (one seed for n = 1000); *lattice* good lattice",
         'points; *LHS* scipy\'s Latin hypercube with `optimization="random-cd"`; *Sobol*',
         "scrambled Sobol points (means of three seeds; neither has levels). *vs table* is high",
         "against table.",
         "",
-        "| n | s | q | table | optimum | high | vs table | sec | default | sec | lattice | LHS "
-        "| Sobol |",
-        "|---" * 13 + "|",
     ]
+    cells = []
     for row in rows:
         gap = f"{100 * (row['high'] / row['table'] - 1):+.2f} %" if "table" in row else ""
-        cells = [
-            *(str(int(row[key])) for key in ("n", "s", "q")),
+        line = [
+            *(str(row[key]) for key in ("n", "s", "q")),
             number(row, "table"),
             number(row, "optimum"),
             number(row, "high"),
@@ -258,37 +252,23 @@ def page(rows: list[dict[str, float]]) -> str:
             number(row, "default_s", ".2f"),
             *(number(row, key, ".3g") for key in ("lattice", "lhs", "sobol")),
         ]
-        lines.append("| " + " | ".join(cells) + " |")
-    lines += [
-        "",
-        "Against PyUniDOE's default call, as measured earlier:",
-        "",
-    ]
-    lines += ["| n | s | its mean | its s | our mean | our worst | our s |", "|---" * 7 + "|"]
-    for row in calls:
-        keys = ("pyunidoe", "pyunidoe_s", "default", "default_worst", "default_s")
-        cells = [str(int(row["n"])), str(int(row["s"])), *(number(row, k, ".6g") for k in keys)]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        cells.append(line)
+    header = ["n", "s", "q", "table", "optimum", "high", "vs table", "sec", "default", "sec"]
+    lines.append(table([*header, "lattice", "LHS", "Sobol"], cells))
+    lines += ["Against PyUniDOE's default call, as measured earlier:", ""]
+    header = ["n", "s", "its mean", "its s", "our mean", "our worst", "our s"]
+    keys = ("pyunidoe", "pyunidoe_s", "default", "default_worst", "default_s")
+    cells = [[str(row["n"]), str(row["s"]), *(number(row, k) for k in keys)] for row in calls]
+    return "\n".join([*lines, table(header, cells)])
 
 
 def main() -> None:
-    """Measure what is not in the csv yet, then write the page."""
+    """Measure what is not there yet, then write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, nargs="*", help="measure these n only")
     only = parser.parse_args().runs
-    path = RESULTS / "design_quality.csv"
-    have = {(int(r["n"]), int(r["s"]), int(r["q"])) for r in read_rows(path)}
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, [*COLUMNS, *OURS])
-        if not have:
-            writer.writeheader()
-        for size in sizes():
-            if size not in have and (not only or size[0] in only):
-                writer.writerow(measure(*size))
-                file.flush()
-                print(size, flush=True)
-    (RESULTS / "design_quality.md").write_text(page(read_rows(path)))
+    RECORDS.run((size for size in sizes() if not only or size[0] in only), measure)
+    write_page("design_quality", page(measured_rows()))
 
 
 if __name__ == "__main__":

@@ -1,14 +1,13 @@
 """Error with few labels: supervised, mixup, interpolation consistency, self-training, spreading.
 
-    OMP_NUM_THREADS=1 python benchmarks/semi_supervised.py digits phishing fashion digits_images
-    python benchmarks/semi_supervised.py --report
+    OMP_NUM_THREADS=1 python benchmarks/claims/semi_supervised.py digits phishing fashion …
+    python benchmarks/claims/semi_supervised.py --report
 
 Every result is kept in results/semi_supervised.jsonl as soon as it is there, and is not computed
 again; ``--report`` writes results/semi_supervised.md from what is there.
 """
 
-import argparse
-import json
+import sys
 import time
 import warnings
 from collections import defaultdict
@@ -17,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from datasets import load, load_fashion
 from scipy.stats import ttest_rel
 from sklearn.model_selection import train_test_split
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
@@ -29,7 +27,11 @@ from skmixup.estimators import (
     VicinalClassifier,
 )
 
-RESULTS = Path(__file__).parent / "results"
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.datasets import load, load_fashion
+from benchmarks.records import Records, command_line, table, write_page
+
+RECORDS = Records("semi_supervised", n_keys=4)
 # Settings were tried on seeds 0, 1, 2 of digits (5 labels) and 0, 1 of phishing (25 labels).
 SEEDS = range(10, 20)
 LABELS_PER_CLASS = {
@@ -58,7 +60,8 @@ PERCEPTRON = {
 }
 HEAD = """# Few labels: error on held-out rows
 
-Written by `benchmarks/semi_supervised.py --report`. Mean ± standard deviation over seeds (in
+Written by `benchmarks/claims/semi_supervised.py --report`.
+Mean ± standard deviation over seeds (in
 brackets: fewer seeds than the others). A seed draws the split, the rows that keep a label and the
 weights. `digits`: 1257 training rows as a table; `digits_default`: the same in the default network
 with its cosine schedule; `digits_images`: the same as 1×8×8 images in a small convolutional
@@ -89,9 +92,15 @@ VERDICT_HEAD = """## Ours against the others, on the same seeds
 
 Ratio of mean errors (seeds won, paired t-test), and seconds of one CPU core for a fit, supervised
 → ours, on a machine that did other things too.
-
-| data, labels per class | | / supervised | / self-training | / spreading | seconds |
-|---|---|---|---|---|---|"""
+"""
+VERDICT = [
+    "data, labels per class",
+    "",
+    "/ supervised",
+    "/ self-training",
+    "/ spreading",
+    "seconds",
+]
 
 
 @cache
@@ -100,12 +109,12 @@ def features(name):
     if name == "fashion":
         images = load_fashion()
         return (images.X.reshape(-1, 784) / np.float32(127.5) - 1).astype(np.float32), images.y
-    table = load(name.split("_")[0])
-    X = table.X.to_numpy()
+    data = load(name.split("_")[0])
+    X = data.X.to_numpy()
     if name == "phishing":
-        return X.astype(np.float32), (table.y > 0).astype(int)
+        return X.astype(np.float32), (data.y > 0).astype(int)
     X = (X / 8 - 1).astype(np.float32)
-    return (X.reshape(-1, 1, 8, 8) if "images" in name else X), table.y
+    return (X.reshape(-1, 1, 8, 8) if "images" in name else X), data.y
 
 
 def split(name, labels_per_class, seed):
@@ -189,20 +198,7 @@ def error(name, labels_per_class, method, seed):
         warnings.filterwarnings("ignore", "invalid value encountered in divide")
         clf = make(method, name, seed).fit(X, y)
         seconds = time.process_time() - start
-        return float(np.mean(clf.predict(X_test) != y_test)), seconds
-
-
-def run(names):
-    """Compute what is missing."""
-    torch.set_num_threads(1)
-    done = set(read())
-    with (RESULTS / "semi_supervised.jsonl").open("a") as file:
-        for key in planned(names):
-            if key not in done:
-                found, seconds = error(*key)
-                file.write(json.dumps([*key, found, round(seconds, 2)]) + "\n")
-                file.flush()
-                print(*key, f"{found:.3f} {seconds:.1f} s", flush=True)
+        return float(np.mean(clf.predict(X_test) != y_test)), round(seconds, 2)
 
 
 def planned(names):
@@ -216,25 +212,15 @@ def planned(names):
                             yield name, labels_per_class, method, seed
 
 
-def read():
-    """Results so far: (name, labels, method, seed) → (error, seconds)."""
-    file = RESULTS / "semi_supervised.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    rows = [json.loads(line) for line in lines]
-    return {tuple(row[:4]): tuple(row[4:]) for row in rows}
-
-
 def report():
     """Write results/semi_supervised.md."""
     errors = defaultdict(dict)
     seconds = defaultdict(list)
-    for (name, labels, method, seed), (found, spent) in read().items():
+    for (name, labels, method, seed), (found, spent) in RECORDS.rows.items():
         errors[name, labels, method][seed] = found
         seconds[name, labels, method].append(spent)
     settings = [(n, k) for n in LABELS_PER_CLASS for k in sorted(LABELS_PER_CLASS[n])]
-    lines = [HEAD, "| data, labels per class | seeds | " + " | ".join(METHODS) + " |"]
-    lines.append("|---" * (len(METHODS) + 2) + "|")
-    verdicts = []
+    rows, verdicts = [], []
     for name, labels in settings:
         ours = errors[name, labels, "ours"]
         if not ours:
@@ -244,11 +230,10 @@ def report():
             found = list(errors[name, labels, method].values())
             few = "" if len(found) == len(ours) else f" [{len(found)}]"
             cells.append(f"{np.mean(found):.3f} ± {np.std(found):.3f}{few}" if found else "–")
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append(cells)
         verdicts += [_verdict(name, labels, method, errors, seconds) for method in OURS]
-    text = "\n".join([*lines, "", VERDICT_HEAD, *verdicts, ""])
-    (RESULTS / "semi_supervised.md").write_text(text)
-    print(text)
+    means = table(["data, labels per class", "seeds", *METHODS], rows)
+    write_page("semi_supervised", "\n".join([HEAD, means, VERDICT_HEAD, table(VERDICT, verdicts)]))
 
 
 def _verdict(name, labels, method, errors, seconds):
@@ -267,15 +252,20 @@ def _verdict(name, labels, method, errors, seconds):
         cells.append(f"{np.mean(a) / np.mean(b):.2f} ({wins}/{len(both)}, p = {p:.2g})")
     spent = (np.mean(seconds[name, labels, m]) for m in ("supervised", method))
     cells.append(" → ".join(f"{s:.1f}" for s in spent))
-    return "| " + " | ".join(cells) + " |"
+    return cells
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main():
+    """Compute what is missing of the data that are named, or write the page."""
+    parser = command_line(__doc__)
     parser.add_argument("names", nargs="*", choices=[*LABELS_PER_CLASS, []])
-    parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
     if arguments.report:
         report()
     else:
-        run(arguments.names)
+        torch.set_num_threads(1)
+        RECORDS.run(planned(arguments.names), error)
+
+
+if __name__ == "__main__":
+    main()
