@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,8 @@ def test_links_and_paths_to_the_benchmarks_exist():
                 assert target.exists() or target.name == NOT_YET, (source, link)
                 seen += 1
     assert seen > 30
-    for source in [*sources, *ROOT.glob("skmixup/**/*.py"), *ROOT.glob("examples/*.py")]:
+    code = [ROOT.glob("skmixup/**/*.py"), ROOT.glob("examples/*.py"), FOLDER.rglob("*.py")]
+    for source in [*sources, *chain(*code), *FOLDER.glob("*/*.c")]:
         for path in re.findall(r"\bbenchmarks/[\w/]+\.(?:py|md|c)\b", source.read_text()):
             assert (ROOT / path).exists() or path.endswith(NOT_YET), (source, path)
 

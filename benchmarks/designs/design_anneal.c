@@ -1,4 +1,4 @@
-/* Simulated annealing of a design, for benchmarks/design_table.py: the same moves as
+/* Simulated annealing of a design, for benchmarks/designs/design_table.py: the same moves as
  * skmixup/design/exchange.py (exchange the levels of two runs in one factor), one at a time,
  * accepted as Metropolis does. One proposal costs two passes over a row of products.
  *
