@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from skorch import NeuralNet
-from skorch.callbacks import Callback, EarlyStopping, LRScheduler
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring, LRScheduler
 from skorch.utils import TeeGenerator, to_tensor
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -29,6 +29,7 @@ from skmixup.vicinal.layers import (
 )
 from skmixup.vicinal.loss import first_output, vicinal_loss
 from skmixup.vicinal.nested import leading, n_rows, take, tensors_in
+from skmixup.vicinal.optimizers import plain_step
 from skmixup.vicinal.own_loss import is_users, joined_loss, plain_loss
 from skmixup.vicinal.own_steps import OwnStep, has_own_step
 from skmixup.vicinal.randomness import FitRandomness
@@ -417,7 +418,11 @@ class VicinalNet(NeuralNet):
             return
         count = 0
         rows = self.history[-1, "batches"]
-        listened = self._listeners_["on_batch_begin"] or self._listeners_["on_batch_end"]
+        listened = any(
+            not _is_idle(listener, training)
+            for event in ("on_batch_begin", "on_batch_end")
+            for listener in self._listeners_[event]
+        )
         rate = self._learning_rate_
         rate.optimizer = self.__dict__.get("optimizer_")  # which a callback may have made anew
         epoch = len(self.history) - 1 - self._first_epoch_
@@ -575,6 +580,13 @@ class VicinalNet(NeuralNet):
         target, weight = split_targets(y)
         return self._on_device(target), None if weight is None else self._on_device(weight)
 
+    def _step_optimizer(self, step_fn: Any) -> None:
+        """Let the optimizers step, without what torch's profiling of them costs."""
+        for name in self._optimizers:
+            optimizer = getattr(self, name + "_")
+            step = plain_step(optimizer)
+            step() if step_fn is None else step(step_fn)
+
     def _on_device(self, x: Any) -> Any:
         """Move a batch to the module; one made by :class:`TensorBatches` is there already."""
         device = self.__dict__.get("_training_device_") or self._device_
@@ -617,6 +629,15 @@ def _listens(listener: Any, event: str) -> bool:
     method = getattr(listener, event)
     inherited = (getattr(Callback, event), getattr(VicinalNet, event))
     return getattr(method, "__func__", method) not in inherited
+
+
+def _is_idle(listener: Any, training: bool) -> bool:
+    """Whether it is a score's that looks at the other kind of rows only."""
+    score = getattr(listener, "__self__", None)
+    if not isinstance(score, EpochScoring):
+        return False
+    inherited = type(score).on_batch_end is EpochScoring.on_batch_end
+    return inherited and bool(score.on_train) != training
 
 
 def _length(iterator: Any) -> float:

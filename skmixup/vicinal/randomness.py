@@ -26,6 +26,8 @@ from skmixup.vicinal.turns import WINDOWS, turns
 # milliseconds; where one lasts longer it may itself wait for this thread.
 PATIENCE = 1.0
 
+DEFAULT = torch.default_generator
+
 
 def generator_from(random_state: Any) -> np.random.Generator:
     """Make the generator of a fit.
@@ -80,7 +82,7 @@ class FitRandomness:
             self.accelerator.seed(seed)
         self.waits = self.accelerator is not None or (module is not None and draws_unseen(module))
         self.draws_elsewhere = False  # whether a step was seen to use Python's or numpy's state
-        self.step = Window(self, whole=False)
+        self.step = StepWindow(self)
         self.whole = Window(self, whole=True)
         self.callbacks = Window(self, whole=False, takes_turn=False)
 
@@ -121,14 +123,14 @@ class FitRandomness:
 
     def swap_in(self, *, whole: bool) -> None:
         """Put the fit's states in place of the caller's."""
-        states: tuple[Any, ...] = (torch.default_generator.get_state(),)
+        states: tuple[Any, ...] = (DEFAULT.get_state(),)
         if self.accelerator is not None or whole:
             states += (
                 None if self.accelerator is None else self.accelerator.get(),
                 *((random.getstate(), np.random.get_state()) if whole else ()),  # noqa: NPY002
             )
         self.theirs = states
-        torch.default_generator.set_state(self.torch.get_state())
+        DEFAULT.set_state(self.torch.get_state())
         if self.accelerator is not None:
             self.accelerator.set(self.accelerator.ours)
         if whole:
@@ -137,7 +139,7 @@ class FitRandomness:
 
     def swap_out(self, *, whole: bool) -> None:
         """Keep the fit's states and put the caller's back."""
-        self.torch.set_state(torch.default_generator.get_state())
+        self.torch.set_state(DEFAULT.get_state())
         if self.accelerator is not None:
             self.accelerator.ours = self.accelerator.get()
         if whole:
@@ -150,7 +152,7 @@ class FitRandomness:
         if self.theirs is None:
             return
         torch_state, *others = self.theirs
-        torch.default_generator.set_state(torch_state)
+        DEFAULT.set_state(torch_state)
         if others and self.accelerator is not None:
             self.accelerator.set(others[0])
         if len(others) > 1:
@@ -190,11 +192,11 @@ class FitRandomness:
         """Return the window of any further step."""
         return self.whole if self.draws_elsewhere else self.step
 
-    def isolate(self, batches: Iterable[Any]) -> Iterator[Any]:
-        """Yield what `batches` yields, each fetched in a window of its own."""
-        if getattr(batches, "draws_alone", False):
-            yield from batches
-            return
+    def isolate(self, batches: Iterable[Any]) -> Iterable[Any]:
+        """Return `batches`, each fetched in a window of its own unless they draw alone."""
+        return batches if getattr(batches, "draws_alone", False) else self._isolated(batches)
+
+    def _isolated(self, batches: Iterable[Any]) -> Iterator[Any]:
         with self.whole:
             iterator = iter(batches)
         while True:
@@ -272,6 +274,39 @@ class Window:
         return taken
 
 
+class StepWindow(Window):
+    """The window of a step, as quick as can be where it is this thread's turn at once."""
+
+    def __init__(self, randomness: FitRandomness):
+        super().__init__(randomness, whole=False)
+
+    def __enter__(self) -> Self:
+        ours = self.randomness
+        if ours.inside or ours.waits or not turns.take(0.0):
+            return super().__enter__()
+        ours.theirs = (DEFAULT.get_state(),)
+        DEFAULT.set_state(ours.torch.get_state())
+        ours.inside = True
+        self.open.append(ours)
+        WINDOWS.stack.append(ours)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        ours = self.randomness
+        if self.open[-1] is not ours or ours.accelerator is not None:
+            super().__exit__(*exc)
+            return
+        self.open.pop()
+        WINDOWS.stack.pop()
+        ours.inside = False
+        try:
+            ours.torch.set_state(DEFAULT.get_state())
+            DEFAULT.set_state(ours.theirs[0])  # type: ignore[index]
+            ours.theirs = None
+        finally:
+            turns.give_back()
+
+
 class _Turn(Window):
     """A window within a window of the same fit, for a call that has to wait for its turn."""
 
@@ -340,10 +375,10 @@ class PreservedRandomness(FitRandomness):
         self, device: torch.device, module: nn.Module | None = None, *, whole: bool = True
     ):
         self.torch = torch.Generator()
-        self.torch.set_state(torch.default_generator.get_state())
+        self.torch.set_state(DEFAULT.get_state())
         self._start(device)
         self.waits = self.accelerator is not None or (module is not None and is_compiled(module))
-        self.step = Window(self, whole=False)
+        self.step = StepWindow(self)
         if whole:
             self.python_state, self.numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
             self.whole = Window(self, whole=True)
