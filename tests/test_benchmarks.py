@@ -22,7 +22,6 @@ SCRIPTS = sorted(
 )
 README = (FOLDER / "README.md").read_text()
 PAGES = sorted(path.name for path in FOLDER.glob("results/*.md"))
-NOT_YET = "skorch_suite.md"  # a page that is linked and still to be written
 HEAVY = {"catboost", "pytabkit", "rtdl_num_embeddings", "matplotlib", "tabm"}
 
 
@@ -104,13 +103,13 @@ def test_links_and_paths_to_the_benchmarks_exist():
         for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", source.read_text()):
             target = (source.parent / link).resolve()
             if FOLDER in target.parents and "://" not in link:
-                assert target.exists() or target.name == NOT_YET, (source, link)
+                assert target.exists(), (source, link)
                 seen += 1
     assert seen > 30
     code = [ROOT.glob("skmixup/**/*.py"), ROOT.glob("examples/*.py"), FOLDER.rglob("*.py")]
     for source in [*sources, *chain(*code), *FOLDER.glob("*/*.c")]:
         for path in re.findall(r"\bbenchmarks/[\w/]+\.(?:py|md|c)\b", source.read_text()):
-            assert (ROOT / path).exists() or path.endswith(NOT_YET), (source, path)
+            assert (ROOT / path).exists(), (source, path)
 
 
 def test_results_over_100_kb_are_compressed():
