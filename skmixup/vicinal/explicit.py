@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,21 +12,41 @@ from torch.overrides import TorchFunctionMode
 
 from skmixup.vicinal.turns import WINDOWS
 
+
+def _takes_generator(call: Callable[..., Any]) -> bool:
+    """Whether a call accepts ``generator=``; in older versions of torch not all that draw do."""
+    try:
+        call(generator=Generator())
+    except TypeError:
+        return False
+    return True
+
+
+_ONE = torch.zeros(1)
+_SINCE_SOME_VERSION = {
+    torch.rand_like: partial(torch.rand_like, _ONE),
+    torch.randn_like: partial(torch.randn_like, _ONE),
+    torch.randint_like: partial(torch.randint_like, _ONE, 2),
+    nn.init.uniform_: partial(nn.init.uniform_, _ONE),
+    nn.init.normal_: partial(nn.init.normal_, _ONE),
+    nn.init.kaiming_uniform_: partial(nn.init.kaiming_uniform_, _ONE.view(1, 1)),
+    nn.init.kaiming_normal_: partial(nn.init.kaiming_normal_, _ONE.view(1, 1)),
+    nn.init.orthogonal_: partial(nn.init.orthogonal_, _ONE.view(1, 1)),
+}
+_KNOW = {function for function, call in _SINCE_SOME_VERSION.items() if _takes_generator(call)}
+
 _WITH_GENERATOR = {
+    *_KNOW,
     *(getattr(torch, name) for name in ("rand", "randn", "randint", "randperm")),
-    *(getattr(torch, name) for name in ("rand_like", "randn_like", "randint_like")),
     *(getattr(torch, name) for name in ("normal", "bernoulli", "multinomial", "poisson")),
     *(getattr(torch, name) for name in ("binomial", "_standard_gamma", "_sample_dirichlet")),
     *(getattr(Tensor, name) for name in ("bernoulli", "multinomial", "bernoulli_", "cauchy_")),
     *(getattr(Tensor, name) for name in ("exponential_", "geometric_", "log_normal_", "normal_")),
     *(getattr(Tensor, name) for name in ("random_", "uniform_")),
-    *(
-        getattr(nn.init, name)
-        for name in ("uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_", "orthogonal_")
-    ),
 }
 
 _WITHOUT_GENERATOR = {
+    *(_SINCE_SOME_VERSION.keys() - _KNOW),
     *(getattr(torch, name) for name in ("alpha_dropout", "alpha_dropout_", "dropout_")),
     *(getattr(torch, name) for name in ("feature_dropout", "feature_dropout_")),
     *(getattr(torch, name) for name in ("feature_alpha_dropout", "feature_alpha_dropout_")),

@@ -129,6 +129,16 @@ def test_every_function_of_torch_that_draws_is_known():
     assert not unknown
 
 
+def test_functions_that_take_no_generator_in_this_torch_wait_for_their_turn():
+    from skmixup.vicinal import explicit
+
+    assert explicit._takes_generator(lambda generator: torch.rand(1, generator=generator))
+    assert not explicit._takes_generator(lambda: None)
+    assert explicit._SINCE_SOME_VERSION.keys() <= (
+        explicit._WITH_GENERATOR | explicit._WITHOUT_GENERATOR
+    )
+
+
 def test_gradients_of_dropout_are_the_same():
     gradients = []
     for window in (randomness().whole, randomness().callbacks):
