@@ -58,7 +58,8 @@ def block_names(module: nn.Module) -> list[str]:
             return []
         children = inner
     candidates = children[:-1]
-    return [name for name, _ in _composite_blocks(candidates) or candidates]
+    chosen = _composite_blocks(candidates) or _stages_after_a_stem(candidates) or candidates
+    return [name for name, _ in chosen]
 
 
 def _declared_blocks(module: nn.Module, prefix: str = "") -> list[str] | None:
@@ -104,6 +105,24 @@ def _composite_blocks(among: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.
             return composite
         name, trunk = composite[0]
         among = parts(trunk, name)
+
+
+def _stages_after_a_stem(among: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
+    """Those of `among` that hold several layers, where a normalisation stands beside them bare.
+
+    Such as ``conv1, bn1, layer1, layer2, …`` with one convolution and its norm in each stage: the
+    first two are one block's parts, not blocks.
+    """
+    bare_norm = any(
+        not list(part.children()) and all(p.ndim == 1 for p in _own_parameters(part))
+        for _, part in among
+    )
+    stages = [
+        (name, part)
+        for name, part in among
+        if sum(any(True for _ in _own_parameters(layer)) for layer in part.modules()) > 1
+    ]
+    return stages if bare_norm and len(stages) > 1 else []
 
 
 def _n_weighted_layers(module: nn.Module) -> int:

@@ -212,3 +212,18 @@ def test_a_wrong_declaration_inside_is_named():
     inner.mixup_layers = ["tail"]
     with pytest.raises(ValueError, match=r"Parts.mixup_layers names 'tail'.*'body', 'head'"):
         block_names(nn.Sequential(inner))
+
+
+def test_stages_of_one_convolution_after_a_bare_stem_are_the_blocks():
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv1, self.bn1 = nn.Conv2d(1, 4, 3, bias=False), nn.BatchNorm2d(4)
+            for k in range(1, 4):
+                stage = nn.Sequential(nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4), nn.ReLU())
+                setattr(self, f"layer{k}", stage)
+            self.fc = nn.Linear(4, 2)
+
+    assert block_names(Small()) == ["layer1", "layer2", "layer3"]
+    plain = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.ReLU(), nn.Linear(3, 2))
+    assert block_names(plain) == ["0", "1"]
