@@ -490,7 +490,7 @@ class VicinalClassifier(VicinalEstimator, NeuralNetClassifier):
         # device= is passed because skorch's cached version would take the parameter, maybe "auto".
         # A DataLoader draws a seed from torch's state, a data set of the user's from any.
         randomness = PreservedRandomness(self._device_, self.module_, whole=is_dataset(X))
-        window = randomness.whole if is_dataset(X) else randomness.step
+        window = randomness.fetch if is_dataset(X) else randomness.step
         with self._device_for_users_code(), randomness, window:
             parts = map(first_output, self.forward_iter(data, device="cpu"))
             if is_dataset(X):

@@ -21,7 +21,7 @@ from torch.utils.data import (
 from skmixup.estimators.inputs import check_labels, encode
 from skmixup.labels import label_column
 from skmixup.vicinal.batches import in_memory
-from skmixup.vicinal.randomness import preserved_randomness
+from skmixup.vicinal.randomness import items_looked_at
 
 # Items of a data set that are compared with the labels it lists, beside the first of each class.
 COMPARED_ITEMS = 64
@@ -51,7 +51,7 @@ def first_item(dataset: Dataset[Any]) -> tuple[Any, Any] | None:
     name = type(dataset).__name__
     if hasattr(dataset, "__len__") and len(dataset) == 0:
         raise ValueError(f"X is a {name} of 0 samples; at least 1 is needed")
-    with preserved_randomness(torch.device("cpu")):  # a transform may be random
+    with items_looked_at():  # a transform may be random
         item = dataset[0]
     return pair_of(item, f"a {name}")
 
@@ -68,7 +68,7 @@ def row_of(item: tuple[Any, Any], collate: Callable[..., Any] | None) -> Tensor 
     """
     X = item[0]
     if collate is not None:
-        with preserved_randomness(torch.device("cpu")):
+        with items_looked_at():
             X = input_of(collate([item, item]))
         X = X[0] if isinstance(X, Tensor) else None
     return torch.as_tensor(X) if isinstance(X, (Tensor, np.ndarray, np.generic, float)) else None
@@ -136,7 +136,7 @@ def labels_of(dataset: Any, y: Any = None) -> Any:
     if listed is None or _yields_what_it_lists(dataset):
         return listed
     rows = _rows_to_compare(listed)
-    with preserved_randomness(torch.device("cpu")):
+    with items_looked_at():
         if all(_same(dataset[i][1], listed[i]) for i in rows):
             return listed
         return [_plain(dataset[i][1]) for i in range(len(listed))]
@@ -151,7 +151,7 @@ def check_listed(dataset: Any, y: Any) -> None:
             f"X and y have inconsistent numbers of samples: X is a {type(dataset).__name__} of "
             f"{len(dataset)}, y has {len(y)}"
         )
-    with preserved_randomness(torch.device("cpu")):
+    with items_looked_at():
         for i in _rows_to_compare(y):
             label = dataset[i][1]
             if not _same(label, y[i]):

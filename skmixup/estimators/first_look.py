@@ -15,7 +15,7 @@ from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
 from skmixup.vicinal.layers import standing_hook
 from skmixup.vicinal.nested import take, tensors_in
-from skmixup.vicinal.randomness import preserved_randomness
+from skmixup.vicinal.randomness import items_looked_at, preserved_randomness
 
 # Rows of a user's own data set that a module may look at before training.
 SAMPLED_ROWS = 1000
@@ -157,7 +157,7 @@ def _collated(net: Any, dataset: Any, chosen: Any, *, warn: bool = False) -> Any
     With `warn` columns of numbers are told of that the module's floating type cannot resolve.
     """
     collate = net.get_params_for("iterator_train").get("collate_fn")
-    with preserved_randomness(torch.device("cpu")):  # a transform may be random
+    with items_looked_at():  # a transform may be random
         rows = [dataset[i] for i in chosen]
     inputs = default_collate([row[0] for row in rows]) if collate is None else collate(rows)[0]
     converted = input_cast(net)(inputs)

@@ -8,6 +8,7 @@ turn it is not does not wait: its draws are handed a generator of their own
 """
 
 import random
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from types import CodeType, FunctionType
@@ -25,6 +26,9 @@ from skmixup.vicinal.turns import WINDOWS, turns
 # Seconds that a window on the states of Python and numpy waits for its turn. Other windows last
 # milliseconds; where one lasts longer it may itself wait for this thread.
 PATIENCE = 1.0
+
+# The same for a user's data set, whose batches may take long to fetch and draw from these states.
+FETCH_PATIENCE = 60.0
 
 DEFAULT = torch.default_generator
 
@@ -62,9 +66,11 @@ class FitRandomness:
     torch : torch.Generator
         torch's state on the CPU, for whoever can draw from a generator.
     step : Window
-        For one training or validation step. Costs two microseconds.
+        For one training or validation step. Costs some three microseconds.
     whole : Window
         For user code that may draw from anywhere.
+    fetch : Window
+        For a batch of a user's own data set.
     callbacks : Window
         For callbacks, which may take long and start fits: it never takes a turn. Where only a turn
         would do, it changes nothing.
@@ -84,6 +90,7 @@ class FitRandomness:
         self.draws_elsewhere = False  # whether a step was seen to use Python's or numpy's state
         self.step = StepWindow(self)
         self.whole = Window(self, whole=True)
+        self.fetch = _Fetching(self, whole=True)
         self.callbacks = Window(self, whole=False, takes_turn=False)
 
     def _start(self, device: torch.device) -> None:
@@ -197,10 +204,10 @@ class FitRandomness:
         return batches if getattr(batches, "draws_alone", False) else self._isolated(batches)
 
     def _isolated(self, batches: Iterable[Any]) -> Iterator[Any]:
-        with self.whole:
+        with self.fetch:
             iterator = iter(batches)
         while True:
-            with self.whole:
+            with self.fetch:
                 try:
                     batch = next(iterator)
                 except StopIteration:
@@ -322,6 +329,22 @@ class _Turn(Window):
         return turns.take(None)
 
 
+class _Fetching(Window):
+    """A whole window whose turn is worth waiting for; one that does not come is told."""
+
+    def _take_turn(self) -> bool:
+        taken = turns.take(None if self.randomness.waits else FETCH_PATIENCE)
+        if not taken:
+            warnings.warn(
+                f"another thread has been using the random states for {FETCH_PATIENCE:g} seconds; "
+                "what the data set draws from numpy's or Python's generator is not reproducible. "
+                "Train in one thread, or in processes",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+        return taken
+
+
 class _Watching(Window):
     """A whole window that takes note of whether Python's or numpy's state was used."""
 
@@ -382,12 +405,20 @@ class PreservedRandomness(FitRandomness):
         if whole:
             self.python_state, self.numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
             self.whole = Window(self, whole=True)
+            self.fetch = _Fetching(self, whole=True)
 
 
 @contextmanager
 def preserved_randomness(device: torch.device, module: nn.Module | None = None) -> Iterator[None]:
     """Context on the caller's own states, which are as before afterwards."""
     with PreservedRandomness(device, module) as randomness, randomness.whole:
+        yield
+
+
+@contextmanager
+def items_looked_at() -> Iterator[None]:
+    """Context to look at items of a user's data set in; random states stay as they are."""
+    with PreservedRandomness(torch.device("cpu")) as randomness, randomness.fetch:
         yield
 
 

@@ -1,6 +1,7 @@
 """Fits in threads: as one after the other, global states untouched, nobody waits for long."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -22,7 +23,8 @@ from skmixup import (
     MixupClassifier,
     VicinalClassifier,
 )
-from skmixup.vicinal import Gaussian
+from skmixup.vicinal import Gaussian, randomness
+from skmixup.vicinal.turns import turns
 
 X, Y = make_classification(120, 6, n_informative=4, n_classes=3, random_state=0)
 X = X.astype(np.float32)
@@ -105,6 +107,48 @@ def test_unlabelled_rows_and_data_sets_of_the_users_too(global_states):
         assert np.array_equal(a, c)
         assert np.array_equal(b, d)
     assert global_states() == before
+
+
+class SlowlyAugmented(Augmented):
+    def transform(self, X, y):
+        time.sleep(0.002)
+        return super().transform(X, y)
+
+
+def test_slow_data_sets_wait_for_each_other(monkeypatch):
+    """Longer than anything else would be waited for."""
+    monkeypatch.setattr(randomness, "PATIENCE", 0.001)
+    net = MixupClassifier(
+        nn.Linear, module__in_features=6, module__out_features=3, **FAST | {"max_epochs": 1}
+    )
+
+    def fit(_):
+        return clone(net).fit(SlowlyAugmented(X, Y), None).predict_proba(X)
+
+    serial = fit(0)
+    for beside in Parallel(3, prefer="threads")(delayed(fit)(k) for k in range(3)):
+        assert np.array_equal(beside, serial)
+
+
+def test_a_data_set_whose_turn_never_comes_is_told(monkeypatch):
+    monkeypatch.setattr(randomness, "FETCH_PATIENCE", 0.01)
+    ours = randomness.FitRandomness(np.random.default_rng(0), torch.device("cpu"))
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        turns.take(None)
+        held.set()
+        done.wait(20)
+        turns.give_back()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(hold)
+        held.wait(20)
+        try:
+            with pytest.warns(RuntimeWarning, match="not reproducible"):
+                assert list(ours.isolate([1])) == [1]
+        finally:
+            done.set()
 
 
 def test_searches_in_threads():
