@@ -111,7 +111,7 @@ def _first_calls(
             with torch.no_grad():
                 run(rows)
         except _Seen:
-            pass
+            pass  # every target has been called: what comes after it need not run
     return given[0], calls
 
 
