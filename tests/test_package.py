@@ -18,9 +18,19 @@ ROOMS = {
     "effects": {"effects", "design"},
     "tuning": {"tuning", "design", "optuna", "sklearn"},
     "networks": {"networks", "torch"},
-    "vicinal": {"vicinal", "networks", "torch", "skorch", "sklearn"},
-    "estimators": {"estimators", "vicinal", "networks", "labels", "torch", "skorch", "sklearn"},
-    "robustness": {"robustness", "vicinal", "labels", "torch", "skorch", "sklearn"},
+    "vicinal": {"vicinal", "networks", "torch", "sklearn"},
+    "training": {"training", "vicinal", "networks", "torch", "skorch", "sklearn"},
+    "estimators": {
+        "estimators",
+        "training",
+        "vicinal",
+        "networks",
+        "labels",
+        "torch",
+        "skorch",
+        "sklearn",
+    },
+    "robustness": {"robustness", "training", "labels", "torch", "skorch", "sklearn"},
 }
 
 

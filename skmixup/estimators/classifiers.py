@@ -43,11 +43,11 @@ from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
 from skmixup.labels import sorted_classes
-from skmixup.vicinal.batches import ArrayDataset, TensorBatches, in_memory, split_targets
-from skmixup.vicinal.divergence import check_outputs
+from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory, split_targets
+from skmixup.training.divergence import check_outputs
+from skmixup.training.own_loss import is_users
+from skmixup.training.randomness import PreservedRandomness
 from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.own_loss import is_users
-from skmixup.vicinal.randomness import PreservedRandomness
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 
 

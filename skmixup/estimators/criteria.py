@@ -10,9 +10,9 @@ from torch.nn import functional as F
 
 from skmixup.networks import MLP, PreActResNet
 from skmixup.networks.members import average_members
+from skmixup.training.several_outputs import takes_all_outputs
 from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.loss import first_output, name_of, needs_row_losses, row_losses
-from skmixup.vicinal.several_outputs import takes_all_outputs
 
 # Compared with a label element by element: the label of a class is one-hot.
 _SQUARED = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)

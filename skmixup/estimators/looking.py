@@ -19,8 +19,8 @@ from skmixup.estimators.images import check_boxes
 from skmixup.estimators.input_types import input_cast, try_inputs
 from skmixup.estimators.validation import HoldingOutNet
 from skmixup.estimators.weights import weights_after_split
+from skmixup.training.batches import ArrayDataset, in_memory
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
-from skmixup.vicinal.batches import ArrayDataset, in_memory
 from skmixup.vicinal.layer_checks import N_ROWS
 from skmixup.vicinal.nested import n_rows, take
 

@@ -11,9 +11,9 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from torch import nn
 
-from skmixup.vicinal.net import VicinalNet
-from skmixup.vicinal.randomness import isolated_randomness
-from skmixup.vicinal.schedule import declare
+from skmixup.training.randomness import isolated_randomness
+from skmixup.training.schedule import declare
+from skmixup.training.vicinal_net import VicinalNet
 
 _Init = TypeVar("_Init", bound=Callable[..., None])
 

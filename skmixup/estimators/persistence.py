@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from skmixup.estimators import safetensors_files
 from skmixup.estimators.parameters import ParametrizedNet
 from skmixup.networks.default import default_network_in
-from skmixup.vicinal.devices import resolve_device
+from skmixup.training.devices import resolve_device
 
 try:  # the one that joblib's workers use: it knows again the classes that it has sent
     from joblib.externals import cloudpickle

@@ -23,12 +23,12 @@ from skmixup.estimators.teacher import batch_statistics, move_average
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.estimators.weights import row_weights
 from skmixup.networks.members import members_as_rows
-from skmixup.vicinal.batches import ArrayDataset
+from skmixup.training.batches import ArrayDataset
+from skmixup.training.own_steps import OwnStep
+from skmixup.training.vicinal_net import single_row_statistics
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.nested import n_rows
-from skmixup.vicinal.net import single_row_statistics
-from skmixup.vicinal.own_steps import OwnStep
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
 

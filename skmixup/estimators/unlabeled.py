@@ -11,7 +11,7 @@ from torch.utils.data import Dataset, Subset
 
 from skmixup.estimators.inputs import check_labels
 from skmixup.labels import label_column
-from skmixup.vicinal.batches import in_memory
+from skmixup.training.batches import in_memory
 
 # scikit-learn's mark of an unlabelled row
 UNLABELED = -1

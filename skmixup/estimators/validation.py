@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Subset, TensorDataset
 from skmixup.estimators.datasets import labels_of
 from skmixup.estimators.monitors import check_monitors
 from skmixup.estimators.persistence import PersistentNet
-from skmixup.vicinal.batches import in_memory
+from skmixup.training.batches import in_memory
 
 
 class HoldingOutNet(PersistentNet):

@@ -1,4 +1,4 @@
-"""Vicinal risk minimisation in torch: vicinities, mixing at a layer, loss, training step."""
+"""Vicinal risk minimisation in torch: vicinities, mixing at a layer, the loss."""
 
 from skmixup.vicinal.vicinity import CutMix, Dirac, Gaussian, ManifoldMixup, Mixup, Vicinity
 

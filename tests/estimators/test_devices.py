@@ -10,7 +10,7 @@ from sklearn.base import clone
 from skorch.exceptions import DeviceWarning
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier
-from skmixup.vicinal.devices import resolve_device
+from skmixup.training.devices import resolve_device
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(30, 4)).astype(np.float32)

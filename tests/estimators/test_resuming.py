@@ -16,7 +16,7 @@ from skmixup import (
     MixupClassifier,
     VicinalClassifier,
 )
-from skmixup.vicinal.schedule import MARK, cosine
+from skmixup.training.schedule import MARK, cosine
 
 RNG = np.random.default_rng(0)
 Y = np.arange(48) % 2

@@ -23,8 +23,9 @@ from skmixup import (
     MixupClassifier,
     VicinalClassifier,
 )
-from skmixup.vicinal import Gaussian, randomness
-from skmixup.vicinal.turns import turns
+from skmixup.training import randomness
+from skmixup.training.turns import turns
+from skmixup.vicinal import Gaussian
 
 X, Y = make_classification(120, 6, n_informative=4, n_classes=3, random_state=0)
 X = X.astype(np.float32)

@@ -8,7 +8,7 @@ import torch
 from skorch.dataset import ValidSplit
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from skmixup.vicinal.batches import ArrayDataset, TensorBatches, as_tensor, in_memory
+from skmixup.training.batches import ArrayDataset, TensorBatches, as_tensor, in_memory
 
 N = 23
 

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skmixup.training.own_loss import _Call, is_users, joined_loss, plain_loss
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.nested import n_rows
-from skmixup.vicinal.own_loss import _Call, is_users, joined_loss, plain_loss
 from skmixup.vicinal.recomputation import GradientsPending
 
 

@@ -4,7 +4,7 @@ Modules draw initial weights and dropout masks from torch's process-wide generat
 own data set may draw from numpy's or Python's. While user code of a fit runs, these generators
 hold the fit's own states; before and after, the caller's. Threads take turns at that. One whose
 turn it is not does not wait: its draws are handed a generator of their own
-(:mod:`skmixup.vicinal.explicit`), with the same numbers as outcome.
+(:mod:`skmixup.training.explicit`), with the same numbers as outcome.
 """
 
 import random
@@ -20,8 +20,8 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from skmixup.vicinal.explicit import ExplicitGenerator
-from skmixup.vicinal.turns import WINDOWS, turns
+from skmixup.training.explicit import ExplicitGenerator
+from skmixup.training.turns import WINDOWS, turns
 
 # Seconds that a window on the states of Python and numpy waits for its turn. Other windows last
 # milliseconds; where one lasts longer it may itself wait for this thread.

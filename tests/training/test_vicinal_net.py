@@ -12,10 +12,10 @@ from torch.utils.data import Dataset
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
 from skmixup.networks import MLP
+from skmixup.training.batches import auto_batch_size
+from skmixup.training.optimizers import plain_step
 from skmixup.vicinal import CutMix, Gaussian, ManifoldMixup, Mixup
-from skmixup.vicinal.batches import auto_batch_size
 from skmixup.vicinal.layers import MixingHook
-from skmixup.vicinal.optimizers import plain_step
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 4)).astype(np.float32)

@@ -7,7 +7,7 @@ from skorch.callbacks import Callback, EarlyStopping, LRScheduler
 from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
 
 from skmixup import MixupClassifier
-from skmixup.vicinal.schedule import LearningRate, cosine, one_cycle
+from skmixup.training.schedule import LearningRate, cosine, one_cycle
 
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(48, 3)), np.arange(48) % 2

@@ -15,11 +15,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from skmixup.vicinal.batches import TensorBatches, auto_batch_size, in_memory, split_targets
+from skmixup.training.batches import TensorBatches, auto_batch_size, in_memory, split_targets
+from skmixup.training.clean_outputs import look_at_outputs
+from skmixup.training.devices import resolve_device
+from skmixup.training.divergence import check_losses, check_weights
+from skmixup.training.optimizers import plain_step
+from skmixup.training.own_loss import is_users, joined_loss, plain_loss
+from skmixup.training.own_steps import OwnStep, has_own_step
+from skmixup.training.randomness import FitRandomness
+from skmixup.training.schedule import LearningRate, declare, going_on, put_back
+from skmixup.training.several_outputs import WholeOutput, takes_all_outputs, warn_of_untrained
 from skmixup.vicinal.blocks import INPUT, unwrap
-from skmixup.vicinal.clean_outputs import look_at_outputs
-from skmixup.vicinal.devices import resolve_device
-from skmixup.vicinal.divergence import check_losses, check_weights
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.layers import (
     backward,
@@ -29,13 +35,7 @@ from skmixup.vicinal.layers import (
 )
 from skmixup.vicinal.loss import first_output, vicinal_loss
 from skmixup.vicinal.nested import leading, n_rows, take, tensors_in
-from skmixup.vicinal.optimizers import plain_step
-from skmixup.vicinal.own_loss import is_users, joined_loss, plain_loss
-from skmixup.vicinal.own_steps import OwnStep, has_own_step
-from skmixup.vicinal.randomness import FitRandomness
 from skmixup.vicinal.recomputation import GradientsPending
-from skmixup.vicinal.schedule import LearningRate, declare, going_on, put_back
-from skmixup.vicinal.several_outputs import WholeOutput, takes_all_outputs, warn_of_untrained
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from skmixup.vicinal.turns import WINDOWS
+from skmixup.training.turns import WINDOWS
 
 
 def _takes_generator(call: Callable[..., Any]) -> bool:

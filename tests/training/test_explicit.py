@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.distributions import Beta, Gamma, Normal
 
-from skmixup.vicinal.randomness import FitRandomness, Window, draws_unseen
-from skmixup.vicinal.turns import Turns, turns
+from skmixup.training.randomness import FitRandomness, Window, draws_unseen
+from skmixup.training.turns import Turns, turns
 
 X = torch.linspace(-1, 1, 48).reshape(4, 3, 4)
 IMAGES = torch.linspace(-1, 1, 128).reshape(2, 1, 8, 8)
@@ -105,7 +105,7 @@ def test_every_function_of_torch_that_draws_is_known():
     """A function that moves the process-wide state inside the window would be one we forgot."""
     from torch.overrides import get_testing_overrides
 
-    from skmixup.vicinal import explicit
+    from skmixup.training import explicit
 
     known = explicit._WITH_GENERATOR | explicit._WITHOUT_GENERATOR | {F.dropout, torch.dropout}
     words = (
@@ -130,7 +130,7 @@ def test_every_function_of_torch_that_draws_is_known():
 
 
 def test_functions_that_take_no_generator_in_this_torch_wait_for_their_turn():
-    from skmixup.vicinal import explicit
+    from skmixup.training import explicit
 
     assert explicit._takes_generator(lambda generator: torch.rand(1, generator=generator))
     assert not explicit._takes_generator(lambda: None)
