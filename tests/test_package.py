@@ -17,20 +17,30 @@ ROOMS = {
     "design": {"design"},
     "effects": {"effects", "design"},
     "tuning": {"tuning", "design", "optuna", "sklearn"},
+    "randomness": {"randomness", "torch", "sklearn"},
     "networks": {"networks", "torch"},
     "vicinal": {"vicinal", "networks", "torch", "sklearn"},
-    "training": {"training", "vicinal", "networks", "torch", "skorch", "sklearn"},
+    "training": {
+        "training",
+        "vicinal",
+        "networks",
+        "randomness",
+        "torch",
+        "skorch",
+        "sklearn",
+    },
     "estimators": {
         "estimators",
         "training",
         "vicinal",
         "networks",
+        "randomness",
         "labels",
         "torch",
         "skorch",
         "sklearn",
     },
-    "robustness": {"robustness", "training", "labels", "torch", "skorch", "sklearn"},
+    "robustness": {"robustness", "randomness", "labels", "torch", "skorch", "sklearn"},
 }
 
 

@@ -23,9 +23,9 @@ from skmixup.estimators.interrupts import has_seen_enough
 from skmixup.estimators.looking import LookingNet
 from skmixup.estimators.seeding import initialize_seeded, seed
 from skmixup.networks.default import NETWORKS
+from skmixup.randomness.fit import isolated_randomness
 from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
-from skmixup.training.randomness import isolated_randomness
 from skmixup.training.schedule import SHAPES, finish
 
 

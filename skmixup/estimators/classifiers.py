@@ -43,10 +43,10 @@ from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
 from skmixup.labels import sorted_classes
+from skmixup.randomness.fit import PreservedRandomness
 from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory, split_targets
 from skmixup.training.divergence import check_outputs
 from skmixup.training.own_loss import is_users
-from skmixup.training.randomness import PreservedRandomness
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 

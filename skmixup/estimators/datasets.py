@@ -20,8 +20,8 @@ from torch.utils.data import (
 
 from skmixup.estimators.inputs import check_labels, encode
 from skmixup.labels import label_column
+from skmixup.randomness.fit import items_looked_at
 from skmixup.training.batches import in_memory
-from skmixup.training.randomness import items_looked_at
 
 # Items of a data set that are compared with the labels it lists, beside the first of each class.
 COMPARED_ITEMS = 64

@@ -10,8 +10,8 @@ from torch.utils.data import IterableDataset, default_collate
 from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.resolution import warn_of_vanishing_columns
+from skmixup.randomness.fit import items_looked_at, preserved_randomness
 from skmixup.training.batches import in_memory
-from skmixup.training.randomness import items_looked_at, preserved_randomness
 from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
 from skmixup.vicinal.layers import standing_hook

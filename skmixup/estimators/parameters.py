@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator
 from skorch import NeuralNet
 from torch import nn
 
-from skmixup.training.randomness import isolated_randomness
+from skmixup.randomness.fit import isolated_randomness
 from skmixup.training.schedule import declare
 from skmixup.training.vicinal_net import VicinalNet
 

@@ -3,9 +3,9 @@
 from copy import deepcopy
 from typing import Any
 
+from skmixup.randomness.fit import generator_from, isolated_randomness
 from skmixup.training.devices import resolve_device
 from skmixup.training.own_loss import is_users
-from skmixup.training.randomness import generator_from, isolated_randomness
 
 # Where a generator waits for the `initialize` of the estimators to take it.
 _WAITING = "_next_rng_"

@@ -13,7 +13,7 @@ from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
 from skmixup.labels import label_column, of_one_type
-from skmixup.training.randomness import preserved_randomness
+from skmixup.randomness.fit import preserved_randomness
 
 
 def last_step(clf: Any, X: Any) -> tuple[Any, Any]:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
+from skmixup.randomness.fit import FitRandomness
 from skmixup.training.batches import TensorBatches, auto_batch_size, in_memory, split_targets
 from skmixup.training.clean_outputs import look_at_outputs
 from skmixup.training.devices import resolve_device
@@ -22,7 +23,6 @@ from skmixup.training.divergence import check_losses, check_weights
 from skmixup.training.optimizers import plain_step
 from skmixup.training.own_loss import is_users, joined_loss, plain_loss
 from skmixup.training.own_steps import OwnStep, has_own_step
-from skmixup.training.randomness import FitRandomness
 from skmixup.training.schedule import LearningRate, declare, going_on, put_back
 from skmixup.training.several_outputs import WholeOutput, takes_all_outputs, warn_of_untrained
 from skmixup.vicinal.blocks import INPUT, unwrap

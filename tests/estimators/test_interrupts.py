@@ -15,7 +15,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from skmixup import InterpolationConsistencyClassifier, MixupClassifier
-from skmixup.training.turns import turns
+from skmixup.randomness.turns import turns
 
 X, Y = load_wine(return_X_y=True)
 X = StandardScaler().fit_transform(X).astype(np.float32)

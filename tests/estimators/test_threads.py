@@ -23,8 +23,7 @@ from skmixup import (
     MixupClassifier,
     VicinalClassifier,
 )
-from skmixup.training import randomness
-from skmixup.training.turns import turns
+from skmixup.randomness import windows
 from skmixup.vicinal import Gaussian
 
 X, Y = make_classification(120, 6, n_informative=4, n_classes=3, random_state=0)
@@ -118,7 +117,7 @@ class SlowlyAugmented(Augmented):
 
 def test_slow_data_sets_wait_for_each_other(monkeypatch):
     """Longer than anything else would be waited for."""
-    monkeypatch.setattr(randomness, "PATIENCE", 0.001)
+    monkeypatch.setattr(windows, "PATIENCE", 0.001)
     net = MixupClassifier(
         nn.Linear, module__in_features=6, module__out_features=3, **FAST | {"max_epochs": 1}
     )
@@ -129,27 +128,6 @@ def test_slow_data_sets_wait_for_each_other(monkeypatch):
     serial = fit(0)
     for beside in Parallel(3, prefer="threads")(delayed(fit)(k) for k in range(3)):
         assert np.array_equal(beside, serial)
-
-
-def test_a_data_set_whose_turn_never_comes_is_told(monkeypatch):
-    monkeypatch.setattr(randomness, "FETCH_PATIENCE", 0.01)
-    ours = randomness.FitRandomness(np.random.default_rng(0), torch.device("cpu"))
-    held, done = threading.Event(), threading.Event()
-
-    def hold():
-        turns.take(None)
-        held.set()
-        done.wait(20)
-        turns.give_back()
-
-    with ThreadPoolExecutor(1) as pool:
-        pool.submit(hold)
-        held.wait(20)
-        try:
-            with pytest.warns(RuntimeWarning, match="not reproducible"):
-                assert list(ours.isolate([1])) == [1]
-        finally:
-            done.set()
 
 
 def test_searches_in_threads():

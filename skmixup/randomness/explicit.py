@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from skmixup.training.turns import WINDOWS
+from skmixup.randomness.turns import WINDOWS
 
 
 def _takes_generator(call: Callable[..., Any]) -> bool:

@@ -1,15 +1,13 @@
 """Draws handed a generator are those of the process-wide generator with the same state."""
 
-import threading
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.distributions import Beta, Gamma, Normal
+from torch.overrides import get_testing_overrides
 
-from skmixup.training.randomness import FitRandomness, Window, draws_unseen
-from skmixup.training.turns import Turns, turns
+from skmixup.randomness import explicit
 
 X = torch.linspace(-1, 1, 48).reshape(4, 3, 4)
 IMAGES = torch.linspace(-1, 1, 128).reshape(2, 1, 8, 8)
@@ -81,19 +79,13 @@ DRAWS = {
 }
 
 
-def randomness():
-    import numpy as np
-
-    return FitRandomness(np.random.default_rng(5), torch.device("cpu"))
-
-
 @pytest.mark.parametrize("name", DRAWS)
-def test_the_same_numbers_beside_others_as_alone(name):
+def test_the_same_numbers_beside_others_as_alone(name, fit_randomness):
     """And one more number, so that the generators have gone equally far."""
     before = torch.get_rng_state()
-    with randomness().whole:
+    with fit_randomness().whole:
         alone = DRAWS[name](), torch.rand(1)
-    ours = randomness()
+    ours = fit_randomness()
     with ours.callbacks:  # never alone
         beside = DRAWS[name](), torch.rand(1)
     for a, b in zip(alone, beside, strict=True):
@@ -103,10 +95,6 @@ def test_the_same_numbers_beside_others_as_alone(name):
 
 def test_every_function_of_torch_that_draws_is_known():
     """A function that moves the process-wide state inside the window would be one we forgot."""
-    from torch.overrides import get_testing_overrides
-
-    from skmixup.training import explicit
-
     known = explicit._WITH_GENERATOR | explicit._WITHOUT_GENERATOR | {F.dropout, torch.dropout}
     words = (
         "rand",
@@ -130,8 +118,6 @@ def test_every_function_of_torch_that_draws_is_known():
 
 
 def test_functions_that_take_no_generator_in_this_torch_wait_for_their_turn():
-    from skmixup.training import explicit
-
     assert explicit._takes_generator(lambda generator: torch.rand(1, generator=generator))
     assert not explicit._takes_generator(lambda: None)
     assert explicit._SINCE_SOME_VERSION.keys() <= (
@@ -139,9 +125,9 @@ def test_functions_that_take_no_generator_in_this_torch_wait_for_their_turn():
     )
 
 
-def test_gradients_of_dropout_are_the_same():
+def test_gradients_of_dropout_are_the_same(fit_randomness):
     gradients = []
-    for window in (randomness().whole, randomness().callbacks):
+    for window in (fit_randomness().whole, fit_randomness().callbacks):
         x = X.clone().requires_grad_()
         with window:
             F.dropout(x, 0.3).square().sum().backward()
@@ -149,112 +135,8 @@ def test_gradients_of_dropout_are_the_same():
     assert torch.equal(*gradients)
 
 
-def test_windows_within_windows_keep_their_states_apart():
-    outer, inner = randomness(), randomness()
-    for first in (outer.whole, outer.callbacks):
-        for second in (inner.whole, inner.callbacks, inner.step):
-            ours, theirs = randomness(), randomness()
-            first = Window(ours, whole=first.whole, takes_turn=first.takes_turn)
-            second = Window(theirs, whole=second.whole, takes_turn=second.takes_turn)
-            with first:
-                a = torch.rand(2)
-                with second:
-                    b = torch.rand(3)
-                c = torch.rand(2)
-            with randomness().whole:
-                expected = torch.rand(2), torch.rand(2)
-            assert torch.equal(torch.stack([a, c]), torch.stack(expected))
-            with randomness().whole:
-                assert torch.equal(b, torch.rand(3))
-
-
-def test_a_generator_of_the_users_stays_theirs():
+def test_a_generator_of_the_users_stays_theirs(fit_randomness):
     theirs = torch.Generator().manual_seed(1)
-    with randomness().callbacks:
+    with fit_randomness().callbacks:
         drawn = torch.rand(3, generator=theirs)
     assert torch.equal(drawn, torch.rand(3, generator=torch.Generator().manual_seed(1)))
-
-
-def through_a_function(function, x):
-    from torch.utils.checkpoint import checkpoint as again
-
-    return again(function, x, use_reentrant=False)
-
-
-def test_modules_that_have_to_wait_are_known():
-    from torch.utils.checkpoint import checkpoint as again
-
-    class Checkpointed(nn.Linear):
-        def forward(self, x):
-            return again(super().forward, x, use_reentrant=False)
-
-    class Indirectly(nn.Linear):
-        def forward(self, x):
-            return through_a_function(super().forward, x)
-
-    assert draws_unseen(nn.Sequential(Checkpointed(2, 2)))
-    assert draws_unseen(nn.Sequential(Indirectly(2, 2)))
-    with pytest.warns(DeprecationWarning, match="script"):
-        scripted = torch.jit.script(nn.Linear(2, 2))
-    assert draws_unseen(nn.Sequential(scripted))
-    compiled = nn.Linear(2, 2)
-    compiled.compile(backend="eager")
-    assert draws_unseen(nn.Sequential(compiled))
-    assert draws_unseen(torch.compile(nn.Linear(2, 2), backend="eager"))
-    assert not draws_unseen(nn.Sequential(nn.Linear(2, 2), nn.Dropout(), nn.LSTM(2, 2)))
-
-
-# ---- turns
-
-
-def test_turns_come_in_the_order_in_which_they_were_asked_for():
-    lock, order, started = Turns(), [], []
-    assert lock.take(0)
-
-    def ask(k):
-        lock.take(None)
-        order.append(k)
-        lock.give_back()
-
-    for k in range(4):
-        thread = threading.Thread(target=ask, args=(k,))
-        thread.start()
-        started.append(thread)
-        while len(lock._waiting) <= k:
-            pass
-    lock.give_back()
-    for thread in started:
-        thread.join(5)
-    assert order == [0, 1, 2, 3]
-
-
-def test_a_turn_that_does_not_come_is_given_up():
-    lock = Turns()
-    assert lock.take(None)
-    assert lock.take(0)  # the holder's own, again
-    answers = []
-    thread = threading.Thread(target=lambda: answers.extend([lock.take(0), lock.take(0.01)]))
-    thread.start()
-    thread.join(5)
-    assert answers == [False, False]
-    lock.give_back()
-    lock.give_back()
-    thread = threading.Thread(target=lambda: answers.append(lock.take(0)))
-    thread.start()
-    thread.join(5)
-    assert answers[-1]
-
-
-def interrupted_in(window):
-    with window:
-        torch.rand(1)
-        raise KeyboardInterrupt
-
-
-def test_an_interrupt_in_a_window_leaves_the_states_and_the_turn():
-    before = torch.get_rng_state()
-    for window in (randomness().whole, randomness().step, randomness().callbacks):
-        with pytest.raises(KeyboardInterrupt):
-            interrupted_in(window)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert turns._holder is None

@@ -1,0 +1,70 @@
+"""Modules whose draws cannot be handed a generator: what runs them has to wait for its turn."""
+
+from collections.abc import Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+
+def draws_unseen(module: nn.Module) -> bool:
+    """Whether `module` is compiled, or runs parts of itself again in the backward pass.
+
+    Activation checkpoints save and set torch's process-wide state themselves.
+    """
+    return is_compiled(module) or any(
+        map(_names_checkpoints, {type(child) for child in module.modules()})
+    )
+
+
+def is_compiled(module: nn.Module) -> bool:
+    """Whether `module` or a part of it is compiled or scripted: its draws go through no Python."""
+    return any(
+        isinstance(child, torch.jit.ScriptModule)
+        or "_orig_mod" in child._modules
+        or child.__dict__.get("_compiled_call_impl") is not None
+        for child in module.modules()
+    )
+
+
+def _names_checkpoints(kind: type[nn.Module]) -> bool:
+    """Whether the code of a module's class, or of functions it names, names a checkpoint."""
+    to_read = [
+        value
+        for base in kind.__mro__
+        if not base.__module__.startswith("torch.")
+        for value in base.__dict__.values()
+        if isinstance(value, FunctionType)
+    ]
+    read = set()
+    while to_read:
+        function = to_read.pop()
+        read.add(function)
+        for name, value in _names_used(function):
+            if "checkpoint" in name or value is checkpoint:
+                return True
+            theirs = isinstance(value, FunctionType) and not value.__module__.startswith("torch")
+            if theirs and value not in read:
+                to_read.append(value)
+    return False
+
+
+def _names_used(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Names in the code of `function` with what they stand for, where that is known."""
+    for name in _names_in(function.__code__):
+        yield name, function.__globals__.get(name)
+    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
+    for name, cell in cells:
+        try:
+            yield name, cell.cell_contents
+        except ValueError:  # not assigned yet
+            yield name, None
+
+
+def _names_in(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names_in(constant)
