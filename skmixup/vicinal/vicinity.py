@@ -6,113 +6,21 @@ repeatedly), to the input or to a hidden layer, and to the labels, always with t
 """
 
 from collections.abc import Sequence
-from math import inf, prod
+from math import prod
 from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 import torch
 from numpy.random import Generator
-from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
+from skmixup.vicinal.base import Vicinity
 from skmixup.vicinal.blocks import INPUT, resolve_layers
 from skmixup.vicinal.draw import Draw, Interpolation, Noise, Paste
 from skmixup.vicinal.layers import check_mixable
 from skmixup.vicinal.nested import leading, map_tensors, tensors_in
-
-Alpha = float | tuple[float, float]
-
-
-def beta_parameters(alpha: Any) -> tuple[float, float]:
-    """Check `alpha` and return the two parameters of the Beta distribution.
-
-    Parameters
-    ----------
-    alpha : float or pair of float
-        α of Beta(α, α), or (a, b) of Beta(a, b); 0 is the Dirac vicinity.
-
-    Raises
-    ------
-    ValueError or TypeError
-        Unless every value is a finite number ≥ 0, and both or neither of a pair are 0.
-    """
-    if type(alpha) is float and 0 <= alpha < inf:
-        return alpha, alpha
-    pair = tuple(alpha) if isinstance(alpha, (tuple, list, np.ndarray)) else (alpha, alpha)
-    valid = "a finite number ≥ 0 (0 turns mixing off) or a pair (a, b) of numbers > 0"
-    if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, Real) for v in pair):
-        raise TypeError(f"alpha must be {valid}; got {alpha!r}")
-    a, b = (float(v) for v in pair)
-    if not (np.isfinite(a) and np.isfinite(b)) or a < 0 or b < 0 or (a == 0) != (b == 0):
-        raise ValueError(f"alpha must be {valid}; got {alpha!r}")
-    return a, b
-
-
-def _check_choice(name: str, value: Any, valid: Sequence[Any]) -> None:
-    if not any(value is v or (isinstance(value, str) and value == v) for v in valid):
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, valid))}; got {value!r}")
-
-
-def _check_probability(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
-        raise ValueError(f"{name} must be a number in [0, 1]; got {value!r}")
-
-
-class Vicinity(BaseEstimator):
-    """Base of all vicinities; :meth:`draw` is what a new one has to define.
-
-    ``get_params`` and ``set_params`` are scikit-learn's, so a vicinity's parameters can be
-    searched as ``vicinity__sigma`` of :class:`skmixup.VicinalClassifier`.
-    """
-
-    def validate(self) -> Self:
-        """Check the parameters; ValueError or TypeError names the one that is wrong."""
-        return self
-
-    def sites(self, module: nn.Module) -> tuple[str, ...]:
-        """Names of the layers of `module` that this vicinity may act at; here, the input only."""
-        return (INPUT,)
-
-    @property
-    def chooses_layers(self) -> bool:
-        """Whether layers that cannot be mixed at are left out, since nobody named them."""
-        return False
-
-    @property
-    def changes_nothing(self) -> bool:
-        """Whether every draw leaves the minibatch as it is."""
-        return False
-
-    @property
-    def pairs_rows(self) -> bool:
-        """Whether rows are mixed with others, so that the first axis of a layer must be rows."""
-        return False
-
-    def check_rows(self, x: Any) -> None:
-        """Check that virtual inputs can be made of `x`: a tensor, or several in a dict or list.
-
-        Raises
-        ------
-        TypeError
-            For integer codes, where they would be averaged.
-        ValueError
-            For a shape that does not fit.
-        """
-
-    def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
-        """Draw the random choices of one optimizer step.
-
-        Parameters
-        ----------
-        x : Tensor of shape (n, …)
-            The minibatch; its shape, dtype and device are used.
-        rng : numpy.random.Generator
-            The only source of randomness, so that draws are the same on every device.
-        sites : sequence of str
-            What :meth:`sites` returned for the module in training.
-        """
-        raise NotImplementedError
+from skmixup.vicinal.parameters import Alpha, beta_parameters, check_choice, check_probability
 
 
 class Dirac(Vicinity):
@@ -237,8 +145,8 @@ class Mixup(Vicinity):
     def validate(self) -> Self:
         """Check `alpha`, `mix_per` and `mix_prob`."""
         beta_parameters(self.alpha)
-        _check_choice("mix_per", self.mix_per, ["batch", "sample"])
-        _check_probability("mix_prob", self.mix_prob)
+        check_choice("mix_per", self.mix_per, ["batch", "sample"])
+        check_probability("mix_prob", self.mix_prob)
         return self
 
     @property
@@ -330,7 +238,7 @@ class ManifoldMixup(Mixup):
     def validate(self) -> Self:
         """Check the parameters of :class:`Mixup` and `block_gradient`."""
         super().validate()
-        _check_choice("block_gradient", self.block_gradient, [None, "below", "above"])
+        check_choice("block_gradient", self.block_gradient, [None, "below", "above"])
         return self
 
     def sites(self, module: nn.Module) -> tuple[str, ...]:

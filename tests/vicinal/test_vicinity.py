@@ -1,5 +1,7 @@
 """Facts about the distributions: what a draw does to inputs and labels, how λ is distributed."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -8,10 +10,10 @@ from sklearn.base import clone
 from torch import nn
 from torch.utils.data import TensorDataset
 
+import skmixup.vicinal
 from skmixup import VicinalClassifier
-from skmixup.vicinal import CutMix, Dirac, Gaussian, ManifoldMixup, Mixup
+from skmixup.vicinal import CutMix, Dirac, Gaussian, ManifoldMixup, Mixup, Vicinity
 from skmixup.vicinal.draw import Draw
-from skmixup.vicinal.vicinity import Vicinity
 
 
 def batch(*shape, seed=0):
@@ -347,3 +349,9 @@ def test_a_vicinity_that_pairs_no_rows_may_act_on_codes_and_on_any_axis(vicinity
         nn.Sequential(*layers), vicinity=vicinity, classes=[0, 1, 2], max_epochs=1
     ).fit(data, None)
     assert clf._sites_ == vicinity.sites(clf.module_)
+
+
+@pytest.mark.parametrize("name", skmixup.vicinal.__all__)
+def test_pickles_of_earlier_releases_find_their_classes(name):
+    reference = f"cskmixup.vicinal.vicinity\n{name}\n.".encode()
+    assert pickle.loads(reference) is getattr(skmixup.vicinal, name)
