@@ -1,0 +1,95 @@
+"""From what users pass to `fit` to a data set of inputs, class codes and weights."""
+
+from typing import Any, Self
+
+from torch.utils.data import Dataset
+
+from skmixup.estimators.classifier_labels import LabeledNet
+from skmixup.estimators.dataset_batches import CollatedBatches, DatasetBatches
+from skmixup.estimators.datasets import (
+    check_held_out,
+    check_label,
+    first_item,
+    is_dataset,
+    labels_for,
+    labels_of,
+    refuse_loader,
+)
+from skmixup.estimators.dicts import refuse_several_inputs
+from skmixup.estimators.input_types import input_cast
+from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
+from skmixup.estimators.weights import row_weights
+from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
+
+
+class FittingNet(LabeledNet):
+    """A classifier that takes arrays, tables, tensors and data sets to train on."""
+
+    def _fit(
+        self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool, whole: bool
+    ) -> Self:
+        self.check_parameters()
+        self._whole_ = whole
+        refuse_loader(X)
+        if is_dataset(X):
+            y = self._check_dataset(X, y, sample_weight, classes, fresh or self.saw_no_data())
+            return self._train(X, y, fresh=fresh, seen=X)
+        refuse_several_inputs(X, y)
+        X = check_inputs(self, X, reset=fresh or self.saw_no_data())
+        y = check_labels(y)
+        check_consistent_length(X, y)
+        if self.dataset is not ArrayDataset:
+            data = self._own_dataset(X, y, sample_weight)
+            self._set_classes(check_labels(labels_of(data, y)), classes, fresh)
+            return self._train(data, y, fresh=fresh, seen=X)
+        self._set_classes(y, classes, fresh)
+        codes = encode(y, self.classes_)
+        weight = row_weights(
+            sample_weight, self.class_weight, codes, self.classes_, X, as_they_are=not whole
+        )
+        return self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
+
+    def _labeled_rows(self, X: Any, y: Any) -> ArrayDataset:
+        X, y = check_inputs(self, X, reset=False), check_labels(y)
+        check_consistent_length(X, y)
+        return ArrayDataset(X, y, encode(y, self.classes_))
+
+    def _own_dataset(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        if sample_weight is not None or self.class_weight is not None:
+            raise ValueError(
+                "sample_weight and class_weight need the default `dataset`; "
+                f"got dataset={self.dataset!r}"
+            )
+        return self.get_dataset(X, y)
+
+    def _check_dataset(
+        self, X: Dataset[Any], y: Any, sample_weight: Any, classes: Any, fresh: bool
+    ) -> Any:
+        if sample_weight is not None or self.class_weight is not None:
+            raise ValueError(
+                "sample_weight and class_weight need X and y as arrays, not a Dataset"
+            )
+        self._set_classes(labels_for(self, X, y, classes, fresh=fresh), classes, fresh)
+        first = first_item(X)
+        if first is not None:
+            check_label(first[1], self.classes_)
+        return y
+
+    def _check_batches(self, dataset: Any, y: Any) -> None:
+        super()._check_batches(dataset, y)
+        if self.train_split:
+            self._training_part(dataset, y)
+            held_out = self._split_[1][1]
+            if held_out is not None:
+                check_held_out(held_out, self.classes_)
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches of inputs and class codes."""
+        iterator = super().get_iterator(dataset, training=training)
+        found = in_memory(dataset)
+        if found is None:
+            classes = self.__dict__.get("classes_inferred_")
+            return DatasetBatches(iterator, input_cast(self), classes)
+        if isinstance(iterator, TensorBatches):
+            return iterator
+        return CollatedBatches(iterator, weighted=found[0].weight is not None)

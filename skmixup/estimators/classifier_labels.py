@@ -1,0 +1,143 @@
+"""The classes of a classifier: labels as the user wrote them outside, codes 0 … C − 1 inside."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
+from skorch.utils import to_numpy
+from torch import Tensor, nn
+
+from skmixup.estimators.base import VicinalEstimator
+from skmixup.estimators.criteria import (
+    as_log_probabilities,
+    averaged,
+    check_criterion,
+    check_ignored_label,
+    check_logits,
+    criterion_of,
+    returns_logits,
+    targets_for,
+)
+from skmixup.labels import sorted_classes
+from skmixup.training.batches import in_memory, split_targets
+from skmixup.training.own_loss import is_users
+from skmixup.vicinal.loss import first_output
+
+
+class LabeledNet(VicinalEstimator):
+    """A net with one output for each class."""
+
+    classes: Any
+
+    # ---- which classes there are
+
+    def _set_classes(self, y: Any, classes: Any, fresh: bool) -> None:
+        """Set ``classes_`` at the start of training; later calls must agree with them."""
+        if not fresh and "classes_inferred_" in self.__dict__:
+            if classes is not None and not np.array_equal(sorted_classes(classes), self.classes_):
+                raise ValueError(
+                    f"classes {list(classes)} differ from those of the first call: "
+                    f"{self.classes_.tolist()}"
+                )
+            return
+        given = classes if classes is not None else self.classes
+        found = np.unique(y) if given is None else sorted_classes(given)
+        if len(found) < 2:
+            raise ValueError(
+                f"y has {len(found)} class, {found.tolist()}; a classifier needs at least "
+                "2 classes"
+            )
+        self.classes_inferred_ = found
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """The labels, sorted; shape (n_classes,)."""
+        try:
+            return self.__dict__["classes_inferred_"]
+        except KeyError:
+            if self.classes is not None and len(self.classes):
+                return sorted_classes(self.classes)
+            if "module_" in self.__dict__:
+                raise NotFittedError(
+                    f"this {type(self).__name__} was initialised or loaded, and does not know the "
+                    "labels of its classes: pass them as the parameter classes=[…], also with "
+                    "set_params"
+                ) from None
+            raise AttributeError(f"this {type(self).__name__} is not fitted yet") from None
+
+    def get_notes(self) -> dict[str, Any]:
+        """Return the labels, if they are of a kind that torch loads with weights_only=True."""
+        classes = self.__dict__.get("classes_inferred_")
+        if classes is None or not all(isinstance(c, (str, int, float)) for c in classes.tolist()):
+            return {}
+        return {"classes": classes.tolist(), "dtype": str(classes.dtype)}
+
+    def set_notes(self, notes: dict[str, Any]) -> None:
+        """Take over the labels of a net that was saved, where this one knows none."""
+        if "classes" in notes and self.classes is None and self.saw_no_data():
+            self.classes_inferred_ = np.array(notes["classes"], dtype=notes["dtype"])
+
+    def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:
+        """Note which default network is to be made; `classes`, where given, must be as many."""
+        if self.classes is not None:
+            self._check_n_classes(n_outputs)
+        super().use_network(network, n_inputs, n_outputs)
+
+    def _check_n_classes(self, n_outputs: int) -> None:
+        if len(self.classes_) != n_outputs:
+            raise ValueError(
+                f"classes has {len(self.classes_)} labels, {self.classes_[:20].tolist()}, but the "
+                f"module has {n_outputs} outputs"
+            )
+
+    def _n_outputs(self) -> int:
+        return len(self.classes_)
+
+    # ---- codes for the loss, labels for callbacks
+
+    def check_output(self, output: Any, target: Tensor | None) -> Any:
+        """Check that there is one logit per class; take logs where the criterion is NLLLoss."""
+        criterion, logits = criterion_of(self), first_output(output)
+        check_logits(logits, criterion, self.classes_)
+        if isinstance(criterion, nn.NLLLoss):
+            return as_log_probabilities(logits, are_logits=returns_logits(self.module_))
+        return output
+
+    def loss_target(self, output: Any, target: Tensor) -> Tensor:
+        """Return class codes, one-hot for a criterion such as BCEWithLogitsLoss."""
+        return targets_for(criterion_of(self), output, target)
+
+    def check_module(self, dataset: Any = None) -> None:
+        """Try module and criterion on a few rows: what does not fit shows before training."""
+        check_ignored_label(criterion_of(self), self.classes_)
+        super().check_module(dataset)
+
+    def check_criterion(self, output: Any, dataset: Any) -> None:
+        """Try the criterion on the module's output for a few rows."""
+        if is_users(self, "get_loss") or criterion_of(self) is None:
+            return
+        found = in_memory(dataset)
+        vicinity = self.get_vicinity()
+        sample = getattr(vicinity, "mix_per", None) == "sample"
+        check_criterion(
+            criterion_of(self),
+            output,
+            len(self.classes_),
+            are_logits=returns_logits(self.module_),
+            needs_rows=sample or (found is not None and found[0].weight is not None),
+        )
+
+    def output_for_callbacks(self, output: Any) -> Any:
+        """Return logits of shape (n, n_classes), also of a network with members."""
+        logits = first_output(output)
+        return averaged(logits.detach(), criterion_of(self)) if logits.ndim == 3 else logits
+
+    def batch_for_callbacks(self, batch: Any) -> Any:
+        """Return the batch with labels as the user wrote them."""
+        X, y = batch
+        codes, _ = split_targets(y)
+        classes = self.classes_
+        if classes.dtype.kind in "iu" and classes[0] == 0 and classes[-1] == len(classes) - 1:
+            return X, codes
+        return X, classes[to_numpy(codes)]

@@ -1,0 +1,159 @@
+"""Logits, probabilities and labels for rows: what a classifier predicts."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from skorch.utils import to_device, to_numpy
+from torch import Tensor, nn
+
+from skmixup.estimators.classifier_fit import FittingNet
+from skmixup.estimators.criteria import (
+    criterion_of,
+    is_binary_output,
+    returns_logits,
+    to_probabilities,
+)
+from skmixup.estimators.dataset_batches import DatasetBatches
+from skmixup.estimators.datasets import is_dataset, refuse_loader
+from skmixup.estimators.inputs import check_inputs
+from skmixup.randomness.fit import PreservedRandomness
+from skmixup.training.batches import ArrayDataset
+from skmixup.training.divergence import check_outputs
+from skmixup.vicinal.loss import first_output
+
+
+class PredictingNet(FittingNet):
+    """A classifier that predicts."""
+
+    predict_nonlinearity: Any
+
+    def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Any:
+        """Outputs of the module, batch by batch, whatever labels a data set has, if any."""
+        iterator = self.get_iterator(self.get_dataset(X), training=training)
+        for batch in iterator.inputs() if isinstance(iterator, DatasetBatches) else iterator:
+            yield to_device(self.evaluation_step(batch, training=training), device=device)
+
+    def _raw_outputs(self, X: Any) -> Tensor:
+        """First output of the module for every row, float64 on the CPU."""
+        self.check_trained()
+        refuse_loader(X)
+        data = X if is_dataset(X) else ArrayDataset(check_inputs(self, X, reset=False))
+        # device= is passed because skorch's cached version would take the parameter, maybe "auto".
+        # A DataLoader draws a seed from torch's state, a data set of the user's from any.
+        randomness = PreservedRandomness(self._device_, self.module_, whole=is_dataset(X))
+        window = randomness.fetch if is_dataset(X) else randomness.step
+        with self._device_for_users_code(), randomness, window:
+            parts = map(first_output, self.forward_iter(data, device="cpu"))
+            if is_dataset(X):
+                outputs = torch.cat(list(parts)).double()
+            else:
+                outputs = _stacked(parts, len(data))
+        check_outputs(self, outputs)
+        if not is_dataset(X) and len(outputs) < len(data):
+            raise ValueError(
+                f"only {len(outputs)} of {len(data)} rows were predicted: "
+                "iterator_valid__drop_last=True leaves out what does not fill a batch; set it to "
+                "False"
+            )
+        return outputs
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Logits; for two classes the difference of the second to the first.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes), or (n,) for two classes
+        """
+        logits = self._raw_outputs(X)
+        if is_binary_output(criterion_of(self), logits, len(self.classes_)):
+            if isinstance(criterion_of(self), nn.BCELoss):
+                logits = torch.logit(logits, eps=torch.finfo(logits.dtype).eps)
+            return logits.flatten().numpy()
+        two_classes = len(self.classes_) == 2
+        return (logits[:, 1] - logits[:, 0] if two_classes else logits).numpy()
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """Logarithms of :meth:`predict_proba`; finite where the criterion is cross-entropy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        outputs = self._raw_outputs(X)
+        if self._predicts_softmax():
+            return torch.log_softmax(outputs, dim=1).numpy()
+        with np.errstate(divide="ignore"):
+            return np.log(self._probabilities(outputs))
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities of the classes, in the order of ``classes_``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+        """
+        return self._probabilities(self._raw_outputs(X))
+
+    def _probabilities(self, outputs: Tensor) -> NDArray[np.float64]:
+        return to_numpy(self._get_predict_nonlinearity()(outputs))
+
+    def _predicts_softmax(self) -> bool:
+        return self.predict_nonlinearity == "auto" and isinstance(
+            criterion_of(self), nn.CrossEntropyLoss
+        )
+
+    def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
+        """Return what makes probabilities of the module's outputs; "auto" asks the criterion."""
+        if self.predict_nonlinearity != "auto":
+            return super()._get_predict_nonlinearity()
+        criterion = criterion_of(self) if len(self._criteria) <= 1 else None
+        return partial(
+            to_probabilities, criterion=criterion, are_logits=returns_logits(self.module_)
+        )
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Most probable label of each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n,)
+        """
+        proba = self.predict_proba(X)
+        self._check_n_classes(proba.shape[1])
+        return self.classes_[proba.argmax(axis=1)]
+
+
+def _stacked(parts: Iterable[Tensor], n_rows: int) -> Tensor:
+    """All rows as float64, copied as they come.
+
+    Kept until the end, the small outputs would lie between the activations of their batches and
+    keep the memory allocator from using it again: 8 times X at a million rows of 30 columns.
+    """
+    rows = torch.empty(0)
+    filled = 0
+    for part in parts:
+        if filled == 0:
+            rows = torch.empty((n_rows, *part.shape[1:]), dtype=torch.float64)
+        rows[filled : filled + len(part)] = part
+        filled += len(part)
+    return rows[:filled]
