@@ -8,7 +8,13 @@ import torch
 from skorch.dataset import ValidSplit
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
-from skmixup.training.batches import ArrayDataset, TensorBatches, as_tensor, in_memory
+from skmixup.training.batches import (
+    ArrayDataset,
+    TensorBatches,
+    as_tensor,
+    auto_batch_size,
+    in_memory,
+)
 
 N = 23
 
@@ -141,3 +147,11 @@ def test_what_a_users_subclass_does_to_a_row_is_not_passed_over():
     # None: not read as whole tensors, so that a DataLoader calls __getitem__.
     assert in_memory(Doubled(np.zeros((3, 2)))) is None
     assert in_memory(DoubledSubset(data(), [0, 1])) is None
+
+
+def test_auto_batch_size_grows_with_the_rows():
+    sizes = {n: auto_batch_size(n) for n in (1, 100, 1000, 1797, 4096, 8192, 20_000, 10**6)}
+    assert sizes == {
+        **{1: 16, 100: 16, 1000: 32, 1797: 64},
+        **{4096: 64, 8192: 64, 20_000: 128, 10**6: 256},
+    }

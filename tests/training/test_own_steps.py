@@ -1,6 +1,5 @@
-"""Losses and steps of the user's own, as skorch documents them, are called and mixed for."""
+"""Steps of the user's own, as skorch documents them, are called and mixed for."""
 
-import warnings
 from unittest.mock import Mock
 
 import numpy as np
@@ -9,7 +8,6 @@ import torch
 from skorch.callbacks import Callback, GradientNormClipping
 from skorch.utils import FirstStepAccumulator, to_tensor
 from torch import nn
-from torch.nn import functional as F
 
 from skmixup import (
     InterpolationConsistencyClassifier,
@@ -18,184 +16,22 @@ from skmixup import (
     VicinalClassifier,
 )
 from skmixup.vicinal import CutMix, Gaussian
-
-RNG = np.random.default_rng(0)
-CODES = np.arange(48) % 3
-X = (RNG.normal(size=(48, 4)) + 2 * np.eye(3, 4)[CODES]).astype(np.float32)
-Y = np.array(["ant", "bee", "cow"])[CODES]
-WEIGHT = RNG.uniform(0.2, 3, size=48)
-IMAGES = RNG.normal(size=(48, 1, 6, 6)).astype(np.float32)
-PARAMS = {"max_epochs": 3, "batch_size": 16, "lr": 0.05, "random_state": 0}
-HOLD_OUT = {"train_split": lambda dataset, y=None, **kw: (dataset, dataset)}
-
-
-def sequential():
-    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
-
-
-def convolution():
-    return nn.Sequential(nn.Conv2d(1, 4, 3), nn.Flatten(), nn.Linear(64, 3))
-
-
-MIXED = {
-    "none": (VicinalClassifier, {}),
-    "noise": (VicinalClassifier, {"vicinity": Gaussian(0.1)}),
-    "mixup": (MixupClassifier, {"alpha": 1.0}),
-    "manifold": (ManifoldMixupClassifier, {"alpha": 1.0}),
-    "below": (ManifoldMixupClassifier, {"alpha": 1.0, "block_gradient": "below"}),
-    "rarely": (MixupClassifier, {"alpha": 1.0, "mix_prob": 0.5, "mix_epochs": 2}),
-    "cutmix": (VicinalClassifier, {"vicinity": CutMix(1.0)}),
-}
-SAMPLE = {
-    "mixup": (MixupClassifier, {"alpha": 1.0, "mix_per": "sample"}),
-    "manifold": (ManifoldMixupClassifier, {"alpha": 1.0, "mix_per": "sample"}),
-}
-
-
-def fitted(base, mixin, params, *, module=sequential, weight=None, **more):
-    estimator = base if mixin is None else type("Own", (mixin, base), {})
-    images = isinstance(params.get("vicinity"), CutMix)
-    module = convolution if images and module is sequential else module
-    net = estimator(module, **(PARAMS | params | more))
-    return net.fit(IMAGES if images else X, Y, sample_weight=weight)
-
-
-def assert_same(net, expected, tolerance=1e-5):
-    for name, value in net.module_.state_dict().items():
-        torch.testing.assert_close(
-            value, expected.module_.state_dict()[name], atol=tolerance, rtol=tolerance
-        )
-    assert np.allclose(net.loss_curve_, expected.loss_curve_, atol=tolerance)
-
-
-# ---- get_loss
-
-
-class WithPenalty:
-    """skorch's documentation, Customization."""
-
-    factor = 0.01
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        loss = super().get_loss(y_pred, y_true, X=X, training=training)
-        loss += self.factor * sum(w.abs().sum() for w in self.module_.parameters())
-        return loss
-
-
-@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
-@pytest.mark.parametrize("module", [sequential, None], ids=["own module", "members"])
-@pytest.mark.parametrize("case", [*MIXED.items(), *SAMPLE.items()], ids=lambda case: case[0])
-def test_a_penalty_in_get_loss_is_added_once(case, module, weight):
-    if case[0] == "cutmix" and module is None:
-        pytest.skip("one network for images is enough")
-    base, params = case[1]
-    still = {"optimizer": torch.optim.SGD, "lr": 1e-12, "module": module, "weight": weight}
-    if module is None:
-        still["module__dropout"] = 0.0
-    net = fitted(base, WithPenalty, params, **still, **HOLD_OUT)
-    plain = fitted(base, None, params, **still, **HOLD_OUT)
-    penalty = 0.01 * sum(float(w.detach().abs().sum()) for w in plain.module_.parameters())
-    assert penalty > 0.1
-    assert np.allclose(net.loss_curve_, np.array(plain.loss_curve_) + penalty, atol=1e-4)
-    valid, expected = net.history[:, "valid_loss"], plain.history[:, "valid_loss"]
-    assert np.allclose(valid, np.array(expected) + penalty, atol=1e-4)
-
-
-def test_a_penalty_shrinks_the_weights():
-    net = fitted(MixupClassifier, WithPenalty, {"max_epochs": 40}, module=None)
-    plain = fitted(MixupClassifier, None, {"max_epochs": 40}, module=None)
-    size, expected = (
-        sum(float(w.detach().abs().sum()) for w in n.module_.parameters()) for n in (net, plain)
-    )
-    assert size < 0.5 * expected
-
-
-class CrossEntropy:
-    """Never asks super()."""
-
-    def get_loss(self, y_pred, y_true, *args, **kwargs):
-        y_true = to_tensor(y_true, device=self.device)
-        return F.cross_entropy(y_pred, y_true)
-
-
-@pytest.mark.parametrize("module", [sequential, None], ids=["own module", "members"])
-@pytest.mark.parametrize("case", MIXED.items(), ids=lambda case: case[0])
-def test_a_loss_of_the_users_own_is_joined_over_both_labels(case, module):
-    if case[0] == "cutmix" and module is None:
-        pytest.skip("one network for images is enough")
-    base, params = case[1]
-    more = HOLD_OUT | {"device": "cpu", "optimizer": torch.optim.SGD, "module": module}
-    net = fitted(base, CrossEntropy, params, **more)
-    expected = fitted(base, None, params, **more)
-    assert_same(net, expected, 1e-4)
-    assert np.allclose(net.history[:, "valid_loss"], expected.history[:, "valid_loss"], atol=1e-4)
-
-
-@pytest.mark.parametrize("case", SAMPLE.items(), ids=lambda case: case[0])
-def test_with_a_lambda_for_each_pair_a_loss_of_its_own_is_refused(case):
-    base, params = case[1]
-    with pytest.raises(ValueError, match=r"get_loss of Own uses y_true itself .*mix_per='batch'"):
-        fitted(base, CrossEntropy, params, device="cpu")
-
-
-class Rows:
-    """Returns the loss of each row."""
-
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        return F.cross_entropy(y_pred, y_true, reduction="none")
-
-
-@pytest.mark.parametrize("weight", [None, WEIGHT], ids=["plain", "weighted"])
-@pytest.mark.parametrize("module", [sequential, None], ids=["own module", "members"])
-@pytest.mark.parametrize(
-    "case", [*SAMPLE.items(), ("mixup", MIXED["mixup"])], ids=lambda case: case[0]
+from tests.training.own_methods import (
+    CODES,
+    HOLD_OUT,
+    IMAGES,
+    MIXED,
+    PARAMS,
+    SAMPLE,
+    WEIGHT,
+    CrossEntropy,
+    WithPenalty,
+    X,
+    Y,
+    assert_same,
+    fitted,
+    sequential,
 )
-def test_losses_of_rows_are_joined_pair_by_pair(case, module, weight):
-    base, params = case[1]
-    net = fitted(base, Rows, params, module=module, weight=weight)
-    assert_same(net, fitted(base, None, params, module=module, weight=weight), 1e-4)
-
-
-def test_weights_are_not_lost_by_a_loss_that_returns_one_number():
-    with pytest.raises(TypeError, match=r"get_loss of Own returns one number .*sample_weight"):
-        fitted(MixupClassifier, CrossEntropy, {}, weight=WEIGHT, device="cpu")
-
-
-class WeightsInX:
-    """skorch's FAQ: weights come with X; here they are the first column."""
-
-    def get_loss(self, y_pred, y_true, X, *args, **kwargs):
-        loss = super().get_loss(y_pred, y_true, X, *args, **kwargs)
-        assert loss.shape == y_true.shape
-        return (X[:, 0].abs() * loss).mean()
-
-
-def test_the_rows_that_belong_to_the_labels_come_with_them():
-    none = {"criterion__reduction": "none", "alpha": 1.0}
-    net = fitted(MixupClassifier, WeightsInX, none)
-    weight = np.abs(X[:, 0])
-    expected = fitted(MixupClassifier, None, {"alpha": 1.0}, weight=weight, optimizer__eps=1e-12)
-    # AdamW does not mind the scale of the loss, by which weights of mean one differ.
-    for name, value in net.module_.state_dict().items():
-        other = expected.module_.state_dict()[name]
-        torch.testing.assert_close(value, other, atol=1e-3, rtol=1e-3)
-
-
-def test_a_loss_set_on_the_net_is_called():
-    net = MixupClassifier(sequential, alpha=1.0, **PARAMS)
-    net.get_loss = lambda y_pred, y_true, **kwargs: F.cross_entropy(y_pred, y_true)
-    net.fit(X, Y)
-    assert_same(net, fitted(MixupClassifier, None, {"alpha": 1.0}), 1e-4)
-
-
-def test_get_loss_by_hand_is_the_criterion():
-    net = fitted(MixupClassifier, None, {})
-    logits, codes = torch.randn(48, 3), torch.from_numpy(CODES)
-    torch.testing.assert_close(net.get_loss(logits, codes), F.cross_entropy(logits, codes))
-    torch.testing.assert_close(net.get_loss((logits, 1), CODES), F.cross_entropy(logits, codes))
-
-
-# ---- train_step_single, train_step, validation_step
 
 
 class Single:
@@ -549,115 +385,3 @@ class FirstTwo(Stepping):
 def test_interpolation_consistency_needs_its_own_step(mixin):
     with pytest.raises(RuntimeError, match="a train_step or train_step_single of your own must"):
         consistency(mixin)
-
-
-# ---- modules with several outputs
-
-
-class TwoHeads(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.body, self.head, self.other = nn.Linear(4, 6), nn.Linear(6, 3), nn.Linear(6, 3)
-
-    def forward(self, x):
-        h = torch.tanh(self.body(x))
-        return self.head(h), self.other(h)
-
-
-class BothTrained:
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        first, second = y_pred
-        ask = super().get_loss
-        return ask(first, y_true, X=X, training=training) + 0.5 * ask(second, y_true)
-
-
-class BothOwn:
-    def get_loss(self, y_pred, y_true, X=None, training=False):
-        first, second = y_pred
-        return F.cross_entropy(first, y_true) + 0.5 * F.cross_entropy(second, y_true)
-
-
-class Both(nn.Module):
-    """A criterion that takes all outputs, as skorch gives them."""
-
-    def __init__(self, reduction="mean"):
-        super().__init__()
-        self.reduction = reduction
-
-    def forward(self, outputs, target):
-        losses = [F.cross_entropy(z, target, reduction=self.reduction) for z in outputs]
-        return losses[0] + 0.5 * losses[1]
-
-
-@pytest.mark.parametrize(
-    "case", [(n, MIXED[n]) for n in ("none", "mixup", "manifold")] + [*SAMPLE.items()],
-    ids=lambda case: case[0],
-)  # fmt: skip
-def test_two_heads_with_a_loss_each(case):
-    base, params = case[1]
-    net = fitted(base, BothTrained, params, module=TwoHeads, **HOLD_OUT)
-    start = fitted(base, BothTrained, params, module=TwoHeads, **({"max_epochs": 0}))
-    assert not torch.equal(net.module_.other.weight, start.module_.other.weight)
-    same = [fitted(base, None, params, module=TwoHeads, criterion=Both, **HOLD_OUT)]
-    if case[0] not in SAMPLE or params.get("mix_per") != "sample":
-        same.append(fitted(base, BothOwn, params, module=TwoHeads, **HOLD_OUT))
-    for other in same:
-        assert_same(other, net, 1e-4)
-        valid = other.history[:, "valid_loss"]
-        assert np.allclose(valid, net.history[:, "valid_loss"], atol=1e-4)
-    assert net.predict_proba(X).shape == (48, 3)
-
-
-@pytest.mark.parametrize("base", [MixupClassifier, ManifoldMixupClassifier, VicinalClassifier])
-def test_a_second_output_is_not_left_untrained_in_silence(base):
-    with pytest.warns(UserWarning, match=r"returns 2 outputs.*other.weight.*Override get_loss"):
-        fitted(base, None, {}, module=TwoHeads)
-    with pytest.warns(UserWarning, match="returns 2 outputs") as caught:
-        fitted(base, None, {}, module=TwoHeads)
-    assert len(caught) == 1
-
-
-def test_a_head_that_is_there_in_training_only_is_not_left_untrained_in_silence():
-    class InTraining(TwoHeads):
-        def forward(self, x):
-            outputs = super().forward(x)
-            return outputs if self.training else outputs[0]
-
-    with pytest.warns(UserWarning, match=r"returns 2 outputs.*other.weight"):
-        fitted(MixupClassifier, None, {}, module=InTraining)
-
-
-def test_a_single_number_beside_the_logits_is_taken_for_a_loss():
-    class Routed(TwoHeads):
-        def forward(self, x):
-            logits, _ = super().forward(x)
-            return logits, logits.square().mean()
-
-    with pytest.warns(UserWarning, match="a single number that may be meant as a loss"):
-        fitted(MixupClassifier, None, {}, module=Routed)
-
-
-class Attention(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.scores, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
-
-    def forward(self, x):
-        attention = torch.softmax(self.scores(x), dim=1)
-        hidden = attention * x
-        return self.head(hidden), (attention, [hidden, hidden.detach()]), {"hidden": hidden}
-
-
-class Focal(nn.Module):
-    def forward(self, logits, target):
-        return F.cross_entropy(logits, target) ** 2
-
-
-@pytest.mark.parametrize("params", [{}, {"criterion": Focal}])
-def test_hidden_states_and_attention_raise_no_alarm(params):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        net = fitted(MixupClassifier, None, params, module=Attention)
-        fitted(MixupClassifier, BothTrained, {}, module=TwoHeads)
-        fitted(MixupClassifier, None, {"criterion": Both}, module=TwoHeads)
-    assert net.predict_proba(X).shape == (48, 3)

@@ -1,0 +1,165 @@
+"""Kinds of modules and of minibatches that a training step copes with."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+
+from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+from skmixup.vicinal import CutMix, Gaussian, ManifoldMixup, Mixup
+from tests.training.steps import IMAGES, Shared, X, Y, classifier, draw_at, initialised, step
+
+
+class TupleOutput(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 4), nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.body(x)
+        return self.head(h), h
+
+
+def test_of_a_tuple_the_first_element_is_the_logits():
+    params = {"layers": [0, 1], "alpha": 1.0, "max_epochs": 3, "batch_size": 7}
+    net = classifier(ManifoldMixupClassifier, TupleOutput, **params).fit(X, Y)
+
+    class LogitsOnly(TupleOutput):
+        def forward(self, x):
+            return super().forward(x)[0]
+
+    plain = classifier(ManifoldMixupClassifier, LogitsOnly, **params).fit(X, Y)
+    assert np.array_equal(net.predict_proba(X), plain.predict_proba(X))
+    assert net.loss_curve_ == plain.loss_curve_
+
+
+def test_a_module_called_twice_is_mixed_at_its_first_call():
+    net = initialised(module=Shared)
+    draw = draw_at("shared")
+    m, x = net.module_, torch.from_numpy(X)
+    expected = m.head(torch.tanh(m.shared(torch.tanh(draw.apply(m.shared(m.entry(x)))))))
+    torch.testing.assert_close(net.forward_mixed(x, draw)[0], expected, atol=1e-6, rtol=0)
+
+
+def test_a_drawn_layer_that_is_not_called_stops_training():
+    class Skips(Shared):
+        def forward(self, x):
+            return self.head(self.entry(x))
+
+    net = classifier(ManifoldMixupClassifier, Skips, layers=["shared"], alpha=1.0)
+    with pytest.raises(RuntimeError, match=r"layer 'shared' was drawn .* did not call it"):
+        net.fit(X, Y)
+
+
+def test_a_drawn_layer_that_returns_a_tuple_stops_training():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn, self.head = nn.LSTM(4, 5), nn.Linear(5, 3)
+
+        def forward(self, x):
+            return self.head(self.rnn(x)[0])
+
+    with pytest.raises(TypeError, match="output of layer 'rnn' is a tuple"):
+        classifier(ManifoldMixupClassifier, Recurrent, layers=[1], alpha=1.0).fit(X, Y)
+
+
+def normalised():
+    return nn.Sequential(
+        nn.Linear(4, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Dropout(0.5), nn.Linear(6, 3)
+    )
+
+
+@pytest.mark.parametrize(
+    "estimator", [VicinalClassifier, MixupClassifier, ManifoldMixupClassifier]
+)
+@pytest.mark.parametrize("batch_size", [1, 2, 7, 23, 24, 100, -1, "auto"])
+def test_any_batch_size_works_with_batch_norm_and_dropout(estimator, batch_size):
+    params = {} if estimator is VicinalClassifier else {"alpha": 1.0}
+    net = classifier(estimator, normalised, batch_size=batch_size, max_epochs=2, **params)
+    net.fit(X, Y)
+    size = {100: 24, -1: 24, "auto": 16}.get(batch_size, batch_size)
+    seen = net.history[-1, "batches", :, "train_batch_size"]
+    full, rest = divmod(24, size)
+    assert seen == [size] * full + [rest] * (rest > 0)
+    assert np.isfinite(net.predict_proba(X)).all()
+
+
+def test_a_last_batch_of_one_row_uses_and_keeps_the_running_statistics():
+    net = initialised(VicinalClassifier, normalised)
+    norm = net.module_[1]
+    norm.running_mean.fill_(0.3)
+    before = {name: b.clone() for name, b in norm.named_buffers()}
+    step(net, draw_at("input", n=1), X[:1], Y[:1])
+    assert all(torch.equal(before[name], b) for name, b in norm.named_buffers())
+    step(net, draw_at("input"), X, Y)
+    assert not torch.equal(before["running_mean"], norm.running_mean)
+    assert norm.training
+
+
+def test_dropout_is_on_in_training_and_off_in_prediction():
+    net = classifier(VicinalClassifier, normalised).fit(X, Y)
+    assert np.array_equal(net.predict_proba(X), net.predict_proba(X))
+    first, second = (step(net, draw_at("input"))["y_pred"] for _ in range(2))
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("vicinity", [CutMix(1.0), Mixup(1.0), ManifoldMixup(1.0), Gaussian(0.1)])
+def test_images_train_with_every_vicinity(vicinity):
+    net = VicinalClassifier(
+        vicinity=vicinity, module__width=4, module__depths=(1, 1), max_epochs=2, batch_size=7,
+        random_state=0,
+    ).fit(IMAGES, Y)  # fmt: skip
+    start = VicinalClassifier(
+        module__width=4, module__depths=(1, 1), max_epochs=0, random_state=0
+    ).fit(IMAGES, Y)
+    assert not np.allclose(net.predict_proba(IMAGES), start.predict_proba(IMAGES))
+
+
+def test_cutmix_of_a_table_is_refused():
+    with pytest.raises(ValueError, match="CutMix needs images"):
+        classifier(vicinity=CutMix()).fit(X, Y)
+
+
+# ---- integer inputs
+
+
+class Tokens(Dataset):
+    def __init__(self):
+        self.X = np.random.default_rng(0).integers(0, 9, size=(20, 4))
+        self.y = np.arange(20) % 3
+        self.targets = self.y
+
+    def __len__(self):
+        return 20
+
+    def __getitem__(self, i):
+        return torch.from_numpy(self.X[i]), self.y[i]
+
+
+class Embedded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed, self.head = nn.Embedding(9, 5), nn.Linear(20, 3)
+
+    def forward(self, tokens):
+        return self.head(self.embed(tokens).flatten(1))
+
+
+@pytest.mark.parametrize("estimator", [MixupClassifier, ManifoldMixupClassifier])
+def test_integer_codes_are_never_averaged(estimator):
+    params = {"layers": [0]} if estimator is ManifoldMixupClassifier else {}
+    with pytest.raises(TypeError, match=r"input of the module has dtype torch.int64"):
+        classifier(estimator, Embedded, alpha=1.0, **params).fit(Tokens(), None)
+
+
+def test_integer_codes_are_mixed_after_their_embedding():
+    net = classifier(ManifoldMixupClassifier, Embedded, layers=[1], alpha=1.0, max_epochs=2)
+    net.fit(Tokens(), None)
+    assert net.predict_proba(Tokens()).shape == (20, 3)
+
+
+def test_noise_is_not_added_to_integer_codes():
+    with pytest.raises(TypeError, match=r"int64.*cannot be averaged"):
+        classifier(module=Embedded, vicinity=Gaussian()).fit(Tokens(), None)
