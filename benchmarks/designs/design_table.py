@@ -25,10 +25,10 @@ from pathlib import Path
 import numpy as np
 
 from skmixup.design import discrepancy, prefix_uniform_order, shipped, uniform_design
-from skmixup.design.distinct import repeated_runs, without_repeats
 from skmixup.design.exchange import descend
 from skmixup.design.level_permutation import array_columns
-from skmixup.design.search import Task
+from skmixup.design.repeats import repeated_runs, swap_repeats_apart
+from skmixup.design.task import Task
 
 PATH = Path(shipped.__file__).with_name(shipped.TABLE)
 Size = tuple[int, int, int]
@@ -64,7 +64,7 @@ def annealed(size: Size, known: np.ndarray | None, args: argparse.Namespace) -> 
     adds = np.stack([chains.differences(c, np.arange(n))[0] for c in range(s)])
     typical = float(np.median(adds[np.isfinite(adds)]))
     design = chains.best().astype(np.intc)
-    factor = chains.factors[0]
+    factor = chains.kernels[0]
     doubles = ctypes.POINTER(ctypes.c_double)
     failed = annealer().anneal(
         n,
@@ -81,7 +81,7 @@ def annealed(size: Size, known: np.ndarray | None, args: argparse.Namespace) -> 
     if failed:
         raise MemoryError(f"no memory to anneal {size}")
     if n <= float(q) ** s and len(repeated_runs(design)):
-        return without_repeats(task.chains(design[None].astype(np.intp)), rng)
+        return swap_repeats_apart(task.chains(design[None].astype(np.intp)), rng)
     return design.astype(np.intp)
 
 
@@ -106,12 +106,12 @@ def better(known: np.ndarray | None, size: Size, args: argparse.Namespace) -> np
 
 def save(found: dict[Size, np.ndarray]) -> None:
     """Merge the found designs into the table as it is now; several runs may do so in turn."""
-    designs = dict(shipped.unpack(PATH.read_bytes())) if PATH.exists() else {}
+    designs = dict(shipped.read_table(PATH.read_bytes())) if PATH.exists() else {}
     for size, design in found.items():
         q = size[2]
         if size not in designs or discrepancy(design, q) < discrepancy(designs[size], q):
             designs[size] = design.astype(np.uint8)
-    PATH.with_suffix(".new").write_bytes(shipped.pack(designs))
+    PATH.with_suffix(".new").write_bytes(shipped.table_bytes(designs))
     PATH.with_suffix(".new").replace(PATH)
 
 

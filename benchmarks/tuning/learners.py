@@ -18,21 +18,21 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from benchmarks.tuning.methods import BUDGETS, longest, search
-from skmixup.design.factors import Category, Interval, LogIntegers
+from skmixup.design.factors import Category, Continuum, LogIntegers
 
 BOOSTING = {
-    "learning_rate": Interval(0.01, 0.5, log=True),
+    "learning_rate": Continuum(0.01, 0.5, log=True),
     "max_leaf_nodes": LogIntegers(4, 64),
     "min_samples_leaf": LogIntegers(2, 50),
-    "l2_regularization": Interval(1e-4, 10, log=True),
+    "l2_regularization": Continuum(1e-4, 10, log=True),
     "max_iter": LogIntegers(10, 60),
 }
-SUPPORT_VECTORS = {"C": Interval(1e-2, 1e4, log=True), "gamma": Interval(1e-6, 1e0, log=True)}
+SUPPORT_VECTORS = {"C": Continuum(1e-2, 1e4, log=True), "gamma": Continuum(1e-6, 1e0, log=True)}
 NETWORK = {
-    "alpha": Interval(0.05, 4, log=True),
-    "lr": Interval(1e-4, 3e-2, log=True),
-    "weight_decay": Interval(1e-5, 1e-1, log=True),
-    "dropout": Interval(0.0, 0.6),
+    "alpha": Continuum(0.05, 4, log=True),
+    "lr": Continuum(1e-4, 3e-2, log=True),
+    "weight_decay": Continuum(1e-5, 1e-1, log=True),
+    "dropout": Continuum(0.0, 0.6),
     "layers": Category(("input", "auto", "hidden")),
 }
 

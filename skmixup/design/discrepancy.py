@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from skmixup.design.levels import as_levels
+from skmixup.design.levels import Floats, as_levels, middle
 from skmixup.design.sizes import check_compared
-
-Floats = NDArray[np.float64]
 
 #: A given design's runs are compared in blocks of so many pairs, which need little memory.
 _AT_ONCE = 4_000_000
@@ -21,12 +19,14 @@ _MOST_KEPT = 256
 #: Every criterion is  base · constant^s − (2/n) Σ_i Π f(x_i) + (1/n²) Σ_ij Π k(x_i, x_j):
 #: the sign of the constant term and its value per factor; WD has no linear term.
 _CONSTANTS = {"CD": (1, 13 / 12), "WD": (-1, 4 / 3), "MD": (1, 19 / 12)}
+#: Their names: centred, wrap-around and mixture discrepancy.
+CRITERIA = tuple(_CONSTANTS)
 
 
 def check_criterion(criterion: str) -> str:
     """The criterion itself, or an error that lists the valid ones."""
-    if criterion not in _CONSTANTS:
-        raise ValueError(f"criterion={criterion!r} is unknown: choose one of {list(_CONSTANTS)}")
+    if criterion not in CRITERIA:
+        raise ValueError(f"criterion={criterion!r} is unknown: choose one of {list(CRITERIA)}")
     return criterion
 
 
@@ -71,7 +71,7 @@ def level_kernel(q: int, criterion: str) -> LevelKernel:
 
 
 def _tabulated(q: int, criterion: str) -> LevelKernel:
-    x = (np.arange(q) + 0.5) / q
+    x = middle(np.arange(q), q)
     pair, single = pair_kernel(x, x, criterion), single_kernel(x, criterion)
     for table in (pair, single):
         table.setflags(write=False)
@@ -81,8 +81,8 @@ def _tabulated(q: int, criterion: str) -> LevelKernel:
 _kept = lru_cache(maxsize=256)(_tabulated)
 
 
-def kernels(n_levels: Sequence[int], criterion: str) -> list[LevelKernel]:
-    """One factor's kernel after the other; factors of as many levels share theirs."""
+def level_kernels(n_levels: Sequence[int], criterion: str) -> list[LevelKernel]:
+    """The kernel of every factor, in the order of the factors."""
     tables = {q: level_kernel(q, criterion) for q in set(n_levels)}
     return [tables[q] for q in n_levels]
 
@@ -93,25 +93,25 @@ def constant_term(n_factors: int, criterion: str) -> float:
     return sign * base**n_factors
 
 
-def run_products(levels: NDArray[Any], factors: Sequence[LevelKernel]) -> tuple[Floats, Floats]:
+def run_products(levels: NDArray[Any], kernels: Sequence[LevelKernel]) -> tuple[Floats, Floats]:
     """Products over the factors: (..., n, n) of the pair kernel and (..., n) of the single one.
 
-    ``levels`` is (..., n, s): leading axes are separate designs.
+    ``levels`` is (..., n, s): leading axes are separate designs. ``kernels`` has one per factor.
     """
     if levels.ndim == 2:  # one design: whole rows, then columns, are faster than single entries
         u = levels[:, 0]
-        pairs, singles = factors[0].pair[u].take(u, axis=1), factors[0].single[u]
-        for factor, u in zip(factors[1:], levels.T[1:], strict=True):
-            pairs *= factor.pair[u].take(u, axis=1)
-            singles *= factor.single[u]
+        pairs, singles = kernels[0].pair[u].take(u, axis=1), kernels[0].single[u]
+        for kernel, u in zip(kernels[1:], levels.T[1:], strict=True):
+            pairs *= kernel.pair[u].take(u, axis=1)
+            singles *= kernel.single[u]
         return pairs, singles
     first = levels[..., 0]
-    pairs = factors[0].pair[first[..., :, None], first[..., None, :]]
-    singles = factors[0].single[first]
-    for c, factor in enumerate(factors[1:], start=1):
+    pairs = kernels[0].pair[first[..., :, None], first[..., None, :]]
+    singles = kernels[0].single[first]
+    for c, kernel in enumerate(kernels[1:], start=1):
         u = levels[..., c]
-        pairs *= factor.pair[u[..., :, None], u[..., None, :]]
-        singles *= factor.single[u]
+        pairs *= kernel.pair[u[..., :, None], u[..., None, :]]
+        singles *= kernel.single[u]
     return pairs, singles
 
 
@@ -210,4 +210,4 @@ def to_unit_cube(levels: ArrayLike, n_levels: int | Sequence[int] | None = None)
            [0.75 , 0.125]])
     """
     design, counts = as_levels(levels, n_levels)
-    return (design + 0.5) / np.asarray(counts, dtype=float)
+    return np.asarray(middle(design, np.asarray(counts)))

@@ -9,8 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skmixup.design.discrepancy import Floats, LevelKernel, run_products, squared_discrepancy
-from skmixup.design.levels import Ints
+from skmixup.design.discrepancy import (
+    constant_term,
+    level_kernels,
+    run_products,
+    squared_discrepancy,
+)
+from skmixup.design.levels import Floats, Ints
 
 
 def swap_differences(
@@ -49,6 +54,17 @@ def swap_differences(
     return np.asarray(half + np.swapaxes(half, -1, -2))
 
 
+def best_moves(delta: Floats, threshold: Floats | float) -> tuple[Ints, Ints]:
+    """The chains whose best move adds less than the threshold, and that move of each: (moved, 2).
+
+    ``delta`` (chains, m, m) is what exchanging the members i and j of a block adds.
+    """
+    flat = delta.reshape(len(delta), -1)
+    chosen = flat.argmin(axis=1)
+    moved = np.flatnonzero(flat[np.arange(len(flat)), chosen] < threshold)
+    return moved, np.stack(np.divmod(chosen[moved], delta.shape[2]), axis=1)
+
+
 class Chains:
     """Several designs of one size that are searched side by side, one array operation for all.
 
@@ -56,10 +72,10 @@ class Chains:
     ----------
     designs : int array (chains, n_runs, n_factors)
         Starts; changed in place.
-    factors : list of LevelKernel, one per factor
-    constant : float
-        The criterion's constant term.
-    n_fixed : int
+    n_levels : sequence of int
+        Levels of each factor.
+    criterion : {"CD", "WD", "MD"}
+    n_fixed : int, default 0
         The first runs stay as they are.
 
     Attributes
@@ -68,18 +84,16 @@ class Chains:
         The criterion of each design now.
     """
 
-    def __init__(
-        self, designs: Ints, factors: Sequence[LevelKernel], constant: float, n_fixed: int = 0
-    ):
+    def __init__(self, designs: Ints, n_levels: Sequence[int], criterion: str, n_fixed: int = 0):
         self.designs = designs
-        self.factors = factors
-        self.constant = constant
+        self.kernels = level_kernels(n_levels, criterion)
+        self.constant = constant_term(len(n_levels), criterion)
         self.free = np.arange(n_fixed, designs.shape[1])
         self.refresh()
 
     def refresh(self) -> None:
         """Compute the products anew, which removes the rounding of many updates."""
-        self.pairs, self.singles = run_products(self.designs, self.factors)
+        self.pairs, self.singles = run_products(self.designs, self.kernels)
         self.values = squared_discrepancy(self.pairs, self.singles, self.constant)
 
     def best(self) -> Ints:
@@ -90,12 +104,12 @@ class Chains:
         """What each swap in the block adds, (chains, m, m), infinite where it changes nothing;
         and the products of the block's runs over the other factors, (chains, m, n).
         """
-        factor = self.factors[column]
+        kernel = self.kernels[column]
         u = self.designs[:, :, column]
         levels = u[:, block]
-        pair = factor.pair.ravel().take(levels[:, :, None] * len(factor.single) + u[:, None, :])
+        pair = kernel.pair.ravel().take(levels[:, :, None] * len(kernel.single) + u[:, None, :])
         others = self.pairs[:, block] / pair
-        single = factor.single[levels]
+        single = kernel.single[levels]
         rest = self.singles[:, block] / single if single.any() else np.zeros_like(single)
         delta = swap_differences(others, pair, rest, single, block=block, n_runs=u.shape[1])
         delta[levels[:, :, None] == levels[:, None, :]] = np.inf
@@ -106,14 +120,10 @@ class Chains:
         threshold; return the indices of these chains.
         """
         delta, others = self.differences(column, block)
-        flat = delta.reshape(len(delta), -1)
-        chosen = flat.argmin(axis=1)
-        gain = flat[np.arange(len(flat)), chosen]
-        moved = np.flatnonzero(gain < threshold)
+        moved, pair = best_moves(delta, threshold)
         if len(moved):
-            runs = np.stack(np.divmod(chosen[moved], len(block)), axis=1)
-            self.swap(moved, column, block[runs], others[moved[:, None], runs])
-            self.values[moved] += gain[moved]
+            self.swap(moved, column, block[pair], others[moved[:, None], pair])
+            self.values[moved] += delta[moved, pair[:, 0], pair[:, 1]]
         return moved
 
     def swap(self, chains: Ints, column: int, runs: Ints, others: Floats) -> None:
@@ -121,32 +131,37 @@ class Chains:
 
         ``runs`` is (chains, 2), ``others`` (chains, 2, n) their products over the other factors.
         """
-        factor = self.factors[column]
+        kernel = self.kernels[column]
         here = chains[:, None]
         swapped = self.designs[here, runs[:, ::-1], column]
         before = self.designs[here, runs, column]
         self.designs[here, runs, column] = swapped
         u = self.designs[chains, :, column]
-        rows = others * factor.pair[swapped[:, :, None], u[:, None, :]]
+        rows = others * kernel.pair[swapped[:, :, None], u[:, None, :]]
         self.pairs[here, runs] = rows
         self.pairs[chains[:, None, None], np.arange(u.shape[1])[:, None], runs[:, None, :]] = (
             np.swapaxes(rows, 1, 2)
         )
-        if factor.single.any():
-            self.singles[here, runs] *= factor.single[swapped] / factor.single[before]
+        if kernel.single.any():
+            self.singles[here, runs] *= kernel.single[swapped] / kernel.single[before]
 
 
 def threshold_accepting(
-    chains: Chains, thresholds: Floats, n_steps: int, block_size: int, rng: np.random.Generator
+    chains: Chains,
+    thresholds: Floats,
+    n_steps: int,
+    block_size: int,
+    rng: np.random.Generator,
+    first_column: int = 0,
 ) -> None:
     """Accept swaps that make the criterion worse by less and less, keeping the best of each chain.
 
     Each step looks at all swaps of one random column within one random block of runs. The
     threshold of a chain falls from its first one as (1 − t)², t from 0 to 1 (Winker & Fang 1997
-    use a falling staircase).
+    use a falling staircase). Columns before ``first_column`` stay as they are.
     """
     best_values, best_designs = chains.values.copy(), chains.designs.copy()
-    columns = rng.integers(len(chains.factors), size=n_steps)
+    columns = rng.integers(first_column, len(chains.kernels), size=n_steps)
     for t, column in enumerate(columns):
         block = rng.permutation(chains.free)[:block_size]
         chains.step(int(column), block, thresholds * (1 - t / n_steps) ** 2)
@@ -162,7 +177,7 @@ def descend(chains: Chains, block_size: int, n_steps: int, rng: np.random.Genera
 
     Where the block is smaller than the design, only swaps within random blocks are looked at.
     """
-    n_factors = len(chains.factors)
+    n_factors = len(chains.kernels)
     tolerance = -1e-13 * np.abs(chains.values)
     n_blocks = -(-len(chains.free) // block_size)
     still = column = steps = 0

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from skmixup.design.levels import cell
+
 
 class Factor(Protocol):
     """One parameter of a search: what lies at each point of the unit interval."""
@@ -50,11 +52,6 @@ class Scale(Factor, Protocol):
         """
 
 
-def bin_of(u: float, n_bins: int) -> int:
-    """The bin of equal width that holds ``u``: floor(u · n), and the last one for u = 1."""
-    return min(int(u * n_bins), n_bins - 1)
-
-
 @dataclass(frozen=True)
 class Choices:
     """Some values, each with an equal share of the interval."""
@@ -75,7 +72,7 @@ class Choices:
         return all(s > 0 for s in steps) or all(s < 0 for s in steps)
 
     def at(self, u: float) -> Any:
-        return self.values[bin_of(u, len(self.values))]
+        return self.values[cell(u, len(self.values))]
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class Category(Choices):
 
 
 @dataclass(frozen=True)
-class Interval:
+class Continuum:
     """A continuum from ``low`` to ``high``, on a logarithmic scale where ``log``."""
 
     low: float
@@ -137,7 +134,7 @@ class Steps:
         return all(isinstance(v, int) for v in (self.low, self.high, self.step))
 
     def at(self, u: float) -> float | int:
-        k = bin_of(u, self.n_values)
+        k = cell(u, self.n_values)
         if all(isinstance(v, int) for v in (self.low, self.step)):
             return int(self.low + k * self.step)
         # In decimals, as they were written: −10.2 + 3 · 0.1 is −9.9 and not −9.899999999999999.
@@ -267,7 +264,7 @@ def _optuna_factor(name: str, distribution: Any) -> Factor:
             return Steps(
                 float(distribution.low), float(distribution.high), float(distribution.step)
             )
-        return Interval(distribution.low, distribution.high, distribution.log)
+        return Continuum(distribution.low, distribution.high, distribution.log)
     raise TypeError(
         f"parameter {name!r}: {kind} is not supported; use FloatDistribution, IntDistribution or "
         "CategoricalDistribution"

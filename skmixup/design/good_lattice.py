@@ -8,7 +8,7 @@ import numpy as np
 from skmixup.design.discrepancy import (
     check_criterion,
     constant_term,
-    kernels,
+    level_kernel,
     run_products,
     squared_discrepancy,
 )
@@ -81,16 +81,16 @@ def shift_levels(design: Ints, criterion: str, sweeps: int = 2) -> Ints:
     stays among the candidates.
     """
     n, s = design.shape
-    factor = kernels((n,), criterion)[0]
-    linear = bool(factor.single.any())
+    table = level_kernel(n, criterion)
+    linear = bool(table.single.any())
     design = design.copy()
     levels = np.arange(n)
     along = (levels[: n // 2 + 1, None] + levels) % n  # [d, a] is a + d
-    kernel = factor.pair[levels, along]
+    kernel = table.pair[levels, along]
     twice = np.where((2 * levels[: n // 2 + 1]) % n == 0, 1.0, 2.0) / n**2
     kernel_spectrum = np.conj(np.fft.rfft(kernel)) * twice[:, None]
-    single_spectrum = np.conj(np.fft.rfft(factor.single)) * (-2 / n)
-    pairs, singles = run_products(design, [factor] * s)
+    single_spectrum = np.conj(np.fft.rfft(table.single)) * (-2 / n)
+    pairs, singles = run_products(design, [table] * s)
     for _ in range(sweeps):
         moved = False
         for c in range(s):
@@ -98,17 +98,17 @@ def shift_levels(design: Ints, criterion: str, sweeps: int = 2) -> Ints:
             others = pairs.take(runs * n + runs[along]) / kernel
             spectrum = np.einsum("df,df->f", np.fft.rfft(others), kernel_spectrum)
             if linear:
-                rest = singles[runs] / factor.single
+                rest = singles[runs] / table.single
                 spectrum += np.fft.rfft(rest) * single_spectrum
             value = np.fft.irfft(np.conj(spectrum), n=n)
             tie = 1e-13 * abs(value[0])  # among equals the first, however they are rounded
             b = int(np.argmax(value <= value.min() + tie))
             if value[b] < value[0] - tie:
                 before, after = design[:, c], (design[:, c] + b) % n
-                pairs /= factor.pair[before].take(before, axis=1)
-                pairs *= factor.pair[after].take(after, axis=1)
+                pairs /= table.pair[before].take(before, axis=1)
+                pairs *= table.pair[after].take(after, axis=1)
                 if linear:
-                    singles *= factor.single[after] / factor.single[before]
+                    singles *= table.single[after] / table.single[before]
                 design[:, c] = after
                 moved = True
         if not moved:
@@ -180,7 +180,7 @@ def good_lattice_points(n_runs: int, n_factors: int, *, criterion: str = "CD") -
         )
     best, best_value = None, np.inf
     constant = constant_term(n_factors, criterion)
-    factors = kernels((n_runs,) * n_factors, criterion)
+    kernels = [level_kernel(n_runs, criterion)] * n_factors
     for modulus in (n_runs, n_runs + 1):
         if n_factors > len(generators(modulus)):
             continue
@@ -189,15 +189,15 @@ def good_lattice_points(n_runs: int, n_factors: int, *, criterion: str = "CD") -
             designs = _lattice(_short_list(vectors, modulus), n_runs, modulus)
             values = np.array(  # one by one: the products of all are large
                 [
-                    squared_discrepancy(*run_products(design, factors), constant)
+                    squared_discrepancy(*run_products(design, kernels), constant)
                     for design in designs
                 ]
             )
         else:
             designs = _lattice(vectors, n_runs, modulus)
-            values = squared_discrepancy(*run_products(designs, factors), constant)
+            values = squared_discrepancy(*run_products(designs, kernels), constant)
         candidate = shift_levels(designs[int(np.argmin(values))], criterion)
-        value = float(squared_discrepancy(*run_products(candidate, factors), constant))
+        value = float(squared_discrepancy(*run_products(candidate, kernels), constant))
         if value < best_value:
             best, best_value = candidate, value
     assert best is not None

@@ -9,10 +9,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skmixup.design.discrepancy import Floats, LevelKernel, constant_term, kernels
-from skmixup.design.exchange import Chains, descend, swap_differences, threshold_accepting
+from skmixup.design.exchange import (
+    Chains,
+    best_moves,
+    descend,
+    swap_differences,
+    threshold_accepting,
+)
 from skmixup.design.galois import prime_power
-from skmixup.design.levels import Ints
+from skmixup.design.levels import Floats, Ints
 from skmixup.design.mixed_arrays import array_of_twos_and_threes
 from skmixup.design.orthogonal import orthogonal_array
 
@@ -20,46 +25,44 @@ from skmixup.design.orthogonal import orthogonal_array
 class LevelChains(Chains):
     """Chains whose move exchanges two levels of a factor in all runs; a block is of levels."""
 
-    def __init__(self, designs: Ints, factors: Sequence[LevelKernel], constant: float):
-        super().__init__(designs, factors, constant)
-        self.free = np.arange(len(factors[0].single))
+    def __init__(self, designs: Ints, n_levels: Sequence[int], criterion: str):
+        super().__init__(designs, n_levels, criterion)
+        self.free = np.arange(n_levels[0])
 
     def step(self, column: int, block: Ints, threshold: Floats | float) -> Ints:
         """Make the best exchange of two of the block's levels in every chain where it adds less
         than the threshold; return the indices of these chains.
         """
-        factor = self.factors[column]
+        kernel = self.kernels[column]
         u = self.designs[:, :, column]
-        others = self.pairs / factor.pair[u[:, :, None], u[:, None, :]]
-        rest = self.singles / factor.single[u] if factor.single.any() else np.zeros(u.shape)
+        others = self.pairs / kernel.pair[u[:, :, None], u[:, None, :]]
+        rest = self.singles / kernel.single[u] if kernel.single.any() else np.zeros(u.shape)
         delta = self._differences(column, block, others, rest)
-        flat = delta.reshape(len(delta), -1)
-        chosen = flat.argmin(axis=1)
-        gain = flat[np.arange(len(flat)), chosen]
-        moved = np.flatnonzero(gain < threshold)
+        moved, pair = best_moves(delta, threshold)
         if len(moved):
-            a, b = (block[x][:, None] for x in np.divmod(chosen[moved], len(block)))
+            a, b = block[pair.T][:, :, None]
             u = u[moved]
             renamed = np.where(u == a, b, np.where(u == b, a, u))
             self.designs[moved, :, column] = renamed
-            pair = factor.pair[renamed[:, :, None], renamed[:, None, :]]
-            self.pairs[moved] = others[moved] * pair
-            if factor.single.any():
-                self.singles[moved] = rest[moved] * factor.single[renamed]
-            self.values[moved] += gain[moved]
+            self.pairs[moved] = (
+                others[moved] * kernel.pair[renamed[:, :, None], renamed[:, None, :]]
+            )
+            if kernel.single.any():
+                self.singles[moved] = rest[moved] * kernel.single[renamed]
+            self.values[moved] += delta[moved, pair[:, 0], pair[:, 1]]
         return moved
 
     def _differences(self, column: int, block: Ints, others: Floats, rest: Floats) -> Floats:
         """What each exchange adds: the swap differences of products summed over equal levels."""
-        factor = self.factors[column]
+        kernel = self.kernels[column]
         member = (self.designs[:, :, column, None] == self.free).astype(float)
         by_level = np.swapaxes(member, 1, 2)
         shape = (len(member), len(block))
         delta = swap_differences(
             by_level[:, block] @ others @ member,
-            np.broadcast_to(factor.pair[block], (*shape, len(self.free))),
+            np.broadcast_to(kernel.pair[block], (*shape, len(self.free))),
             (by_level[:, block] @ rest[:, :, None])[:, :, 0],
-            np.broadcast_to(factor.single[block], shape),
+            np.broadcast_to(kernel.single[block], shape),
             block=block,
             n_runs=member.shape[1],
         )
@@ -112,8 +115,7 @@ def uniform_arrays(
     n_chains = round(np.clip(40_000 / n_runs**2, 2, 64) * max(effort, 1) ** (1 / 3))
     n_steps = min(20 * s * q, 200_000_000 // (n_chains * n_runs**2))
     designs = np.stack([_random_choice(array, n_runs, s, rng) for _ in range(n_chains)])
-    constant = constant_term(s, criterion)
-    chains = LevelChains(designs, kernels(n_levels, criterion), constant)
+    chains = LevelChains(designs, n_levels, criterion)
     n_steps = round(effort ** (2 / 3) * n_steps)
     threshold_accepting(chains, 0.01 * chains.values, n_steps, q // 2 + 1, rng)
     descend(chains, q, n_steps, rng)

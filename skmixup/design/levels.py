@@ -2,12 +2,32 @@
 
 from collections.abc import Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
+
+
+@overload
+def cell(u: float, q: int) -> int: ...
+
+
+@overload
+def cell(u: Floats, q: int) -> Ints: ...
+
+
+def cell(u: Any, q: int) -> Any:
+    """The cell 0 … q − 1 of width 1/q that holds u: floor(u · q), and the last one for u = 1.
+
+    A level of a factor, the value of a list, a step of a range: whatever shares the unit interval
+    equally. An int for a float, an int array for an array.
+    """
+    if isinstance(u, np.ndarray):
+        return np.minimum((u * q).astype(np.intp), q - 1)
+    return min(int(u * q), q - 1)
 
 
 def check_count(name: str, value: Any, minimum: int) -> int:
@@ -17,6 +37,14 @@ def check_count(name: str, value: Any, minimum: int) -> int:
     if value < minimum:
         raise ValueError(f"{name}={value!r} must be at least {minimum}")
     return int(value)
+
+
+def middle(levels: Any, n_levels: Any) -> Any:
+    """Where levels lie on the unit interval: (u + ½)/q, the middle of their cells.
+
+    A float for one level, a float array for an array of them.
+    """
+    return (levels + 0.5) / n_levels
 
 
 def level_numbers(

@@ -9,7 +9,7 @@ from skmixup.design.discrepancy import (
     Floats,
     check_criterion,
     constant_term,
-    kernels,
+    level_kernels,
     run_products,
 )
 from skmixup.design.levels import Ints, as_levels
@@ -98,7 +98,7 @@ def prefix_uniform_order(
     check_compared(len(design), len(counts), "levels", held=True)
     if not 0 <= n_fixed <= len(design):
         raise ValueError(f"n_fixed={n_fixed} must be between 0 and the {len(design)} runs")
-    pairs, singles = run_products(design, kernels(counts, criterion))
+    pairs, singles = run_products(design, level_kernels(counts, criterion))
     constant = constant_term(len(counts), criterion)
 
     def spread(order: Ints) -> float:

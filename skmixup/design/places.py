@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from skmixup.design.factors import Choices, Factor, Interval, LogIntegers, Quantiles, Steps
+from skmixup.design.factors import Choices, Continuum, Factor, LogIntegers, Quantiles, Steps
+from skmixup.design.levels import middle
 from skmixup.design.settings import level_key
 
 
@@ -24,12 +25,12 @@ def places_of_values(factor: Factor) -> list[float]:
     """One place for each different value of a factor that has finitely many."""
     if isinstance(factor, Choices):
         first = {level_key(v): i for i, v in reversed([*enumerate(factor.values)])}
-        return [(i + 0.5) / len(factor.values) for i in sorted(first.values())]
+        return [middle(i, len(factor.values)) for i in sorted(first.values())]
     values = _integers(factor) if isinstance(factor, Quantiles) else None
     if values is None:
         values = range(factor.n_values or 0)
         if not isinstance(factor, LogIntegers):
-            return [(k + 0.5) / len(values) for k in values]
+            return [middle(k, len(values)) for k in values]
         values = range(factor.low, factor.high + 1)
     places = (place_of(factor, value) for value in values)
     return [place for place in places if place is not None]
@@ -46,7 +47,7 @@ def place_of(factor: Factor, value: Any) -> float | None:
         if not math.isfinite(number):
             return None
         return _probability_below(factor, number)
-    if not isinstance(factor, Interval | LogIntegers | Steps):
+    if not isinstance(factor, Continuum | LogIntegers | Steps):
         return None
     if not factor.low <= number <= factor.high:
         return None
@@ -68,7 +69,7 @@ def _place_in_list(values: tuple[Any, ...], value: Any) -> float | None:
     if not found and isinstance(value, int | float) and not isinstance(value, bool):
         numbers = (int, float)
         found = [i for i, v in enumerate(values) if type(v) in numbers and v == value]
-    return (found[0] + 0.5) / len(values) if found else None
+    return middle(found[0], len(values)) if found else None
 
 
 def _probability_below(factor: Quantiles, value: float) -> float | None:

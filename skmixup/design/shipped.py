@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixup.design.levels import Ints
-from skmixup.design.search import Task
+from skmixup.design.task import Task
 
 TABLE = "shipped.npz"
 #: Runs, factors and levels of each.
 Size = tuple[int, int, int]
 
 
-def pack(designs: dict[Size, Ints]) -> bytes:
+def table_bytes(designs: dict[Size, Ints]) -> bytes:
     """The table as a file: sizes (k, 3) of runs, factors, levels; all designs column by column."""
     sizes = sorted(designs)
     columns = [designs[size].T.ravel() for size in sizes]
@@ -32,7 +32,7 @@ def pack(designs: dict[Size, Ints]) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(content: bytes) -> dict[Size, NDArray[np.uint8]]:
+def read_table(content: bytes) -> dict[Size, NDArray[np.uint8]]:
     """The designs (n_runs, n_factors) of a table, by their size."""
     with np.load(BytesIO(content)) as archive:
         sizes, levels = archive["sizes"].astype(int), archive["levels"]
@@ -46,7 +46,7 @@ def unpack(content: bytes) -> dict[Size, NDArray[np.uint8]]:
 @lru_cache(maxsize=1)
 def shipped_designs() -> dict[Size, NDArray[np.uint8]]:
     """Every shipped design, by (n_runs, n_factors, n_levels)."""
-    return unpack((files("skmixup.design") / TABLE).read_bytes())
+    return read_table((files("skmixup.design") / TABLE).read_bytes())
 
 
 def shipped_design(task: Task) -> Ints | None:

@@ -9,10 +9,11 @@ from numpy.typing import ArrayLike
 
 from skmixup.design.discrepancy import check_criterion
 from skmixup.design.levels import Ints, as_levels, check_count, level_numbers
+from skmixup.design.optimize import lattice_design, optimized, with_distinct_runs
 from skmixup.design.ordering import prefix_uniform_order
-from skmixup.design.search import Task, distinct, lattice_design, search
 from skmixup.design.shipped import shipped_design
 from skmixup.design.sizes import check_design_size
+from skmixup.design.task import Task
 
 RandomState = int | np.random.RandomState | np.random.Generator | None
 
@@ -207,7 +208,7 @@ def uniform_design(
             raise ValueError(
                 "method='good_lattice' cannot complete initial runs: use 'auto' or 'optimize'"
             )
-        design = distinct(task, lattice_design(task), np.random.default_rng(0))
+        design = with_distinct_runs(task, lattice_design(task), np.random.default_rng(0))
     elif not task.n_free:
         return task.initial.copy()
     else:
@@ -216,7 +217,7 @@ def uniform_design(
             known = _image(known, task.n_levels[0], rng)
         if known is not None and effort <= 1:
             return known
-        design = search(task, effort, rng, start=known)
+        design = optimized(task, effort, rng, start=known)
     order = prefix_uniform_order(
         design, task.n_levels, criterion=criterion, n_fixed=len(task.initial)
     )

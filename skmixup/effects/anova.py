@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import fdtrc
 
-from skmixup.design.discrepancy import Floats
+from skmixup.design.levels import Floats
 from skmixup.effects.response_model import (
     Fit,
     ResponseModel,

@@ -6,8 +6,7 @@ from itertools import combinations
 
 import numpy as np
 
-from skmixup.design.discrepancy import Floats
-from skmixup.design.levels import Ints
+from skmixup.design.levels import Floats, Ints
 
 #: So many combinations are looked at before the failures are taken for chance.
 _MOST = 10_000

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from skmixup.design.discrepancy import Floats
+from skmixup.design.levels import Floats
 from skmixup.design.settings import level_key, shown
 from skmixup.effects.best_levels import best_levels
 from skmixup.effects.response_model import ResponseModel

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmixup.design.discrepancy import Floats
+from skmixup.design.levels import Floats
 from skmixup.design.settings import level_key
 from skmixup.effects.anova import anova_table, check_pool
 from skmixup.effects.best_setting import best_setting

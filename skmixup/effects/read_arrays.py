@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmixup.design.discrepancy import Floats
+from skmixup.design.levels import Floats
 from skmixup.design.settings import is_number, plain
 from skmixup.effects.responses import Declared, Runs, unfinished
 

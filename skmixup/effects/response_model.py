@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skmixup.design.discrepancy import Floats
+from skmixup.design.levels import Floats
 from skmixup.design.settings import labels
 from skmixup.effects.responses import ObservedFactor
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixup.design.discrepancy import Floats
-from skmixup.design.factors import Interval, LogIntegers, Scale, Steps, nearest_value
+from skmixup.design.factors import Continuum, LogIntegers, Scale, Steps, nearest_value
+from skmixup.design.levels import Floats
 from skmixup.design.settings import is_number, labels, level_key, plain
 
 _LARGEST = sys.float_info.max
@@ -178,7 +178,7 @@ def _scale(name: str, levels: Sequence[Any], declared: Declared) -> Scale:
         return Steps(low, high, declared.step if isinstance(declared.step, int) else 1)
     if declared.step and not log:
         return Steps(float(low), float(high), float(declared.step))
-    return Interval(float(low), float(high), log)
+    return Continuum(float(low), float(high), log)
 
 
 def _observed(

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from skmixup.design import prefix_uniform_order, to_unit_cube
+from skmixup.design import prefix_uniform_order
 from skmixup.design.factors import Factor
+from skmixup.design.galois import prime_power
+from skmixup.design.levels import Floats, cell
 from skmixup.tuning.distinct import n_left, new_points, without_repeats
-from skmixup.tuning.plans import Plan, is_prime_power, uniform_plan, varying
-from skmixup.tuning.points import Floats, cell
+from skmixup.tuning.plans import uniform_plan, varying
 from skmixup.tuning.rounds import fill_box, whole_cube
 
 
@@ -25,17 +26,6 @@ def settings_at(
         }
         for point in points
     ]
-
-
-def design_points(plan: Plan) -> Floats:
-    """The design of a plan as points of the unit cube."""
-    if not plan.names:
-        return np.empty((plan.n_runs, 0))
-    design = plan.design()
-    if design is not None:
-        return to_unit_cube(design, plan.n_levels)
-    table = plan.table()
-    return np.array([[table.at(r, c) for c in range(len(plan.names))] for r in range(plan.n_runs)])
 
 
 def levels_in_common(factors: Mapping[str, Factor]) -> int:
@@ -57,7 +47,7 @@ def levels_in_common(factors: Mapping[str, Factor]) -> int:
             "the same number of values of every parameter that varies. UniformDesignSearchCV "
             "takes any"
         )
-    if not is_prime_power(n_levels):
+    if prime_power(n_levels) is None:
         raise ValueError(
             f"param_grid has {n_levels} values of every parameter: an orthogonal array needs "
             "a prime power of them, 2, 3, 4, 5, 7, 8, 9, … UniformDesignSearchCV takes any "
@@ -85,8 +75,7 @@ def first_points(
             initial, fill_box(box, initial, n_new, ordered, criterion, seed), criterion
         )
     else:
-        plan = uniform_plan(factors, n_new, None, criterion, seed, {})
-        new = design_points(plan)
+        new = uniform_plan(factors, n_new, None, criterion, seed, {}).table().design_points()
     new = without_repeats(vary, new, initial)
     missing = n_new - len(new)
     if missing > 0:

@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 
 from skmixup.design.factors import Category, Choices, Factor
+from skmixup.design.levels import Floats, middle
 from skmixup.design.places import n_different_values, places_of_values
 from skmixup.design.settings import level_key
-from skmixup.tuning.points import Floats
 from skmixup.tuning.rounds import Box, fill_box
 
 #: Spaces with more settings are not listed one by one.
@@ -34,7 +34,7 @@ def n_left(points: Floats, factors: Sequence[Factor]) -> float:
 
 def coarse(factor: Factor, n_levels: int) -> Factor:
     """The factor where only the middles of ``n_levels`` equal parts of it are run."""
-    values = tuple(factor.at((k + 0.5) / n_levels) for k in range(n_levels))
+    values = tuple(factor.at(middle(k, n_levels)) for k in range(n_levels))
     return Choices(values) if factor.ordered else Category(values)
 
 

@@ -9,9 +9,9 @@ from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from skmixup.design.factors import Factor, Interval, as_factor
+from skmixup.design.factors import Continuum, Factor, as_factor
+from skmixup.design.levels import Floats
 from skmixup.design.places import place_of
-from skmixup.tuning.points import Floats
 from skmixup.tuning.snapshot import Snapshot
 
 
@@ -79,7 +79,7 @@ def study_factors(snapshot: Snapshot, names: Sequence[str]) -> list[Factor]:
             if snapshot.is_own(trial) == own:
                 known.update(trial.distributions)
     # Declared ones that no objective has asked for may as well be anything.
-    return [as_factor(n, known[n]) if n in known else Interval(0.0, 1.0) for n in names]
+    return [as_factor(n, known[n]) if n in known else Continuum(0.0, 1.0) for n in names]
 
 
 def _point(

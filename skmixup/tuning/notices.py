@@ -9,9 +9,9 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.design.factors import as_factor
+from skmixup.tuning.few_values import number_of_settings
 from skmixup.tuning.marks import is_watched, start_of
 from skmixup.tuning.plans import Plan
-from skmixup.tuning.settings import number_of_settings
 from skmixup.tuning.snapshot import Snapshot
 
 logger = logging.getLogger(__name__)

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from skmixup.design import orthogonal_array, uniform_design
+from skmixup.design.discrepancy import check_criterion
 from skmixup.design.factors import Factor
-from skmixup.tuning.points import Ints, PointTable
-from skmixup.tuning.settings import (
+from skmixup.design.galois import prime_power
+from skmixup.design.levels import Ints, check_count
+from skmixup.tuning.few_values import (
     Column,
     all_settings,
     distinct_settings,
@@ -18,6 +20,7 @@ from skmixup.tuning.settings import (
     tells_runs_apart,
     value_levels,
 )
+from skmixup.tuning.points import PointTable
 
 #: Larger uniform designs come from a Sobol' sequence: their search would take minutes.
 MAX_SEARCHED_RUNS = 1000
@@ -30,18 +33,9 @@ def search_effort(n_runs: int) -> float:
     return min(1.0, (60 / n_runs) ** 2)
 
 
-def check_whole(name: str, value: Any, minimum: int) -> int:
-    """A whole number of at least ``minimum``, or an error that names the parameter."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise TypeError(f"{name}={value!r} must be an integer of at least {minimum}")
-    if value < minimum:
-        raise ValueError(f"{name}={value!r} must be at least {minimum}")
-    return int(value)
-
-
 def check_runs(n_runs: Any, n_factors: int) -> int:
     """A design needs more runs than factors: fewer cannot tell the factors apart."""
-    n_runs = check_whole("n_runs", n_runs, 2)
+    n_runs = check_count("n_runs", n_runs, 2)
     if n_runs <= n_factors:
         raise ValueError(
             f"n_runs={n_runs} is too few for {n_factors} parameters: use at least "
@@ -52,7 +46,7 @@ def check_runs(n_runs: Any, n_factors: int) -> int:
 
 def check_seed(seed: Any) -> int:
     """The design's seed; None is seed 0, so that workers need not agree on one."""
-    return 0 if seed is None else check_whole("seed", seed, 0)
+    return 0 if seed is None else check_count("seed", seed, 0)
 
 
 def levels_by_name(n_levels: Levels, n_runs: int, names: tuple[str, ...] | None) -> dict[str, int]:
@@ -67,7 +61,7 @@ def levels_by_name(n_levels: Levels, n_runs: int, names: tuple[str, ...] | None)
 
 def check_levels(name: str, n_levels: Any, n_runs: int) -> int:
     """A number of levels from 2 to the number of runs."""
-    n_levels = check_whole(name, n_levels, 2)
+    n_levels = check_count(name, n_levels, 2)
     if n_levels > n_runs:
         raise ValueError(f"{name}={n_levels} must be at most n_runs={n_runs}")
     return n_levels
@@ -102,8 +96,11 @@ class Plan:
     n_left_out: int = 0
 
     def table(self) -> PointTable:
-        """The table of points, with no column of the design made yet."""
-        return PointTable(self.n_runs, self.n_levels, self.criterion, self.seed)
+        """The points of the design and those that complete it; nothing is searched yet."""
+        n_columns = len(self.names or ())
+        return PointTable(
+            self.n_runs, self.n_levels, self.criterion, self.seed, n_columns, self.design
+        )
 
     def design(self) -> Ints | None:
         """The design's levels; None where its columns are made one by one."""
@@ -140,8 +137,7 @@ def uniform_plan(
     description: Mapping[str, Any],
 ) -> Plan:
     """A uniform design for these factors, or for names that come up later."""
-    if criterion not in ("CD", "WD", "MD"):
-        raise ValueError(f"criterion={criterion!r} is unknown: choose one of ['CD', 'WD', 'MD']")
+    check_criterion(criterion)
     names = None if factors is None else tuple(varying(factors))
     n_runs = check_runs(n_runs, len(names or ()))
     by_name = levels_by_name(n_levels, n_runs, None if factors is None else tuple(factors))
@@ -208,10 +204,10 @@ def orthogonal_plan(
     names = tuple(varying(factors))
     if not names:
         raise ValueError("every parameter has one value only: there is nothing to search")
-    strength = check_whole("strength", strength, 1)
+    strength = check_count("strength", strength, 1)
     if n_levels is None:
         n_levels = default_levels(factors)
-    n_levels = check_whole("n_levels", n_levels, 2)
+    n_levels = check_count("n_levels", n_levels, 2)
     n_runs = len(orthogonal_array(n_levels, len(names), strength=strength))
     settings = {
         "design": "orthogonal",
@@ -238,19 +234,9 @@ def default_levels(factors: Mapping[str, Factor]) -> int:
     """Three levels, or the next prime power that gives every category a level of its own."""
     most = max((f.n_values or 0 for f in factors.values() if not f.ordered), default=0)
     q = max(3, most)
-    while not is_prime_power(q):
+    while prime_power(q) is None:
         q += 1
     return q
-
-
-def is_prime_power(q: int) -> bool:
-    """Whether q = p^k for a prime p, as the levels of an orthogonal array must be."""
-    if q < 2:
-        return False
-    base = next(p for p in range(2, q + 1) if q % p == 0)
-    while q % base == 0:
-        q //= base
-    return q == 1
 
 
 def orthogonal_rows(n_levels: int, n_factors: int, strength: int, seed: int | None) -> Ints:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixup.tuning.points import MAX_SEARCHED_ROWS, Floats, complete_rows
+from skmixup.design.completion import MAX_SEARCHED_ROWS, complete_rows
+from skmixup.design.levels import Floats
 
 
 @dataclass(frozen=True)

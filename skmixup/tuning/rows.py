@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from skmixup.tuning import agreement, loops
+from skmixup.tuning import agreement, loops, publishing
 from skmixup.tuning.batches import AskBatches
 from skmixup.tuning.marks import ROW, marks_in, row_in, set_mark, study_marks
 from skmixup.tuning.notices import tell_about_names, tell_unnoticed
@@ -61,7 +61,7 @@ class StudyRows:
     def join(self, study: Study) -> None:
         """Make the study's design, or take over the one it was started with."""
         if not self.verified:
-            self.mark, self.verified = agreement.join(study, self.plan, self.points)
+            self.mark, self.verified = publishing.join(study, self.plan, self.points)
 
     def belongs_to(self, study: Study) -> bool:
         """Whether this is the study known here, not another one made later under its id."""

@@ -8,8 +8,8 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler
 
 from skmixup.design.factors import Factor, as_factors
-from skmixup.tuning.agreement import digest
 from skmixup.tuning.plans import Levels, orthogonal_plan, uniform_plan
+from skmixup.tuning.publishing import digest
 from skmixup.tuning.runs import resolve_n_runs
 from skmixup.tuning.trials import DesignSampler
 

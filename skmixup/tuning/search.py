@@ -10,7 +10,7 @@ from sklearn.model_selection._split import _yields_constant_splits
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skmixup.design.factors import Factor, as_factors
-from skmixup.tuning.candidates import design_points, first_points, levels_in_common, settings_at
+from skmixup.tuning.candidates import first_points, levels_in_common, settings_at
 from skmixup.tuning.design_search import DesignSearchCV, Evaluate
 from skmixup.tuning.distinct import n_different, new_points
 from skmixup.tuning.initial import initial_settings, place_of_setting
@@ -345,6 +345,6 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
         vary = varying(factors)
         n_levels = levels_in_common(factors)
         plan = orthogonal_plan(factors, n_levels, self.strength, self._seed(), {})
-        points = design_points(plan)
+        points = plan.table().design_points()
         watch.n_expected = len(points)
         evaluate(settings_at(factors, vary, points))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection._search import BaseSearchCV
 
-from skmixup.tuning.points import Floats, Ints
+from skmixup.design.levels import Floats, Ints
 
 Results = Mapping[str, Any]
 

@@ -13,8 +13,9 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from skmixup.design.factors import as_factor, bin_of
-from skmixup.tuning import agreement, loops
+from skmixup.design.factors import as_factor
+from skmixup.design.levels import cell, middle
+from skmixup.tuning import agreement, loops, publishing
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.rows import EXTRA, StudyRows
 from skmixup.tuning.snapshot import Snapshot, is_enqueued
@@ -273,7 +274,7 @@ class DesignSampler(BaseSampler):
         else:
             u = known.points.at(row, column)
         q = self._plan.coarse.get(name)
-        return factor.at(u if q is None else (bin_of(u, q) + 0.5) / q)
+        return factor.at(u if q is None else middle(cell(u, q), q))
 
     def _column(self, study: Study, trial: FrozenTrial, name: str, known: StudyRows) -> int:
         if name in known.columns:
@@ -287,7 +288,7 @@ class DesignSampler(BaseSampler):
         column = int(
             agreement.agree(study, trial, agreement.COLUMN, name, _first_free, distinct=True)
         )
-        agreement.share_columns(study, known.points, range(column + 1))
+        publishing.share_columns(study, known.points, range(column + 1))
         known.columns[name] = column
         return column
 

@@ -16,8 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from skmixup.design.factors import Factor, bin_of
-from skmixup.tuning.points import Floats
+from skmixup.design.factors import Factor
+from skmixup.design.levels import Floats, cell
 from skmixup.tuning.rounds import Box, inside, next_box, whole_cube
 
 #: A box that would be narrower than this has told what it can.
@@ -77,4 +77,4 @@ def _spaced(column: Floats, factor: Factor) -> Floats:
     """Places of numbers as they are; categories out of reach of each other."""
     if factor.ordered or factor.n_values is None:
         return column
-    return np.array([2.0 * bin_of(float(u), factor.n_values) for u in column])
+    return np.asarray(2.0 * cell(column, factor.n_values))

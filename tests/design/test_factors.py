@@ -12,7 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from scipy import stats
 
 from skmixup.design.factors import (
-    Interval,
+    Continuum,
     LogIntegers,
     Steps,
     as_factor,
@@ -162,10 +162,10 @@ def test_steps_come_back_from_their_place(low, n, step, u):
 
 @given(st.floats(1e-300, 1e300), st.floats(1e-3, 1e3), st.floats(0, 1), st.booleans())
 def test_a_continuum_comes_back_from_its_place(low, ratio, u, log):
-    scale = Interval(low, low * (1 + ratio), log)
+    scale = Continuum(low, low * (1 + ratio), log)
     assert scale.place(scale.at(u)) == pytest.approx(u, abs=1e-9)
 
 
 def test_the_ends_of_the_largest_range_have_places():
     largest = sys.float_info.max
-    assert Interval(-largest, largest).place(0.0) == 0.5
+    assert Continuum(-largest, largest).place(0.0) == 0.5

@@ -7,7 +7,7 @@ import pytest
 
 from skmixup.design import discrepancy, good_lattice_points, prefix_uniform_order, uniform_design
 from skmixup.design.good_lattice import max_factors
-from skmixup.design.shipped import TABLE, pack, shipped_designs, unpack
+from skmixup.design.shipped import TABLE, read_table, shipped_designs, table_bytes
 
 #: Values of the best public table that the shipped designs must not exceed.
 PUBLIC = {
@@ -90,7 +90,7 @@ def test_callers_cannot_change_the_table():
 
 def test_packing_and_unpacking_is_exact():
     designs = {(3, 2, 3): np.array([[0, 2], [1, 0], [2, 1]]), (2, 1, 2): np.array([[1], [0]])}
-    back = unpack(pack(designs))
+    back = read_table(table_bytes(designs))
     assert set(back) == set(designs)
     for size, design in designs.items():
         np.testing.assert_array_equal(back[size], design)

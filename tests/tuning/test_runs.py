@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from skmixup.design.completion import MAX_SEARCHED_ROWS
 from skmixup.design.factors import as_factors
 from skmixup.tuning import UniformDesignSampler
-from skmixup.tuning.agreement import MAX_STORED_CHARACTERS, pack
 from skmixup.tuning.plans import MAX_SEARCHED_RUNS
-from skmixup.tuning.points import MAX_SEARCHED_ROWS
+from skmixup.tuning.publishing import MAX_STORED_CHARACTERS, levels_to_text
 from skmixup.tuning.runs import auto_n_runs, resolve_n_runs
 from tests.tuning.studies import study_with
 
@@ -77,4 +77,8 @@ def test_the_docstring_says_the_sizes_of_the_code():
     text = " ".join((UniformDesignSampler.__doc__ or "").split())
     assert f"declared design of more than {MAX_SEARCHED_RUNS} runs" in text
     assert f"one of more than {MAX_SEARCHED_ROWS} whose columns" in text
-    assert len(pack(range(1100), 1100)) < MAX_STORED_CHARACTERS < len(pack(range(1300), 1300))
+    assert (
+        len(levels_to_text(range(1100), 1100))
+        < MAX_STORED_CHARACTERS
+        < len(levels_to_text(range(1300), 1300))
+    )

@@ -13,7 +13,7 @@ from optuna.trial import TrialState
 
 from skmixup.design import orthogonal_array, uniform_design
 from skmixup.tuning import DesignExhausted, OrthogonalDesignSampler, UniformDesignSampler
-from skmixup.tuning.agreement import pack, unpack
+from skmixup.tuning.publishing import levels_from_text, levels_to_text
 from tests.tuning.studies import (
     SPACE,
     assert_every_row_once,
@@ -475,4 +475,4 @@ def test_a_changed_design_is_refused(changed, message):
 @pytest.mark.parametrize("q", [2, 3, 16, 17, 1000])
 def test_packed_levels(q):
     levels = np.random.default_rng(0).integers(q, size=37)
-    np.testing.assert_array_equal(unpack(pack(levels, q), 37, q), levels)
+    np.testing.assert_array_equal(levels_from_text(levels_to_text(levels, q), 37, q), levels)

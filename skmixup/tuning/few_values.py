@@ -14,7 +14,7 @@ import numpy as np
 
 from skmixup.design import prefix_uniform_order, uniform_design
 from skmixup.design.factors import Factor
-from skmixup.design.levels import Ints
+from skmixup.design.levels import Ints, middle
 from skmixup.design.places import n_different_values
 from skmixup.design.settings import level_key
 
@@ -63,7 +63,7 @@ def value_levels(factor: Factor, asked: int | None, n_runs: int) -> Column:
 def _distinct(factor: Factor, q: int) -> list[int]:
     levels: dict[Any, list[int]] = {}
     for level in range(q):
-        levels.setdefault(level_key(factor.at((level + 0.5) / q)), []).append(level)
+        levels.setdefault(level_key(factor.at(middle(level, q))), []).append(level)
     return [same[len(same) // 2] for same in levels.values()]
 
 

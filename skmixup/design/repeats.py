@@ -47,7 +47,7 @@ def _swap_repeated(chains: Chains, run: int, rng: np.random.Generator) -> None:
         design[[run, other], column] = design[[other, run], column]
 
 
-def without_repeats(chains: Chains, rng: np.random.Generator, patience: int = 20) -> Ints:
+def swap_repeats_apart(chains: Chains, rng: np.random.Generator, patience: int = 20) -> Ints:
     """The design of a single chain with its repeated runs swapped apart.
 
     Makes ``patience`` swaps for each run at most: 20 practically always free a design that has

@@ -1,16 +1,16 @@
-"""The search's plan: which starts, how many chains, how many steps; and what comes out."""
+"""The search for a uniform design: from which starts, how long, and what comes out."""
 
 from dataclasses import dataclass
 from math import prod
 
 import numpy as np
 
-from skmixup.design.discrepancy import constant_term, kernels
-from skmixup.design.distinct import repeated_runs, without_repeats
-from skmixup.design.exchange import Chains, descend, threshold_accepting
+from skmixup.design.exchange import descend, threshold_accepting
 from skmixup.design.good_lattice import good_lattice_points, max_factors
 from skmixup.design.level_permutation import uniform_arrays
-from skmixup.design.levels import Ints, balanced_counts
+from skmixup.design.levels import Ints
+from skmixup.design.repeats import repeated_runs, swap_repeats_apart
+from skmixup.design.task import Task
 
 #: Beyond this many runs a descent looks at random blocks instead of all pairs of runs, and the
 #: search starts from good lattice points, which a random start would take too long to reach.
@@ -24,51 +24,7 @@ _THRESHOLD, _LOW_THRESHOLD = 0.015, 0.003
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is asked for: the sizes, the criterion, and the runs that are there already."""
-
-    n_runs: int
-    n_levels: tuple[int, ...]
-    criterion: str
-    initial: Ints
-
-    @property
-    def n_factors(self) -> int:
-        """Columns of the design."""
-        return len(self.n_levels)
-
-    @property
-    def n_free(self) -> int:
-        """Runs still to be chosen."""
-        return self.n_runs - len(self.initial)
-
-    def random_design(self, rng: np.random.Generator, *, random_extras: bool = True) -> Ints:
-        """The initial runs, completed by balanced columns in random order."""
-        columns = []
-        for c, q in enumerate(self.n_levels):
-            used = np.bincount(self.initial[:, c], minlength=q)
-            counts = balanced_counts(self.n_runs, q, used, rng if random_extras else None)
-            if counts is None:
-                raise ValueError(
-                    f"initial is unbalanced in factor {c}: its {q} levels occur {used.tolist()} "
-                    f"times, but in {self.n_runs} runs {self.n_runs % q or q} of them may occur "
-                    f"{-(-self.n_runs // q)} times and the others {self.n_runs // q} times"
-                )
-            columns.append(rng.permutation(np.repeat(np.arange(q), counts)))
-        return np.concatenate([self.initial, np.stack(columns, axis=1)])
-
-    def chains(self, designs: Ints) -> Chains:
-        """Chains that search for this task from the given designs (chains, n_runs, s)."""
-        return Chains(
-            designs.copy(),
-            kernels(self.n_levels, self.criterion),
-            constant_term(self.n_factors, self.criterion),
-            n_fixed=len(self.initial),
-        )
-
-
-@dataclass(frozen=True)
-class Plan:
+class SearchBudget:
     """How far to search: counted in steps, so that the result does not depend on the machine."""
 
     n_chains: int
@@ -76,8 +32,8 @@ class Plan:
     block_size: int
 
     @classmethod
-    def for_task(cls, task: Task, effort: float) -> "Plan":
-        """The plan of an effort: steps grow with effort^(2/3), chains with effort^(1/3).
+    def for_task(cls, task: Task, effort: float) -> "SearchBudget":
+        """The budget of an effort: steps grow with effort^(2/3), chains with effort^(1/3).
 
         Few runs are searched in many chains at once, since an array operation on small arrays
         costs nearly the same for one as for eight. Long chains beat many chains, and blocks of 8
@@ -94,7 +50,7 @@ class Plan:
         )
 
 
-def distinct(task: Task, design: Ints, rng: np.random.Generator) -> Ints:
+def with_distinct_runs(task: Task, design: Ints, rng: np.random.Generator) -> Ints:
     """The design without repeated runs, unless there are fewer level combinations than runs.
 
     Few runs beside many initial ones may not be free to be different: then other choices of the
@@ -102,11 +58,11 @@ def distinct(task: Task, design: Ints, rng: np.random.Generator) -> Ints:
     """
     if task.n_runs > prod(task.n_levels) or not len(repeated_runs(design)):
         return design
-    design = without_repeats(task.chains(design[None]), rng)
+    design = swap_repeats_apart(task.chains(design[None]), rng)
     for _ in range(_OTHER_LEVELS):
         if not len(repeated_runs(design)):
             break
-        other = without_repeats(task.chains(task.random_design(rng)[None]), rng, patience=3)
+        other = swap_repeats_apart(task.chains(task.random_design(rng)[None]), rng, patience=3)
         design = min(design, other, key=lambda rows: len(repeated_runs(rows)))
     return design
 
@@ -130,27 +86,29 @@ def _structured_starts(task: Task, effort: float, rng: np.random.Generator) -> l
     return starts
 
 
-def search(task: Task, effort: float, rng: np.random.Generator, start: Ints | None = None) -> Ints:
+def optimized(
+    task: Task, effort: float, rng: np.random.Generator, start: Ints | None = None
+) -> Ints:
     """The best design that threshold accepting finds from random and from structured starts.
 
     Structured starts (and ``start``, a good design to go on from) are searched with a low
     threshold, which does not tear them down.
     """
-    plan = Plan.for_task(task, effort)
+    budget = SearchBudget.for_task(task, effort)
     starts = [(design, _LOW_THRESHOLD) for design in _structured_starts(task, effort, rng)]
     if start is not None:
         starts.append((start, _LOW_THRESHOLD))
     if not starts or task.n_free <= _MANY_RUNS:
-        designs = (task.random_design(rng, random_extras=i > 0) for i in range(plan.n_chains))
+        designs = (task.random_design(rng, random_extras=i > 0) for i in range(budget.n_chains))
         starts += [(design, _THRESHOLD) for design in designs]
-    block = plan.block_size if task.n_free > _MANY_RUNS else task.n_free
+    block = budget.block_size if task.n_free > _MANY_RUNS else task.n_free
     best, best_value = starts[0][0], np.inf
     for first in range(0, len(starts), _SIDE_BY_SIDE):
         batch = starts[first : first + _SIDE_BY_SIDE]
         chains = task.chains(np.stack([design for design, _ in batch]))
         thresholds = chains.values * [share for _, share in batch]
-        threshold_accepting(chains, thresholds, plan.n_steps, plan.block_size, rng)
-        descend(chains, block, plan.n_steps, rng)
+        threshold_accepting(chains, thresholds, budget.n_steps, budget.block_size, rng)
+        descend(chains, block, budget.n_steps, rng)
         if chains.values.min() < best_value:
             best, best_value = chains.best(), float(chains.values.min())
-    return distinct(task, best, rng)
+    return with_distinct_runs(task, best, rng)
