@@ -1,6 +1,35 @@
-"""Property tests judge results, never the speed of the machine."""
+"""What tests of several rooms use."""
 
+import random
+
+import numpy as np
+import pytest
 from hypothesis import settings
+from sklearn.datasets import make_moons
 
+# Property tests judge results, never the speed of the machine.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+
+@pytest.fixture
+def global_states():
+    """Return a function that returns the process-wide random states, in a form to compare."""
+    import torch  # which the tests of designs do without
+
+    def states():
+        name, keys, *rest = np.random.get_state()  # noqa: NPY002
+        return name, keys.tolist(), rest, random.getstate(), torch.get_rng_state().tolist()
+
+    return states
+
+
+@pytest.fixture
+def moons():
+    """Two moons, true labels, and labels of which 4 of each class are left."""
+    X, y = make_moons(120, noise=0.1, random_state=0)
+    partly = np.full(120, -1)
+    for c in (0, 1):
+        rows = np.flatnonzero(y == c)[:4]
+        partly[rows] = c
+    return X, y, partly

@@ -56,14 +56,14 @@ def test_a_fraction_holds_out_as_much_of_every_class(train_split, n_valid, y):
     assert "valid_loss" in net.history[-1]
 
 
-def test_a_fraction_holds_out_the_same_rows_in_every_call():
-    before = np.random.get_state()[1].copy()  # noqa: NPY002
+def test_a_fraction_holds_out_the_same_rows_in_every_call(global_states):
+    before = global_states()
     net = splitting(0.2).fit(X, Y)
     first = parts(net)[1]
     assert np.array_equal(parts(net.partial_fit(X, Y))[1], first)
     assert np.array_equal(parts(splitting(0.2).fit(X, Y))[1], first)
     assert not np.array_equal(parts(splitting(0.2, random_state=1).fit(X, Y))[1], first)
-    assert np.array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+    assert global_states() == before
 
 
 def test_a_fraction_of_the_rows_of_a_data_set():

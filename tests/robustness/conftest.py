@@ -1,6 +1,4 @@
-"""Plain skorch nets and a look at the global random states, for the tests of this folder."""
-
-import random
+"""Plain skorch nets and data for them."""
 
 import numpy as np
 import pytest
@@ -40,14 +38,3 @@ def blobs():
 def _keep_torch_seed():
     with torch.random.fork_rng():
         yield
-
-
-@pytest.fixture
-def random_states():
-    """Read the global random states, as something that can be compared."""
-
-    def read():
-        name, keys, *rest = np.random.get_state()  # noqa: NPY002
-        return (name, keys.tolist(), rest, random.getstate(), torch.get_rng_state().tolist())
-
-    return read

@@ -110,7 +110,7 @@ def test_many_steps_hurt_more_than_one_and_targets_are_reached(mlp_net, blobs):
     assert accuracy == np.mean(steered == y)
 
 
-def test_nothing_of_the_network_or_of_the_world_changes(mlp_net, blobs, random_states):
+def test_nothing_of_the_network_or_of_the_world_changes(mlp_net, blobs, global_states):
     X, y = blobs
     module = mlp_net.module_
     module.train()
@@ -119,9 +119,9 @@ def test_nothing_of_the_network_or_of_the_world_changes(mlp_net, blobs, random_s
         parameter.grad = None
     state = {name: value.clone() for name, value in module.state_dict().items()}
     modes = [m.training for m in module.modules()]
-    before, random_before = X.copy(), random_states()
+    before, random_before = X.copy(), global_states()
     accuracy_under_attack(mlp_net, X, y, ifgsm, eps=0.1)
-    assert random_states() == random_before
+    assert global_states() == random_before
     np.testing.assert_array_equal(X, before)
     module.train()
     module[1].eval()

@@ -71,16 +71,16 @@ def test_pairs_go_to_the_next_class_and_the_last_to_the_first():
     assert [following[label] for label in y[changed]] == noisy[changed].tolist()
 
 
-def test_seed_decides_and_global_states_stay(random_states):
+def test_seed_decides_and_global_states_stay(global_states):
     y = np.arange(100) % 10
-    before = random_states()
+    before = global_states()
     first = corrupt_labels(y, 0.5, random_state=3)
     np.testing.assert_array_equal(first, corrupt_labels(y, 0.5, random_state=3))
     assert np.any(first != corrupt_labels(y, 0.5, random_state=4))
     assert np.any(corrupt_labels(y, 0.5) != corrupt_labels(y, 0.5))
     generator = np.random.RandomState(3)
     np.testing.assert_array_equal(first, corrupt_labels(y, 0.5, random_state=generator))
-    assert random_states() == before
+    assert global_states() == before
 
 
 @pytest.mark.parametrize(
