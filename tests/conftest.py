@@ -33,3 +33,18 @@ def moons():
         rows = np.flatnonzero(y == c)[:4]
         partly[rows] = c
     return X, y, partly
+
+
+@pytest.fixture
+def mixed_at(monkeypatch):
+    """The input and the layers where each fit could mix, in the order of the fits."""
+    from skmixup.training.fit_state import FitState
+
+    found, end_loop = [], FitState.end_loop
+
+    def noting(state):
+        found.append(state.sites)
+        end_loop(state)
+
+    monkeypatch.setattr(FitState, "end_loop", noting)
+    return found

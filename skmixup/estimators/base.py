@@ -150,16 +150,27 @@ class VicinalEstimator(LookingNet):
     # ---- training
 
     @contextmanager
-    def _lasting(self, epochs: int | None) -> Iterator[None]:
-        """Train for `epochs` in this call, unless it is None."""
-        if epochs is not None:
-            if not isinstance(epochs, Integral) or isinstance(epochs, bool) or epochs < 0:
-                raise ValueError(f"epochs must be an int of at least 0, or None; got {epochs!r}")
-            self._epochs_ = epochs
-        try:
-            yield
-        finally:
-            self.__dict__.pop("_epochs_", None)
+    def _call(self, *, epochs: int | None, groups: Any, whole: bool) -> Iterator[None]:
+        """Context of one call of `fit` or `partial_fit`; an error before the first step undoes it.
+
+        Where an error ends it before its first step, or a new module diverges, which is of no use
+        to anybody, the estimator is as it was.
+        """
+        if epochs is not None and (
+            not isinstance(epochs, Integral) or isinstance(epochs, bool) or epochs < 0
+        ):
+            raise ValueError(f"epochs must be an int of at least 0, or None; got {epochs!r}")
+        self.check_groups(groups)
+        before = dict(self.__dict__)
+        with self.fitting(epochs=epochs, groups=groups, whole=whole) as state:
+            try:
+                yield
+            except BaseException as error:
+                new = self.__dict__.get("module_") is not before.get("module_")
+                if not state.has_begun or (new and isinstance(error, DivergenceError)):
+                    self.__dict__.clear()
+                    self.__dict__.update(before)
+                raise
 
     def _train(self, X: Any, y: Any, *, fresh: bool, seen: Any) -> Self:
         """Initialise if `fresh`, then train; global random states are as before afterwards.
@@ -179,7 +190,7 @@ class VicinalEstimator(LookingNet):
         try:
             with self._device_for_users_code(), self.own_randomness():
                 self.notify("on_train_begin", X=seen, y=y)
-                with self._randomness_.whole:
+                with self._fit_state_.randomness.whole:
                     if not self.__dict__.get(
                         "_module_ready_", True
                     ):  # else it was trained, or its weights were loaded
@@ -205,12 +216,13 @@ class VicinalEstimator(LookingNet):
         try:
             self.fit_loop(X, y)
         except BaseException as error:
-            self._randomness_.recover()
+            state = self._fit_state_
+            state.randomness.recover()
             batches = [batch for row in self.history[n_before:] for batch in row["batches"]]
-            self._training_began_ = not fresh or any("train_loss" in batch for batch in batches)
+            state.has_begun = not fresh or any("train_loss" in batch for batch in batches)
             if has_seen_enough(error):
                 return
-            if isinstance(error, KeyboardInterrupt) and self._training_began_:
+            if isinstance(error, KeyboardInterrupt) and state.has_begun:
                 self._drop_incomplete_epoch()
                 if self.history:  # callbacks look at its last row
                     self.notify("on_train_end", X=seen, y=y)
@@ -219,35 +231,19 @@ class VicinalEstimator(LookingNet):
     def _drop_incomplete_epoch(self) -> None:
         """Take out a last row of the history that lacks what callbacks find in the others."""
         *before, last = self.history or [{}]
-        if len(self.history) > self._n_complete_epochs_ and not (
+        if len(self.history) > self._fit_state_.n_complete_epochs and not (
             before and before[-1].keys() <= last.keys()
         ):
             del self.history[-1]
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Tell the callbacks, and count the epochs that all of them have heard the end of."""
-        if method_name == "on_train_begin":
-            self._n_complete_epochs_ = len(self.history)
+        state = self._fit_state_
+        if method_name == "on_train_begin" and state is not None:
+            state.n_complete_epochs = len(self.history)
         super().notify(method_name, **kwargs)
-        if method_name == "on_epoch_end":
-            self._n_complete_epochs_ = len(self.history)
-
-    @contextmanager
-    def _undone_on_error(self) -> Iterator[None]:
-        """Put a fitted estimator back as it was when a fit ends before its first step.
-
-        Also where a new module diverges, which is of no use to anybody.
-        """
-        before = dict(self.__dict__)
-        self._training_began_ = False
-        try:
-            yield
-        except BaseException as error:
-            new = self.__dict__.get("module_") is not before.get("module_")
-            if not self._training_began_ or (new and isinstance(error, DivergenceError)):
-                self.__dict__.clear()
-                self.__dict__.update(before)
-            raise
+        if method_name == "on_epoch_end" and state is not None:
+            state.n_complete_epochs = len(self.history)
 
     def initialize_history(self) -> Self:
         """Start a new history; the old one, which somebody may hold, is not emptied.

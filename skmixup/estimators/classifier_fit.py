@@ -25,11 +25,8 @@ from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
 class FittingNet(LabeledNet):
     """A classifier that takes arrays, tables, tensors and data sets to train on."""
 
-    def _fit(
-        self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool, whole: bool
-    ) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool) -> Self:
         self.check_parameters()
-        self._whole_ = whole
         refuse_loader(X)
         if is_dataset(X):
             y = self._check_dataset(X, y, sample_weight, classes, fresh or self.saw_no_data())
@@ -45,7 +42,12 @@ class FittingNet(LabeledNet):
         self._set_classes(y, classes, fresh)
         codes = encode(y, self.classes_)
         weight = row_weights(
-            sample_weight, self.class_weight, codes, self.classes_, X, as_they_are=not whole
+            sample_weight,
+            self.class_weight,
+            codes,
+            self.classes_,
+            X,
+            as_they_are=not self.brings_all_rows(),
         )
         return self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
 
@@ -79,7 +81,7 @@ class FittingNet(LabeledNet):
         super()._check_batches(dataset, y)
         if self.train_split:
             self._training_part(dataset, y)
-            held_out = self._split_[1][1]
+            held_out = self._fit_state_.split[1][1]
             if held_out is not None:
                 check_held_out(held_out, self.classes_)
 

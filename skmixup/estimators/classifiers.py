@@ -243,8 +243,8 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         self
         """
         fresh = not (self.warm_start and self.initialized_)
-        with self._undone_on_error(), self._grouped(groups), self._lasting(epochs):
-            return self._fit(X, y, sample_weight, classes=None, fresh=fresh, whole=True)
+        with self._call(epochs=epochs, groups=groups, whole=True):
+            return self._fit(X, y, sample_weight, classes=None, fresh=fresh)
 
     def partial_fit(
         self,
@@ -278,9 +278,9 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
                 "class_weight='balanced' is not possible with partial_fit, which does not see all "
                 "rows at once; pass a dict from sklearn.utils.class_weight.compute_class_weight"
             )
-        with self._undone_on_error(), self._grouped(groups), self._lasting(epochs):
+        with self._call(epochs=epochs, groups=groups, whole=False):
             fresh = not self.initialized_
-            return self._fit(X, y, sample_weight, classes=classes, fresh=fresh, whole=False)
+            return self._fit(X, y, sample_weight, classes=classes, fresh=fresh)
 
     def check_data(self, X: Any, y: Any) -> None:
         """Nothing is left to check here: `fit` and `partial_fit` have done it."""

@@ -29,7 +29,6 @@ class LookingNet(HoldingOutNet):
     """A net whose module is shown training rows, and tried, before it is trained."""
 
     class_weight: Any
-    _whole_ = True  # whether a call brings all rows, as fit does and partial_fit does not
 
     def _adapt_module(self, dataset: Any, y: Any = None) -> None:
         """Show training rows to modules with a method `adapt_to_data`, before they are trained.
@@ -53,7 +52,7 @@ class LookingNet(HoldingOutNet):
             split = self.get_split_datasets(X, y)
         finally:
             self.batch_size = batch_size
-        self._split_ = key, split
+        self._fit_state_.split = key, split
         return split[0]
 
     def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
@@ -70,6 +69,11 @@ class LookingNet(HoldingOutNet):
             valid = Subset(weighed, held_out[1])  # type: ignore[arg-type]
         return Subset(weighed, rows), valid  # type: ignore[arg-type]
 
+    def brings_all_rows(self) -> bool:
+        """Whether a call brings all rows, as `fit` does and `partial_fit` does not."""
+        state = self._fit_state_
+        return state is None or state.whole
+
     def mixes(self) -> bool:
         """Whether training changes any row."""
         return not self.get_vicinity().changes_nothing and self.n_mixed_epochs() > 0
@@ -79,13 +83,12 @@ class LookingNet(HoldingOutNet):
 
         A stream is looked at when its first batch comes.
         """
-        self.__dict__.pop("_usable_sites_", None)
-        vicinity = self.get_vicinity()
-        sites = vicinity.sites(self.module_)  # also where nothing is mixed: names are checked
+        state = self._fit_state_
+        self.resolve_vicinity(state)  # also where nothing is mixed: names are checked
         rows = three_rows(self, dataset) if self.mixes() else None
         if rows is not None and is_made_of_tensors(rows):
-            check_boxes(vicinity, rows)
-            self._usable_sites_ = usable_sites(self, vicinity, sites, rows)
+            check_boxes(state.vicinity, rows)
+            state.sites = usable_sites(self, state.vicinity, state.sites, rows)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches, of which the first is looked at where rows could not be before."""
@@ -100,7 +103,8 @@ class LookingNet(HoldingOutNet):
             return
         rows = input_cast(self)(take(X, torch.arange(N_ROWS) % n_rows(X)))
         if self.mixes():
-            self._sites_ = usable_sites(self, self._vicinity_, self._sites_, rows)
+            state = self._fit_state_
+            state.sites = usable_sites(self, state.vicinity, state.sites, rows)
         self._set_training(False)
         with torch.no_grad():
             output = self.infer(rows)

@@ -182,7 +182,7 @@ class ParametrizedNet(VicinalNet):
             if self._part(name) not in self._optimizers or not self.initialized_:
                 continue
             part, *path = name.split("__")
-            if "_learning_rate_" in self.__dict__:
+            if self._fit_state_ is not None and self._fit_state_.rate is not None:
                 continue  # a callback's doing, for this fit
             if len(path) == 1 and path[0] != "param_groups":
                 object.__setattr__(self, name, value)

@@ -22,10 +22,7 @@ except ImportError:  # since joblib 1.6 on its own
     import cloudpickle  # type: ignore[import-untyped]
 
 # What is there while it trains, and in no copy that a callback makes.
-_TRAINING_STATE = (
-    "_training_device_", "_listeners_", "_learning_rate_", "_n_epochs_", "_split_", "_pending_",
-    "_randomness_", "_own_step_", "_loss_call_", "_groups_", "_go_on_from_", "_given_device_",
-)  # fmt: skip
+_TRAINING_STATE = ("_fit_state_", "_given_device_")
 
 # Classes of these are no user's.
 _LIBRARIES = ("skmixup.", "skorch.", "sklearn.", "builtins")
@@ -45,7 +42,8 @@ class PersistentNet(ParametrizedNet):
     def __getstate__(self) -> dict[str, Any]:
         """Return the state, with all that may hold tensors as bytes that skorch can map."""
         state = {k: v for k, v in self.__dict__.items() if k not in _TRAINING_STATE}
-        if "_go_on_from_" in self.__dict__:  # in training
+        fit = self._fit_state_
+        if fit is not None and fit.rate is not None:  # in training
             state["_random_states_"] = self.random_states()
         state["device"] = self.__dict__.get("_given_device_", self.device)
         # "callbacks" too, given and initialised: schedulers hold optimizers

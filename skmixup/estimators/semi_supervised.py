@@ -1,39 +1,28 @@
 """Interpolation consistency: a classifier that also learns from unlabelled rows."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from copy import deepcopy
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_consistent_length
-from torch import Tensor, nn
 
 from skmixup.estimators.datasets import is_dataset, refuse_loader
 from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import as_array, check_inputs, encode
 from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.parameters import with_parameters_of
-from skmixup.estimators.teacher import batch_statistics, move_average
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.estimators.weights import row_weights
-from skmixup.networks.members import members_as_rows
 from skmixup.training.batches import ArrayDataset
-from skmixup.training.own_steps import OwnStep
-from skmixup.training.vicinal_net import single_row_statistics
-from skmixup.vicinal.draw import Draw
-from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.nested import n_rows
+from skmixup.training.consistency_net import ConsistencyNet
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
 
 @documents_every_parameter(MixupClassifier)
-class InterpolationConsistencyClassifier(MixupClassifier):
+class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
     r"""Semi-supervised neural network classifier: interpolation consistency training.
 
     On rows without a label it asks that the prediction at a mixture of two rows is the mixture
@@ -205,11 +194,8 @@ class InterpolationConsistencyClassifier(MixupClassifier):
 
     # ---- fit
 
-    def _fit(
-        self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool, whole: bool
-    ) -> Self:
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool) -> Self:
         self.check_parameters()
-        self._whole_ = whole
         refuse_loader(X)
         if is_dataset(X) or self.dataset is not ArrayDataset:
             raise TypeError(
@@ -221,11 +207,13 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         check_consistent_length(X, y)
         self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))
         codes = self._codes(labels, labeled)
-        weight = self._row_weights(sample_weight, codes, labeled, X, as_they_are=not whole)
+        weight = self._row_weights(
+            sample_weight, codes, labeled, X, as_they_are=not self.brings_all_rows()
+        )
         try:
             self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
         except KeyboardInterrupt:
-            if self._training_began_:
+            if self._fit_state_.has_begun:
                 self.transduction_ = self._transduce(X, labels, labeled)
             raise
         self.transduction_ = self._transduce(X, labels, labeled)
@@ -265,8 +253,6 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         codes: NDArray[np.int64],
         labeled: NDArray[np.bool_],
         X: Any,
-        *,
-        as_they_are: bool,
     ) -> NDArray[np.float32] | None:
         if sample_weight is not None:
             sample_weight = np.asarray(as_array(sample_weight))
@@ -278,7 +264,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
             codes[labeled],
             self.classes_,
             X[labeled],
-            as_they_are=as_they_are,
+            as_they_are=not self.brings_all_rows(),
         )
         if of_labeled is None:
             return None
@@ -295,13 +281,6 @@ class InterpolationConsistencyClassifier(MixupClassifier):
 
     # ---- the averaged network, and the one in training
 
-    def initialize_module(self) -> Self:
-        """Make the module that predicts and its copy that is trained."""
-        super().initialize_module()
-        self.student_ = deepcopy(self.module_)
-        self._n_averaged_ = 0
-        return self
-
     def _adapt_module(self, dataset: Any, y: Any = None) -> None:
         """Let both networks see the training rows: not all that they learn need be in a buffer."""
         super()._adapt_module(dataset, y)
@@ -309,132 +288,12 @@ class InterpolationConsistencyClassifier(MixupClassifier):
             super()._adapt_module(dataset, y)
         self.student_.load_state_dict(self.module_.state_dict())
 
-    def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Leave out the averaged network: the optimizer moves the student."""
-        averaged = {id(parameter) for parameter in self.module_.parameters()}
-        return (item for item in super().get_all_learnable_params() if id(item[1]) not in averaged)
-
     def _were_loaded(self, files: set[str]) -> None:
         """Let the student go on from the network that was loaded, if it was not loaded itself."""
         super()._were_loaded(files)
         if "f_params" in files and "f_student" not in files:
             self.student_.load_state_dict(self.module_.state_dict())
         self._n_averaged_ = sum(epoch.get("train_batch_count", 0) for epoch in self.history)
-
-    @contextmanager
-    def _student_as_module(self) -> Iterator[None]:
-        """Let everything that trains ``module_`` train the student."""
-        averaged = self.module_
-        self.__dict__["module_"] = self.student_
-        try:
-            yield
-        finally:
-            self.__dict__["module_"] = averaged
-
-    def _update_average(self) -> None:
-        """Follow the student, faster at the beginning."""
-        t = self._n_averaged_
-        decay = min(self.ema_decay, (1 + t) / (10 + t))
-        move_average(self.module_, self.student_, decay)
-        self._n_averaged_ += 1
-
-    # ---- the training step
-
-    def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **fit_params: Any) -> Any:
-        """Resolve the second vicinity beside the first, then run skorch's loop."""
-        self._labeled_vicinity_ = self.get_labeled_vicinity().validate()
-        self._unlabeled_ = None
-        self._n_checked_ = self._n_averaged_
-        return super().fit_loop(X, y, epochs=epochs, **fit_params)
-
-    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
-        """Start counting the steps of the epoch."""
-        super().on_epoch_begin(net, **kwargs)
-        self._step_ = 0
-
-    def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """One optimizer step on labelled and unlabelled rows, then a new average."""
-        X, y, *unlabeled = batch
-        self._unlabeled_ = self._on_device(unlabeled[0]) if unlabeled else None
-        try:
-            step = super().train_step((X, y), **fit_params)
-        finally:
-            self._unlabeled_ = None
-        self._step_ += 1
-        self._update_average()
-        return step
-
-    def mixes_training_rows(self) -> bool:
-        """Whether labelled rows, which callbacks see, are mixed in some epoch."""
-        return not self._labeled_vicinity_.changes_nothing and self.n_mixed_epochs() > 0
-
-    def check_own_step(self, step: OwnStep) -> None:
-        """Raise RuntimeError where a step of the user's own left out what happens here."""
-        if not step.whole or self._n_averaged_ == self._n_checked_:
-            raise self._incomplete_step()
-        self._n_checked_ = self._n_averaged_
-
-    def _incomplete_step(self) -> RuntimeError:
-        return RuntimeError(
-            f"{type(self).__name__}.train_step trains one network on rows with and without "
-            "labels, and then moves another, which predicts; a train_step or train_step_single of "
-            "your own must call that of super()"
-        )
-
-    def draw_step(self, X: Any) -> Draw:
-        """Draw for the labelled and the unlabelled rows; ask the averaged network for targets."""
-        labeled, unlabeled = Draw(), Draw()
-        if self._mixing_:
-            labeled = self._labeled_vicinity_.draw(X, self._rng_, self._sites_)
-        u = self._unlabeled_
-        if u is None:
-            return labeled
-        if self._mixing_:
-            unlabeled = self._vicinity_.draw(u, self._rng_, self._sites_)
-        if self.module_.training:
-            self.module_.eval()
-        if not self.student_.training:
-            self.student_.train()
-        with torch.no_grad(), batch_statistics(self.module_, self.student_, n_rows(u)):
-            q = self._class_probabilities(self.infer(u))
-        return _ConsistencyDraw(
-            labeled=labeled,
-            unlabeled=unlabeled,
-            rows=u,
-            target=unlabeled.apply(q),
-            weight=self._ramped_weight(),
-        )
-
-    def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """Loss and gradients of the student."""
-        if len(batch) != 2:  # with unlabelled rows, which only train_step takes
-            raise self._incomplete_step()
-        with self._student_as_module():
-            return super().train_step_single(batch, **fit_params)
-
-    def step_loss(
-        self, X: Any, y: Any, draw: Draw, **fit_params: Any
-    ) -> tuple[Tensor, Any, Tensor | None]:
-        """Vicinal loss of the labelled rows plus the weighted consistency of the unlabelled."""
-        if not isinstance(draw, _ConsistencyDraw):
-            return super().step_loss(X, y, draw, **fit_params)
-        loss, output, mixed = super().step_loss(X, y, draw.labeled, **fit_params)
-        with single_row_statistics(self.module_, n_rows(draw.rows)):
-            predicted, _ = self.forward_mixed(draw.rows, draw.unlabeled, **fit_params)
-        logits = members_as_rows(first_output(predicted))
-        n_members = len(logits) // n_rows(draw.rows)
-        target = draw.target.repeat_interleave(n_members, dim=0) if n_members > 1 else draw.target
-        gap = self._class_probabilities(logits) - target
-        return loss + draw.weight * gap.square().sum(dim=1).mean(), output, mixed
-
-    def _class_probabilities(self, output: Any) -> Tensor:
-        return self._get_predict_nonlinearity()(first_output(output))
-
-    def _ramped_weight(self) -> float:
-        length = self.ramp_up * (self._n_epochs_ if isinstance(self.ramp_up, float) else 1)
-        epochs = len(self.history) - 1 + self._step_ / self._n_steps_
-        t = min(1.0, epochs / length) if length > 0 else 1.0
-        return float(self.unlabeled_weight * np.exp(-5 * (1 - t) ** 2))
 
     # ---- batches
 
@@ -461,20 +320,7 @@ class InterpolationConsistencyClassifier(MixupClassifier):
         batches = super().get_iterator(labeled, training=True)
         if len(unlabeled):
             batches = PairedBatches(batches, super().get_iterator(unlabeled, training=True))
-        self._n_steps_ = len(batches)
+        state = self._fit_state_
+        if state is not None:
+            state.n_steps = len(batches)
         return batches
-
-    def batch_for_callbacks(self, batch: Any) -> Any:
-        """Return the labelled rows, with labels as the user wrote them."""
-        return super().batch_for_callbacks((batch[0], batch[1]))
-
-
-@dataclass(frozen=True)
-class _ConsistencyDraw(Draw):
-    """The random choices of a step on labelled and unlabelled rows, with the targets q mixed."""
-
-    labeled: Draw = field(default_factory=Draw)
-    unlabeled: Draw = field(default_factory=Draw)
-    rows: Any = None
-    target: Any = None
-    weight: float = 0.0

@@ -29,27 +29,19 @@ class HoldingOutNet(PersistentNet):
         held_out = bool(self.train_split) or splits_itself
         check_monitors(self.callbacks_, held_out=held_out, open_ended=bool(of_user))
 
-    @contextmanager
-    def _grouped(self, groups: Any) -> Iterator[None]:
-        """Let `train_split` know the groups of the rows, as long as a fit lasts."""
-        if groups is None:
-            yield
-            return
-        if not self.train_split:
+    def check_groups(self, groups: Any) -> None:
+        """Raise ValueError for groups that no split asks for."""
+        if groups is not None and not self.train_split:
             raise ValueError(
                 "groups say which rows train_split holds out together, but train_split=None holds "
                 "out none: pass for instance train_split=0.2"
             )
-        self._groups_ = groups
-        try:
-            yield
-        finally:
-            self.__dict__.pop("_groups_", None)
 
     @contextmanager
     def split_as_callable(self) -> Iterator[None]:
         """Let `train_split` be a function; the same rows are held out in each call."""
-        given, groups = self.train_split, self.__dict__.get("_groups_")
+        given, state = self.train_split, self._fit_state_
+        groups = None if state is None else state.groups
         if not given or (callable(given) and groups is None):
             yield
             return

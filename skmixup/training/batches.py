@@ -1,6 +1,7 @@
 """Whole-tensor minibatches: one gather for each batch instead of one Python call for each row."""
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -201,3 +202,11 @@ def auto_batch_size(n_rows: int) -> int:
     """
     rows = max(n_rows / 128, min(n_rows / 32, 64), 16)
     return int(min(2 ** round(np.log2(rows)), 256))
+
+
+def n_batches(batches: Any) -> float:
+    """Return the number of batches; infinity where a stream of rows does not tell."""
+    try:
+        return len(batches)
+    except TypeError:
+        return inf

@@ -26,7 +26,7 @@ def _is_from_outside(function: Any) -> bool:
 
 
 @dataclass
-class _Call:
+class LossCall:
     """What the plain loss needs to know while a `get_loss` runs: weights, and maybe pairs."""
 
     weight: Tensor | None
@@ -56,7 +56,8 @@ def plain_loss(net: Any, y_pred: Any, y_true: Any) -> Tensor:
     target, weight = net.split_on_device(y_true)
     output = net.check_output(y_pred, target)
     target = net.loss_target(output, target)
-    call = net.__dict__.get("_loss_call_")
+    state = net._fit_state_
+    call = None if state is None else state.loss_call
     if call is None:
         return _reduced(net, output, target, Draw(), weight)
     return call.loss(net, output, target)
@@ -106,20 +107,21 @@ def joined_loss(
         target, weight, X, draw = _repeated(target, weight, X, draw, k)
     training = torch.is_grad_enabled() if training is None else training
 
-    def loss_of(rows: Tensor | None, call: _Call) -> Tensor:
+    def loss_of(rows: Tensor | None, call: LossCall) -> Tensor:
         y, x = target, X
         if rows is not None:
             y = target[rows]
             x = take(X, rows) if X is not None and n_rows(X) == len(target) else X
-        net.__dict__["_loss_call_"] = call
-        try:
-            loss = get_loss(output, y, X=x, training=training)
-        finally:
-            net.__dict__["_loss_call_"] = None
+        with net.fitting() as state:  # a step taken by hand has none
+            state.loss_call = call
+            try:
+                loss = get_loss(output, y, X=x, training=training)
+            finally:
+                state.loss_call = None
         return loss if call.used or call.repeated else _weighted(net, loss, call.weight)
 
-    def at(rows: Tensor | None) -> _Call:
-        return _Call(weight if weight is None or rows is None else weight[rows])
+    def at(rows: Tensor | None) -> LossCall:
+        return LossCall(weight if weight is None or rows is None else weight[rows])
 
     lam, partner = draw.lam, draw.partner
     if lam is None or partner is None:
@@ -128,7 +130,7 @@ def joined_loss(
         # y_j first: what get_loss writes into the history is then of the rows' own labels.
         other = loss_of(partner, at(partner))
         return torch.lerp(other, loss := loss_of(None, at(None)), lam.to(loss.dtype)).mean()
-    call = _Call(weight, draw)
+    call = LossCall(weight, draw)
     loss = loss_of(None, call)
     if loss.ndim and loss.numel() == len(target) and not call.used:
         other = loss_of(partner, at(partner))

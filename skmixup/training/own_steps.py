@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from skmixup.training.own_loss import _Call, is_users, joined_loss, plain_loss
+from skmixup.training.own_loss import LossCall, is_users, joined_loss, plain_loss
+from skmixup.vicinal.batch_norm import single_row_statistics
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.nested import n_rows
 from skmixup.vicinal.recomputation import GradientsPending
@@ -78,14 +79,14 @@ class OwnStep:
         """Let the user's step have the batch."""
         if self.net.module_.training != self.training:
             self.net._set_training(self.training)
-        self.net.__dict__["_own_step_"] = self
-        self.net.__dict__["_pending_"] = pending = GradientsPending()
+        state = self.net._fit_state_
+        state.own_step, state.pending = self, GradientsPending()
+        pending = state.pending
         try:
             with self._armed():
                 result = step(self.batch, **fit_params)
         finally:
-            del self.net.__dict__["_own_step_"]
-            self.net.__dict__["_pending_"] = None
+            state.own_step = state.pending = None
             pending.end()
         if self.training:
             self.net.check_own_step(self)
@@ -124,11 +125,11 @@ class OwnStep:
             attributes.update(infer=self.infer, get_loss=self.get_loss)
             self._shadowed = shadowed
 
-    def draw_for(self, X: Any) -> Any:
+    def draw_for(self, X: Any, *others: Any) -> Any:
         """Return the draw of the step for rows `X`: one for all inputs of as many rows."""
         n = n_rows(X)
         if n not in self.draws:
-            self.draws[n] = self.net.draw_step(X)
+            self.draws[n] = self.net.draw_step(X, *others)
         return self.draws[n]
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
@@ -145,7 +146,7 @@ class OwnStep:
                     f"train_step_single of {type(net).__name__} does; call "
                     "super().train_step_single, or use block_gradient None or 'below'"
                 )
-            with net.single_row_statistics(n_rows(x)):
+            with single_row_statistics(net.module_, n_rows(x)):
                 output, _ = net.forward_mixed(x, draw, **fit_params)
             self.inferred = True
             return output
@@ -166,15 +167,16 @@ class OwnStep:
                 X = None if X is None else net._on_device(X)
                 theirs = partial(net.get_loss, **kwargs)
                 return joined_loss(net, theirs, y_pred, target, weight, X, draw, training)
-            net.__dict__["_loss_call_"] = _Call(weight, draw)
+            state = net._fit_state_
+            state.loss_call = LossCall(weight, draw)
             try:
                 return plain_loss(net, y_pred, target)
             finally:
-                net.__dict__["_loss_call_"] = None
+                state.loss_call = None
 
     def check(self) -> None:
         """Raise RuntimeError where rows or labels have not been mixed although they should be."""
-        if not self.net._mixing_ or self.whole:
+        if not self.net._fit_state_.mixing or self.whole:
             return
         name = type(self.net).__name__
         if not self.inferred:

@@ -252,7 +252,7 @@ def test_a_pickle_goes_on_with_rates_and_clean_epochs():
             self.seen = []
 
         def on_grad_computed(self, net, **kwargs):
-            self.seen.append(net._mixing_)
+            self.seen.append(net._fit_state_.mixing)
 
     _, pickled = saved_at(3, mix_epochs=0.5)
     clf = brought_back(pickled).set_params(callbacks=[Rates(), Mixed()], max_epochs=3)

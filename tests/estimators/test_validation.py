@@ -143,7 +143,7 @@ def test_groups_are_held_out_whole(train_split, way, estimator):
     train, valid = seen[0]
     assert len(valid) >= 6
     assert not set(GROUPS[train]) & set(GROUPS[valid])
-    assert "_groups_" not in vars(net)
+    assert "_fit_state_" not in vars(net)
     assert net.predict(X).shape == (60,)
 
 

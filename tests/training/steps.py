@@ -26,7 +26,6 @@ def initialised(estimator=ManifoldMixupClassifier, module=sequential, **params):
     """A net that has been fitted for no epoch, ready for single training steps."""
     net = classifier(estimator, module, max_epochs=0, **params)
     net.fit(X, Y)
-    net._vicinity_ = net.get_vicinity()
     return net
 
 

@@ -269,7 +269,7 @@ def test_callbacks_of_own_steps_see_clean_rows_and_clip_gradients():
 
 def test_nothing_of_a_step_stays_on_the_net():
     net = fitted(MixupClassifier, AllOwn, {"device": "cpu"})
-    assert {"infer", "get_loss", "_own_step_"}.isdisjoint(vars(net))
+    assert {"infer", "get_loss", "_fit_state_"}.isdisjoint(vars(net))
 
     class Fails(Single):
         def train_step_single(self, batch, **fit_params):
@@ -279,7 +279,7 @@ def test_nothing_of_a_step_stays_on_the_net():
     net = type("Own", (Fails, MixupClassifier), {})(sequential, **PARAMS)
     with pytest.raises(ArithmeticError, match="on purpose"):
         net.fit(X, Y)
-    assert {"infer", "get_loss", "_own_step_"}.isdisjoint(vars(net))
+    assert {"infer", "get_loss", "_fit_state_"}.isdisjoint(vars(net))
 
 
 @pytest.mark.parametrize("base", [MixupClassifier, VicinalClassifier])

@@ -139,9 +139,10 @@ class Recurrent(nn.Module):
         return self.head(torch.tanh(self.body(self.rnn(x)[0][:, -1])))
 
 
-def test_several_tensors_are_refused_by_name_and_passed_over_by_auto():
+def test_several_tensors_are_refused_by_name_and_passed_over_by_auto(mixed_at):
     refused(TypeError, "output of layer 'rnn' is a tuple", Recurrent, SEQUENCES, layers=[1])
-    assert fit(Recurrent, SEQUENCES)._sites_ == ("input", "body")
+    fit(Recurrent, SEQUENCES)
+    assert mixed_at[-1] == ("input", "body")
 
 
 def test_a_tuple_of_one_tensor_is_mixed():
@@ -154,7 +155,10 @@ def test_a_tuple_of_one_tensor_is_mixed():
             return self.head(self.body(x)[0])
 
     net = fit(Alone, layers=["body"])
-    x, draw = torch.from_numpy(X), net._vicinity_.draw(torch.from_numpy(X), net._rng_, ["body"])
+    x, draw = (
+        torch.from_numpy(X),
+        net.get_vicinity().draw(torch.from_numpy(X), net._rng_, ["body"]),
+    )
     torch.testing.assert_close(net.forward_mixed(x, draw)[0], net.module_(draw.apply(x)))
 
 
@@ -183,13 +187,14 @@ class Lists(nn.Module):
         return self.head(x)
 
 
-def test_auto_trains_a_module_with_a_list_of_layers():
+def test_auto_trains_a_module_with_a_list_of_layers(mixed_at):
     net = fit(Lists, max_epochs=10)
-    assert net._sites_ == ("input", "layers.0", "layers.1")
-    assert fit(Lists, layers=[3])._sites_ == ("layers.2",)
+    assert mixed_at[-1] == ("input", "layers.0", "layers.1")
+    fit(Lists, layers=[3])
+    assert mixed_at[-1] == ("layers.2",)
 
 
-def test_auto_enters_a_block_whose_parts_are_called_one_by_one():
+def test_auto_enters_a_block_whose_parts_are_called_one_by_one(mixed_at):
     class OneByOne(nn.Module):
         def __init__(self):
             super().__init__()
@@ -201,7 +206,8 @@ def test_auto_enters_a_block_whose_parts_are_called_one_by_one():
                 x = layer(x)
             return self.head(x)
 
-    assert fit(OneByOne)._sites_ == ("input", "body.0", "body.2")
+    fit(OneByOne)
+    assert mixed_at[-1] == ("input", "body.0", "body.2")
     refused(RuntimeError, "layer 'body' .* did not call it", OneByOne, layers=[1])
 
 
@@ -242,20 +248,21 @@ class Shortcut(nn.Module):
         return self.head(torch.tanh(self.after(h + torch.tanh(self.branch(h)))))
 
 
-def test_a_layer_beside_a_shortcut_is_told_and_passed_over_by_auto():
+def test_a_layer_beside_a_shortcut_is_told_and_passed_over_by_auto(mixed_at):
     with pytest.warns(UserWarning, match="layer 'branch': not all that"):
         fit(Shortcut, layers=["branch"])
-    assert fit(Shortcut)._sites_ == ("input", "stem", "after")
+    fit(Shortcut)
+    assert mixed_at[-1] == ("input", "stem", "after")
 
 
-def test_without_a_layer_to_mix_at_auto_says_that_it_mixes_at_the_input():
+def test_without_a_layer_to_mix_at_auto_says_that_it_mixes_at_the_input(mixed_at):
     class OnlyTuples(Recurrent):
         def forward(self, x):
             return self.head(self.rnn(x)[0][:, -1])
 
     with pytest.warns(UserWarning, match=r"finds no hidden layer .*'rnn' is a tuple"):
         net = fit(OnlyTuples, SEQUENCES)
-    assert net._sites_ == ("input",)
+    assert mixed_at[-1] == ("input",)
 
 
 @pytest.mark.parametrize("params", [{"alpha": 0.0}, {"mix_prob": 0.0}, {"mix_epochs": 0}])
@@ -264,10 +271,10 @@ def test_what_never_mixes_is_not_looked_at(params):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
-def test_few_rows(n):
+def test_few_rows(n, mixed_at):
     net = ManifoldMixupClassifier(Lists, max_epochs=1, classes=[0, 1, 2])
     net.fit(X[:n], Y[:n])
-    assert net._sites_ == ("input", "layers.0", "layers.1")
+    assert mixed_at[-1] == ("input", "layers.0", "layers.1")
 
 
 def test_the_look_leaves_no_hook_and_no_trace_in_the_statistics():
@@ -285,13 +292,13 @@ class Stream(IterableDataset):
         yield from zip(self.X, Y, strict=True)
 
 
-def test_a_stream_is_looked_at_when_its_first_batch_comes():
+def test_a_stream_is_looked_at_when_its_first_batch_comes(mixed_at):
     params = {"alpha": 1.0, "batch_size": 24, "classes": [0, 1, 2], "max_epochs": 2}
     clf = ManifoldMixupClassifier(Sequence, module__kind="tanh", layers=["inner"], **params)
     with pytest.raises(ValueError, match=r"'inner' .* not the rows.*\(24, 3, 8\) for 3"):
         clf.fit(Stream(SEQUENCES), None)
     clf = ManifoldMixupClassifier(Lists, random_state=0, **params).fit(Stream(X), None)
-    assert clf._sites_ == ("input", "layers.0", "layers.1")
+    assert mixed_at[-1] == ("input", "layers.0", "layers.1")
     stats = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.Linear(5, 3))
     clf = ManifoldMixupClassifier(stats, random_state=0, layers=["0"], **params)
     assert clf.fit(Stream(X), None).module_[1].num_batches_tracked == 2
@@ -309,7 +316,7 @@ def test_what_works_in_place_after_a_layer_is_no_shortcut():
     fit(InPlace, layers=["body"])
 
 
-def test_inner_layers_of_torchs_transformer_are_called():
+def test_inner_layers_of_torchs_transformer_are_called(mixed_at):
     class Encoder(nn.Module):
         def __init__(self):
             super().__init__()
@@ -320,7 +327,8 @@ def test_inner_layers_of_torchs_transformer_are_called():
         def forward(self, x):
             return self.head(self.encoder(x).mean(dim=1))
 
-    assert fit(Encoder, SEQUENCES)._sites_ == (
+    fit(Encoder, SEQUENCES)
+    assert mixed_at[-1] == (
         "input",
         "encoder.layers.0",
         "encoder.layers.1",
@@ -369,10 +377,11 @@ def test_texts_are_not_looked_at():
     clf.fit(Texts(), None)
 
 
-def test_mixup_layers_may_be_one_name():
+def test_mixup_layers_may_be_one_name(mixed_at):
     net = nn.Sequential(nn.Linear(4, 5), nn.Tanh(), nn.Linear(5, 3))
     net.mixup_layers = "1"
-    assert fit(net)._sites_ == ("input", "1")
+    fit(net)
+    assert mixed_at[-1] == ("input", "1")
 
 
 def test_interpolation_consistency_looks_when_only_labelled_rows_are_mixed():

@@ -341,14 +341,16 @@ class Turned(nn.Module):
         (ReplaceInside(), [nn.Flatten(), Turned(), Turned(), nn.Linear(2, 3)]),
     ],
 )
-def test_a_vicinity_that_pairs_no_rows_may_act_on_codes_and_on_any_axis(vicinity, layers):
+def test_a_vicinity_that_pairs_no_rows_may_act_on_codes_and_on_any_axis(
+    vicinity, layers, mixed_at
+):
     codes = torch.arange(18).view(9, 2) % 5
     floats = isinstance(vicinity, ReplaceInside)
     data = TensorDataset(codes.float() if floats else codes, torch.arange(9) % 3)
     clf = VicinalClassifier(
         nn.Sequential(*layers), vicinity=vicinity, classes=[0, 1, 2], max_epochs=1
     ).fit(data, None)
-    assert clf._sites_ == vicinity.sites(clf.module_)
+    assert mixed_at[-1] == vicinity.sites(clf.module_)
 
 
 @pytest.mark.parametrize("name", skmixup.vicinal.__all__)

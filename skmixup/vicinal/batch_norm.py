@@ -1,27 +1,34 @@
-"""The teacher of interpolation consistency: a moving average of the network in training."""
+"""BatchNorm, where a minibatch has no statistics of its own or must use them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from skmixup.vicinal.blocks import unwrap
 
-
-def move_average(teacher: nn.Module, student: nn.Module, decay: float) -> None:
-    """θ' ← d θ' + (1 − d) θ, for buffers too: BatchNorm's statistics belong to the weights."""
-    with torch.no_grad():
-        for averaged, current in zip(_tensors(teacher), _tensors(student), strict=True):
-            if averaged.is_floating_point():
-                averaged.lerp_(current, 1 - decay)
-            else:
-                averaged.copy_(current)
+_BatchNorm = nn.modules.batchnorm._BatchNorm
 
 
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
+def single_row_statistics(module: nn.Module, n_rows: int) -> AbstractContextManager[None]:
+    """For a minibatch of one row, let BatchNorm use its running statistics: it has no variance."""
+    return _running_statistics(module) if n_rows == 1 else nullcontext()
+
+
+@contextmanager
+def _running_statistics(module: nn.Module) -> Iterator[None]:
+    frozen = [
+        child
+        for child in unwrap(module).modules()
+        if isinstance(child, _BatchNorm) and child.training
+    ]
+    for child in frozen:
+        child.eval()
+    try:
+        yield
+    finally:
+        for child in frozen:
+            child.train()
 
 
 @contextmanager
@@ -34,7 +41,7 @@ def batch_statistics(teacher: nn.Module, student: nn.Module, n_rows: int) -> Ite
     norms = [
         child
         for child, twin in zip(unwrap(teacher).modules(), unwrap(student).modules(), strict=True)
-        if isinstance(child, nn.modules.batchnorm._BatchNorm) and twin.training and n_rows > 1
+        if isinstance(child, _BatchNorm) and twin.training and n_rows > 1
     ]
     before = [(norm.training, norm.track_running_stats) for norm in norms]
     for norm in norms:

@@ -1,0 +1,403 @@
+"""skorch's training loop, made fast: batches, epochs, listeners, optimizers, random states."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, ClassVar
+
+import torch
+from skorch import NeuralNet
+from skorch.callbacks import EarlyStopping, LRScheduler
+from skorch.utils import to_tensor
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from skmixup.randomness.fit import FitRandomness
+from skmixup.training.batches import (
+    TensorBatches,
+    auto_batch_size,
+    in_memory,
+    n_batches,
+    split_targets,
+)
+from skmixup.training.devices import resolve_device
+from skmixup.training.divergence import check_losses, check_weights
+from skmixup.training.fit_state import FitState
+from skmixup.training.listeners import is_idle, listeners_of
+from skmixup.training.optimizers import drop_gradients, has_fused_kernel, plain_step
+from skmixup.training.schedule import LearningRate, declare, going_on, put_back
+from skmixup.vicinal.nested import n_rows, take, tensors_in
+
+# Inputs in one batch of prediction: large enough to be fast, small enough for images.
+PREDICTION_ELEMENTS = 2**18
+MIN_PREDICTION_ROWS = 16
+
+
+class TensorNet(NeuralNet):
+    """A skorch net with a quick loop over whole-tensor minibatches; it knows nothing of mixing."""
+
+    batch_size: Any  # skorch's parameters are not typed
+
+    fit_state: ClassVar[type[FitState]] = FitState
+    _fit_state_: Any = None  # there while the net is fitted
+
+    # ---- the state of a fit
+
+    @contextmanager
+    def fitting(self, **given: Any) -> Iterator[Any]:
+        """Context with the state of a fit: the one there is, or one for as long as it lasts.
+
+        Parameters
+        ----------
+        **given
+            What a call of `fit` or `partial_fit` was given; it then has a state of its own.
+
+        Yields
+        ------
+        FitState
+        """
+        before = self.__dict__.get("_fit_state_")
+        if before is not None and not given:
+            yield before
+            return
+        self.__dict__["_fit_state_"] = state = self.fit_state(**given)
+        try:
+            yield state
+        finally:
+            if before is None:
+                self.__dict__.pop("_fit_state_", None)
+            else:
+                self.__dict__["_fit_state_"] = before
+
+    @contextmanager
+    def own_randomness(self) -> Iterator[None]:
+        """Make the random states of a fit, unless it has them already."""
+        state = self._fit_state_
+        if state.randomness is not None:
+            yield
+            return
+        try:
+            with FitRandomness(self._rng_, self._device_, self.module_) as state.randomness:
+                yield
+        finally:
+            state.randomness = None
+
+    def random_states(self) -> dict[str, Any] | None:
+        """Return all that a fit going on needs to draw what this one would, or None outside."""
+        state = self._fit_state_
+        if state is None or state.randomness is None:
+            return None
+        return {**state.randomness.states(), "rng": self._rng_.bit_generator.state}
+
+    # ---- the epochs
+
+    def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **fit_params: Any) -> Any:
+        """Run skorch's loop with a state of the fit; one that was cut off goes on."""
+        with self.fitting() as state:
+            epochs = self._begin_loop(state, epochs)
+            batch_size = self.batch_size
+            try:
+                with self.own_randomness():
+                    try:
+                        super().fit_loop(X, y, epochs=epochs, **fit_params)
+                    except BaseException:
+                        state.randomness.recover()
+                        self._random_states_ = self.random_states()
+                        raise
+                check_weights(self)
+            finally:
+                self.batch_size = batch_size
+                state.end_loop()
+        return self
+
+    def _begin_loop(self, state: Any, epochs: int | None) -> int:
+        """Look up once what every step needs; return how many epochs there are to run."""
+        if epochs is None:
+            epochs = self.max_epochs if state.epochs is None else state.epochs
+        optimizer = self.__dict__.get("optimizer_")
+        start, state.n_epochs = going_on(optimizer, epochs)
+        state.first_epoch = len(self.history) - start
+        cut_off = self.__dict__.pop("_random_states_", None)
+        state.random_states = cut_off if start > 0 else None
+        state.device = self._device_
+        state.listeners = listeners_of(self, TensorNet)
+        self.put_peaks_back()
+        state.rate = LearningRate(optimizer, self.lr_shape(), state.n_epochs)
+        return epochs
+
+    def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
+        """Go on from the random states of a fit that was cut off, now that all is ready."""
+        super().on_epoch_begin(net, **kwargs)
+        state = self._fit_state_
+        if state.random_states is not None:
+            state.randomness.go_on_from(state.random_states)
+            self._rng_.bit_generator.state = state.random_states["rng"]
+            state.random_states = None
+
+    def run_single_epoch(
+        self, iterator: Any, training: bool, prefix: str, step_fn: Any, **fit_params: Any
+    ) -> None:
+        """Run one epoch as skorch does; callbacks see labels as the user wrote them."""
+        if iterator is None:
+            return
+        state = self._fit_state_
+        rate, randomness = state.rate, state.randomness
+        rate.optimizer = self.__dict__.get("optimizer_")  # which a callback may have made anew
+        length = n_batches(iterator)
+        moving = training and rate.moves(length)
+        epoch = len(self.history) - 1 - state.first_epoch
+        listened = any(
+            not is_idle(listener, training)
+            for event in ("on_batch_begin", "on_batch_end")
+            for listener in state.listeners[event]
+        )
+        clean = training and state.shows_clean
+        step_of = self.step_of(step_fn, training)
+        rows, count = self.history[-1, "batches"], 0
+        window = randomness.first_step()
+        for batch in randomness.isolate(iterator):
+            if moving:
+                rate.move(epoch + min(count / length, 1.0))
+            row: dict[str, Any] = {}
+            rows.append(row)
+            if listened:
+                seen = self.batch_for_callbacks(batch)
+                self.notify("on_batch_begin", batch=seen, training=training)
+            if clean:  # before the step, as the outputs that callbacks get elsewhere are
+                with randomness.callbacks:
+                    output = self.evaluation_step(seen, training=False)
+            with window:
+                step = step_of(batch, **fit_params)
+            row[prefix + "_loss"] = step["loss"].item()
+            row[prefix + "_batch_size"] = n_rows(batch[0])
+            if clean:
+                step = {**step, "y_pred": self.output_for_callbacks(output)}
+            if listened:
+                self.notify("on_batch_end", batch=seen, training=training, **step)
+            count += 1
+            window = randomness.next_step()
+        if training and count == 0:
+            raise ValueError(
+                f"epoch {epoch + 1} has no batch to train on: the data set or its sampler yields "
+                "no row. A stream (IterableDataset) must start again in each epoch"
+            )
+        self.history.record(prefix + "_batch_count", count)
+        if training:
+            check_losses(self, rows)
+            rate.end_epoch(epoch + 1)
+
+    def step_of(self, step_fn: Callable[..., Any], training: bool) -> Callable[..., Any]:
+        """Return what takes the steps of an epoch: skorch's choice."""
+        return step_fn
+
+    def infer(self, x: Any, **fit_params: Any) -> Any:
+        """Run the module on one batch, on the device the module is on."""
+        x = self._on_device(x)
+        if isinstance(x, dict):
+            return self.module_(**self._merge_x_and_fit_params(x, fit_params))
+        return self.module_(x, **fit_params)
+
+    def evaluation_step(self, batch: Any, training: bool = False) -> Any:
+        """Output for one batch; a row's output does not depend on how many rows come with it.
+
+        Matrix products of a few rows take other kernels than those of many and round differently;
+        small batches are filled up with copies of their rows.
+        """
+        X, y = batch
+        n = n_rows(X)
+        if training or n >= MIN_PREDICTION_ROWS or not _all_tensors(X):
+            return super().evaluation_step(batch, training=training)
+        filled = take(X, torch.arange(MIN_PREDICTION_ROWS) % n)
+        output = super().evaluation_step((filled, y), training=training)
+        if isinstance(output, tuple):
+            return tuple(part[:n] for part in output)
+        return output[:n]
+
+    # ---- callbacks
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Tell the callbacks; of what happens in every batch, only those that listen."""
+        state = self._fit_state_
+        if state is None:
+            super().notify(method_name, **kwargs)
+            return
+        listeners = None if state.listeners is None else state.listeners.get(method_name)
+        randomness = state.randomness
+        with nullcontext() if randomness is None else randomness.callbacks:
+            if listeners is None:
+                super().notify(method_name, **kwargs)
+                return
+            for listener in listeners:
+                listener(self, **kwargs)
+
+    def on_batch_begin(self, net: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: :meth:`run_single_epoch` begins the batch's row of the history."""
+
+    def batch_for_callbacks(self, batch: Any) -> Any:
+        """Return the batch with its targets as callbacks expect them, without weights."""
+        X, y, *_ = batch
+        return X, split_targets(y)[0]
+
+    def output_for_callbacks(self, output: Any) -> Any:
+        """Return what callbacks see of the module's output in training."""
+        return output
+
+    # ---- batches
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Split as skorch does; until the end of training, `batch_size` is then a number.
+
+        Callbacks such as skorch's ProgressBar compute with it, which they cannot with "auto".
+        """
+        state = self._fit_state_
+        randomness = None if state is None else state.randomness
+        with nullcontext() if randomness is None else randomness.whole:
+            train, valid = self._split_once(X, y, **fit_params)
+        if hasattr(train, "__len__"):
+            size = self.rows_per_batch(train, training=True)
+            self.batch_size = len(train) if size == -1 else size
+        return train, valid
+
+    def _split_once(self, X: Any, y: Any, **fit_params: Any) -> Any:
+        """Split, or return the split that a look at the rows in training needed before."""
+        state = self._fit_state_
+        if state is not None and state.split is not None:
+            (key, split), state.split = state.split, None
+            if key == (id(X), id(self.train_split)):
+                return split
+        with self.split_as_callable():
+            return self.weigh_split(*super().get_split_datasets(X, y, **fit_params))
+
+    def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
+        """Return what is trained on and what is held out, with the weights that rows then have."""
+        return train, valid
+
+    def split_as_callable(self) -> AbstractContextManager[None]:
+        """Let `train_split` be the function that skorch takes it for."""
+        return nullcontext()
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Whole-tensor batches for arrays in memory, a DataLoader for all else.
+
+        ``iterator_train__…`` arguments that only a DataLoader has (``num_workers``, ``sampler``,
+        ``collate_fn``, …) select it. Training rows are shuffled unless the arguments say
+        otherwise.
+        """
+        prefix = "iterator_train" if training else "iterator_valid"
+        iterator = getattr(self, prefix)
+        kwargs = self.get_params_for(prefix)
+        own = set(inspect.signature(TensorBatches).parameters) - {"dataset", "device"}
+        if iterator is TensorBatches and (in_memory(dataset) is None or not set(kwargs) <= own):
+            iterator = DataLoader
+        ordered = isinstance(dataset, IterableDataset) or (
+            {"shuffle", "sampler", "batch_sampler"} & set(kwargs)
+        )
+        if training and not ordered:
+            kwargs["shuffle"] = True
+        if iterator is TensorBatches:
+            kwargs["device"] = self._device_
+            state = self._fit_state_
+            if training and state is not None and state.randomness is not None:
+                kwargs.setdefault("generator", state.randomness.torch)
+        if "batch_size" not in kwargs and "batch_sampler" not in kwargs:
+            kwargs["batch_size"] = self.rows_per_batch(dataset, training)
+        if kwargs.get("batch_size") == -1:
+            kwargs["batch_size"] = len(dataset)
+        batches = iterator(dataset, **kwargs)
+        if training and kwargs.get("drop_last") and n_batches(batches) == 0:
+            raise ValueError(
+                f"{prefix}__drop_last=True leaves no batch to train on: {len(dataset)} rows do "
+                f"not fill one of batch_size={kwargs.get('batch_size')}; lower that, or set "
+                "drop_last to False"
+            )
+        return batches
+
+    def rows_per_batch(self, dataset: Dataset[Any], training: bool) -> int:
+        """Return the batch size: the user's, or for ``"auto"`` one from the number of rows."""
+        size = self.batch_size
+        if size == "auto":
+            size = auto_batch_size(len(dataset)) if hasattr(dataset, "__len__") else 128
+        found = None if training else in_memory(dataset)
+        if found is not None and size > 0:
+            row = max(1, sum(x[:1].numel() for _, x in tensors_in(found[0].inputs)))
+            size = max(size, min(4096, PREDICTION_ELEMENTS // row))
+        return size
+
+    def split_on_device(self, y: Any) -> tuple[Any, Any]:
+        """Targets, and weights or None, on the device of the module."""
+        target, weight = split_targets(y)
+        return self._on_device(target), None if weight is None else self._on_device(weight)
+
+    def _on_device(self, x: Any) -> Any:
+        """Move a batch to the module; one made by :class:`TensorBatches` is there already."""
+        state = self._fit_state_
+        device = (None if state is None else state.device) or self._device_
+        if isinstance(x, Tensor) and x.device == device:
+            return x
+        return to_tensor(x, device=device)
+
+    @property
+    def _device_(self) -> torch.device:
+        """Where the module is, or will be once it is made."""
+        module = self.__dict__.get("module_")
+        if not isinstance(module, nn.Module):
+            return resolve_device(self.device)
+        parameter = next(module.parameters(), None)
+        return resolve_device(self.device) if parameter is None else parameter.device
+
+    # ---- the optimizer and its learning rate
+
+    def lr_shape(self) -> str | None:
+        """Return how the learning rate moves: `lr_schedule`, or for "auto" what suits."""
+        schedule: str | None = getattr(self, "lr_schedule", None)
+        theirs = self._has_scheduler()
+        if schedule == "auto":
+            # A fit that may stop at any epoch has no last one for the rate to fall towards.
+            stops = any(isinstance(callback, EarlyStopping) for _, callback in self.callbacks_)
+            return None if theirs or stops else "cosine"
+        if schedule is not None and theirs:
+            raise ValueError(
+                f"lr_schedule={schedule!r} and the callback LRScheduler would both set the "
+                "learning rate; use lr_schedule=None with the callback"
+            )
+        return schedule
+
+    def put_peaks_back(self) -> None:
+        """Set the learning rates to their peaks, for a fit to start from."""
+        scheduled = getattr(self, "lr_schedule", None) is not None and not self._has_scheduler()
+        optimizer = self.__dict__.get("optimizer_")
+        if "_declared_rates_" not in self.__dict__:  # a pickle of an earlier version
+            self._declared_rates_ = declare(optimizer)
+        put_back(optimizer, self._declared_rates_, scheduled=scheduled)
+
+    def _has_scheduler(self) -> bool:
+        return any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_)
+
+    def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        super()._initialize_optimizer(*args, **kwargs)
+        self._declared_rates_ = declare(self.__dict__.get("optimizer_"))
+        return self
+
+    def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
+        """Use the optimizer's fused kernel where it has one for the device, unless told not to."""
+        args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
+        parameters = [p for group in args[0] for p in group["params"]]
+        if has_fused_kernel(self.optimizer, self._device_, parameters, kwargs):
+            kwargs["fused"] = True
+        return args, kwargs
+
+    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
+        """Drop all gradients, without what torch's profiling of that costs."""
+        optimizers = [getattr(self, name + "_") for name in self._optimizers]
+        if set_to_none is False or not all(map(drop_gradients, optimizers)):
+            super()._zero_grad_optimizer(set_to_none)
+
+    def _step_optimizer(self, step_fn: Any) -> None:
+        """Let the optimizers step, without what torch's profiling of them costs."""
+        for name in self._optimizers:
+            step = plain_step(getattr(self, name + "_"))
+            step() if step_fn is None else step(step_fn)
+
+
+def _all_tensors(X: Any) -> bool:
+    return all(isinstance(x, Tensor) for _, x in tensors_in(X))
