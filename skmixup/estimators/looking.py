@@ -58,7 +58,12 @@ class LookingNet(HoldingOutNet):
     def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
         """In `fit`, let the weights be relative to the rows trained on: none sees the others."""
         found, held_out = in_memory(train), in_memory(valid)
-        if found is None or found[1] is None or found[0].weight is None or not self._whole_:
+        if (
+            found is None
+            or found[1] is None
+            or found[0].weight is None
+            or not self.brings_all_rows()
+        ):
             return train, valid
         data, rows = found
         codes = np.asarray(data.target)

@@ -207,9 +207,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         check_consistent_length(X, y)
         self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))
         codes = self._codes(labels, labeled)
-        weight = self._row_weights(
-            sample_weight, codes, labeled, X, as_they_are=not self.brings_all_rows()
-        )
+        weight = self._row_weights(sample_weight, codes, labeled, X)
         try:
             self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
         except KeyboardInterrupt:

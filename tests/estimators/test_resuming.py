@@ -275,8 +275,8 @@ def test_what_a_callback_did_to_the_rates_is_gone_on_with(tmp_path):
 class Ramp(InterpolationConsistencyClassifier):
     """Keeps the weight of every step."""
 
-    def _ramped_weight(self):
-        type(self).weights.append(super()._ramped_weight())
+    def _consistency_weight(self, state):
+        type(self).weights.append(super()._consistency_weight(state))
         return type(self).weights[-1]
 
 

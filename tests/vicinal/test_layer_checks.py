@@ -188,7 +188,7 @@ class Lists(nn.Module):
 
 
 def test_auto_trains_a_module_with_a_list_of_layers(mixed_at):
-    net = fit(Lists, max_epochs=10)
+    fit(Lists, max_epochs=10)
     assert mixed_at[-1] == ("input", "layers.0", "layers.1")
     fit(Lists, layers=[3])
     assert mixed_at[-1] == ("layers.2",)
@@ -261,7 +261,7 @@ def test_without_a_layer_to_mix_at_auto_says_that_it_mixes_at_the_input(mixed_at
             return self.head(self.rnn(x)[0][:, -1])
 
     with pytest.warns(UserWarning, match=r"finds no hidden layer .*'rnn' is a tuple"):
-        net = fit(OnlyTuples, SEQUENCES)
+        fit(OnlyTuples, SEQUENCES)
     assert mixed_at[-1] == ("input",)
 
 
