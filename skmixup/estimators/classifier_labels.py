@@ -20,7 +20,7 @@ from skmixup.estimators.criteria import (
     targets_for,
 )
 from skmixup.labels import sorted_classes
-from skmixup.training.batches import in_memory, split_targets
+from skmixup.training.batches import in_memory
 from skmixup.training.own_loss import is_users
 from skmixup.vicinal.loss import first_output
 
@@ -135,8 +135,7 @@ class LabeledNet(VicinalEstimator):
 
     def batch_for_callbacks(self, batch: Any) -> Any:
         """Return the batch with labels as the user wrote them."""
-        X, y = batch
-        codes, _ = split_targets(y)
+        X, codes = super().batch_for_callbacks(batch)
         classes = self.classes_
         if classes.dtype.kind in "iu" and classes[0] == 0 and classes[-1] == len(classes) - 1:
             return X, codes

@@ -131,7 +131,6 @@ def test_lbfgs_lowers_the_loss_of_its_one_draw():
     draw = draw_at("2")
     net.draw_step = lambda x: draw
     before = float(step(net, draw)["loss"])
-    net._listeners_ = {"on_grad_computed": []}
     net.train_step((torch.from_numpy(X), torch.from_numpy(Y)))
     assert float(step(net, draw)["loss"]) < before - 0.1
 
