@@ -146,10 +146,10 @@ def test_interpolation_consistency(layers):
 
 
 @pytest.mark.parametrize("workers", [{}, {"iterator_train__num_workers": 0}])
-def test_a_data_set_that_yields_dicts(workers):
+def test_a_data_set_that_yields_dicts(workers, mixed_at):
     data = Rows(CODES, Y)
     clf = net(ManifoldMixupClassifier, Table, layers=[2], max_epochs=20, **workers).fit(data, Y)
-    assert clf._sites_ == ("body",)
+    assert mixed_at[-1] == ("body",)
     assert np.array_equal(clf.predict(data), clf.predict(CODES))
     with pytest.raises(TypeError, match=r"'codes', has dtype torch.int64.*cannot be averaged"):
         net(MixupClassifier, Table).fit(data, Y)

@@ -47,16 +47,16 @@ def test_codes_are_mixed_at_a_hidden_layer():
     clf.fit(CODES, LABELS)
     assert clf.score(CODES, LABELS) > 0.6
     X = {key: torch.from_numpy(value) for key, value in CODES.items()}
-    draw = clf._vicinity_.draw(X, np.random.default_rng(0), ("body",))
+    draw = clf.get_vicinity().draw(X, np.random.default_rng(0), ("body",))
     m = clf.module_
     h = m.body(torch.cat([X["numbers"], m.embed(X["codes"]).flatten(1)], dim=1))
     expected = m.head(torch.relu(draw.apply(h)))
     torch.testing.assert_close(clf.forward_mixed(X, draw)[0], expected)
 
 
-def test_auto_takes_the_layers_where_codes_and_numbers_have_met():
-    clf = net(ManifoldMixupClassifier, Table, alpha=1.0).fit(CODES, Y)
-    assert clf._sites_ == ("body",)
+def test_auto_takes_the_layers_where_codes_and_numbers_have_met(mixed_at):
+    net(ManifoldMixupClassifier, Table, alpha=1.0).fit(CODES, Y)
+    assert mixed_at[-1] == ("body",)
 
 
 def test_mixing_only_one_of_two_inputs_is_told():
@@ -131,18 +131,20 @@ TOKENS = {
 }
 
 
-def test_blocks_of_a_transformer_with_a_mask():
+def test_blocks_of_a_transformer_with_a_mask(mixed_at):
     layers = [f"encoder.layer.{i}" for i in range(3)]
     clf = net(ManifoldMixupClassifier, Bert, module__pool="first", max_epochs=2)
-    assert clf.fit(TOKENS, Y)._sites_ == (layers[2],)  # after it the mask is of no use
+    clf.fit(TOKENS, Y)
+    assert mixed_at[-1] == (layers[2],)  # after it the mask is of no use
     with pytest.warns(UserWarning, match=r"layers .*layer\.0', .*layer\.1': not all that"):
         clf.set_params(module__pool="mean").fit(TOKENS, Y)
-    assert clf._sites_ == tuple(layers[:2])
+    assert mixed_at[-1] == tuple(layers[:2])
     same_length = {**TOKENS, "attention_mask": np.ones((N, 5), dtype=int)}
-    assert clf.fit(same_length, Y)._sites_ == tuple(layers[:2])
+    clf.fit(same_length, Y)
+    assert mixed_at[-1] == tuple(layers[:2])
 
 
-def test_columns_of_a_table_through_skorchs_transformer():
+def test_columns_of_a_table_through_skorchs_transformer(mixed_at):
     frame = pd.DataFrame(FLOATS["left"], columns=list("abcd"))
     frame["color"] = pd.Categorical(np.array(list("xyz"))[Y])
 
@@ -157,4 +159,5 @@ def test_columns_of_a_table_through_skorchs_transformer():
 
     clf = make_pipeline(DataFrameTransformer(), net(ManifoldMixupClassifier, Columns))
     assert cross_val_score(clf, frame, LABELS, cv=2, error_score="raise").min() > 0.6
-    assert clf.fit(frame, LABELS)[-1]._sites_ == ("body",)
+    clf.fit(frame, LABELS)
+    assert mixed_at[-1] == ("body",)

@@ -27,8 +27,8 @@ class Recorded(Classifier):
         self._log_[-1]["average"] = [t.clone() for t in self.module_.state_dict().values()]
         return step
 
-    def draw_step(self, X):
-        draw = super().draw_step(X)
+    def draw_step(self, X, unlabeled=None):
+        draw = super().draw_step(X, unlabeled)
         self._log_[-1].setdefault("draws", []).append(draw)
         self._log_[-1]["teacher"] = {k: v.clone() for k, v in self.module_.state_dict().items()}
         return draw
