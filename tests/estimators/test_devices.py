@@ -29,16 +29,6 @@ def test_the_parameter_stays_what_it_was(device):
     assert pickle.loads(pickle.dumps(net)).device == device
 
 
-def test_auto_takes_the_best_device_there_is(monkeypatch):
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert resolve_device("auto") == torch.device("cpu")
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
-    assert resolve_device("auto") == torch.device("mps")
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert resolve_device("auto") == torch.device("cuda")
-
-
 @NO_CUDA
 @pytest.mark.parametrize("device", ["cuda", "cuda:3", torch.device("cuda")])
 def test_a_missing_device_is_named(device):
@@ -136,9 +126,3 @@ def test_overrides_find_a_device_that_torch_takes():
     assert seen == {str(resolve_device("auto"))}
     assert net.device == "auto"
     assert copies[0].device == "auto"
-
-
-def test_no_split_may_be_written_as_in_skorch():
-    assert (
-        "valid_loss" not in MixupClassifier(max_epochs=1, train_split=False).fit(X, Y).history[0]
-    )

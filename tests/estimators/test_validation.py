@@ -113,6 +113,11 @@ def test_no_fraction_of_a_stream_but_a_data_set_beside_it_is_held_out():
     )
 
 
+def test_no_split_may_be_written_as_in_skorch():
+    net = MixupClassifier(train_split=False, **FAST).fit(X, Y)
+    assert "valid_loss" not in net.history[0]
+
+
 # ---- groups
 
 GROUPS = np.arange(60) // 6

@@ -252,7 +252,10 @@ def test_infer_of_the_users_own_gets_the_virtual_rows():
 
 def test_callbacks_of_own_steps_see_clean_rows_and_clip_gradients():
     class Predicts(Callback):
+        steps = 0
+
         def on_grad_computed(self, net, named_parameters, batch=None, **kwargs):
+            Predicts.steps += 1
             before = [p.grad.clone() for _, p in named_parameters]
             self.logits = net.forward(X)
             expected = net.module_(torch.from_numpy(X)).detach()
@@ -265,6 +268,7 @@ def test_callbacks_of_own_steps_see_clean_rows_and_clip_gradients():
     params = {"alpha": 1.0, "optimizer": torch.optim.SGD}
     net = fitted(MixupClassifier, Single, params, **more)
     assert_same(net, fitted(MixupClassifier, None, params, **more))
+    assert Predicts.steps == 2 * 3 * 3  # nets, epochs, minibatches
 
 
 def test_nothing_of_a_step_stays_on_the_net():

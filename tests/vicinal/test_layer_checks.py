@@ -125,8 +125,9 @@ def test_rows_in_another_order_are_refused(function):
     ],
     ids=["batch statistics", "dropout", "random factor", "zeros", "nan"],
 )
-def test_what_normalises_or_is_random_may_be_mixed_at(function):
+def test_what_normalises_or_is_random_may_be_mixed_at(function, mixed_at):
     fit(lambda: Applied(function), layers=["between"], max_epochs=0)
+    assert mixed_at == [("between",)]
 
 
 class Recurrent(nn.Module):
@@ -267,7 +268,8 @@ def test_without_a_layer_to_mix_at_auto_says_that_it_mixes_at_the_input(mixed_at
 
 @pytest.mark.parametrize("params", [{"alpha": 0.0}, {"mix_prob": 0.0}, {"mix_epochs": 0}])
 def test_what_never_mixes_is_not_looked_at(params):
-    fit(Recurrent, SEQUENCES, layers=["rnn"], **params)
+    net = fit(Recurrent, SEQUENCES, layers=["rnn"], **params)
+    assert net.predict(SEQUENCES).shape == (24,)
 
 
 @pytest.mark.parametrize("n", [1, 2, 3])
@@ -304,7 +306,7 @@ def test_a_stream_is_looked_at_when_its_first_batch_comes(mixed_at):
     assert clf.fit(Stream(X), None).module_[1].num_batches_tracked == 2
 
 
-def test_what_works_in_place_after_a_layer_is_no_shortcut():
+def test_what_works_in_place_after_a_layer_is_no_shortcut(mixed_at):
     class InPlace(nn.Module):
         def __init__(self):
             super().__init__()
@@ -314,6 +316,7 @@ def test_what_works_in_place_after_a_layer_is_no_shortcut():
             return self.head(self.body(x).add_(1.0).relu_())
 
     fit(InPlace, layers=["body"])
+    assert mixed_at == [("body",)]
 
 
 def test_inner_layers_of_torchs_transformer_are_called(mixed_at):
@@ -337,7 +340,7 @@ def test_inner_layers_of_torchs_transformer_are_called(mixed_at):
         fit(Encoder, SEQUENCES, layers=["encoder.layers.0.linear1"])
 
 
-def test_layers_of_bfloat16():
+def test_layers_of_bfloat16(mixed_at):
     class Half(nn.Module):
         def __init__(self):
             super().__init__()
@@ -348,6 +351,7 @@ def test_layers_of_bfloat16():
             return self.head(torch.tanh(self.body(x.bfloat16()))).float()
 
     fit(Half, layers=["body"])
+    assert mixed_at == [("body",)]
 
 
 def test_texts_are_not_looked_at():
@@ -374,7 +378,7 @@ def test_texts_are_not_looked_at():
             return x
 
     clf = Classifier(Lengths, layers=["body"], alpha=0.0, max_epochs=1, classes=[0, 1, 2])
-    clf.fit(Texts(), None)
+    assert clf.fit(Texts(), None).n_iter_ == 1
 
 
 def test_mixup_layers_may_be_one_name(mixed_at):

@@ -1,26 +1,14 @@
-"""Facts about layer names and about mixing at a layer by hooks."""
+"""Facts about mixing at a layer by hooks."""
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from skmixup.networks import MLP, PreActResNet
-from skmixup.vicinal.blocks import block_names, resolve_layers
 from skmixup.vicinal.layers import mixing_at
 
 
 def sequential():
     return nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
-
-
-class Wrapper(nn.Module):
-    def __init__(self, inner):
-        super().__init__()
-        self.net = inner
-
-    def forward(self, x):
-        return self.net(x)
 
 
 class Twice(nn.Module):
@@ -44,94 +32,6 @@ class Unused(nn.Module):
 
     def forward(self, x):
         return self.head(self.used(x))
-
-
-# ---- names
-
-
-def test_blocks_are_the_children_with_parameters_without_the_head():
-    assert block_names(sequential()) == ["0", "2"]
-
-
-def test_a_lone_wrapper_is_entered_as_deep_as_it_goes():
-    assert block_names(Wrapper(sequential())) == ["net.0", "net.2"]
-    assert block_names(Wrapper(Wrapper(sequential()))) == ["net.net.0", "net.net.2"]
-
-
-def test_a_linear_model_has_no_blocks():
-    assert block_names(nn.Linear(3, 2)) == []
-    assert block_names(Wrapper(nn.Linear(3, 2))) == []
-    assert resolve_layers(nn.Linear(3, 2), "auto") == ("input",)
-
-
-def test_the_default_networks_name_their_blocks():
-    assert block_names(MLP(3, 2, hidden_sizes=(4, 4, 4))) == ["blocks.0", "blocks.1", "blocks.2"]
-    assert block_names(PreActResNet(1, 2, width=4)) == ["stages.0", "stages.1", "stages.2"]
-
-
-def test_mixup_layers_names_the_blocks():
-    net = sequential()
-    net.mixup_layers = ["3", "0"]
-    assert block_names(net) == ["3", "0"]
-    assert resolve_layers(net, [1, 2]) == ("3", "0")
-
-
-@pytest.mark.parametrize("declared", [["9"], [""], ["0", "body"]])
-def test_mixup_layers_that_do_not_exist_are_named(declared):
-    net = sequential()
-    net.mixup_layers = declared
-    with pytest.raises(ValueError, match=rf"mixup_layers names '{declared[-1]}'.*'0', '1', '2'"):
-        block_names(net)
-
-
-@pytest.mark.parametrize(
-    ("layers", "names"),
-    [
-        ("auto", ("input", "0", "2")),
-        (0, ("input",)),
-        ("input", ("input",)),
-        (2, ("2",)),
-        ([0, 1, 2], ("input", "0", "2")),
-        ([2, 0], ("2", "input")),
-        (["1", 1], ("1", "0")),  # the name "1" is the ReLU, the integer 1 the first block
-        ([1, "0", 1], ("0",)),
-        ((0,), ("input",)),
-        (np.int64(1), ("0",)),
-        (np.array([0, 2]), ("input", "2")),
-    ],
-)
-def test_integers_count_blocks_and_strings_are_names(layers, names):
-    assert resolve_layers(sequential(), layers) == names
-
-
-def test_nested_names_are_dotted():
-    net = nn.Sequential(Wrapper(sequential()), nn.Linear(2, 2))
-    assert resolve_layers(net, ["0.net.3", "0"]) == ("0.net.3", "0")
-
-
-def test_names_are_those_of_the_module_behind_torch_compile():
-    compiled = torch.compile(sequential(), backend="eager")
-    assert resolve_layers(compiled, "auto") == ("input", "0", "2")
-
-
-@pytest.mark.parametrize(
-    "bad", [3, -1, "body", "", [0, 7], ["0", "9"], True, 1.5, [1.0], None, [[0]]]
-)
-def test_unknown_layers_are_named_with_those_that_exist(bad):
-    valid = (
-        r"layers has .*Valid integers: 0 \('input'\), 1 \('0'\), 2 \('2'\)\. "
-        r"Valid names: 'input', '0', '1', '2', '3', '4'"
-    )
-    with pytest.raises(ValueError, match=valid):
-        resolve_layers(sequential(), bad)
-
-
-def test_an_empty_set_of_layers_is_refused():
-    with pytest.raises(ValueError, match="layers is empty"):
-        resolve_layers(sequential(), [])
-
-
-# ---- mixing
 
 
 def double(h):
