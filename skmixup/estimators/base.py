@@ -202,7 +202,7 @@ class VicinalEstimator(LookingNet):
                 self._run_epochs(X, y, seen, fresh=fresh)
                 self.notify("on_train_end", X=seen, y=y)
         finally:
-            self._set_training(False)
+            self.set_training(False)
         finish(self.__dict__.get("optimizer_"))
         self.__dict__.pop("_random_states_", None)
         return self

@@ -96,7 +96,7 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
         found += hidden  # known to be rows; to look at them would cost milliseconds
     elif hidden and vicinity.pairs_rows:
         compiled, net.__dict__["module_"] = net.module_, module
-        net._set_training(False)
+        net.set_training(False)
         try:
             with preserved_randomness(net._device_):
                 check = LayerCheck(compiled, net.infer, rows)

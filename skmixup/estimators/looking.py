@@ -39,7 +39,7 @@ class LookingNet(HoldingOutNet):
             train = self._training_part(dataset, y)
             rows = rows_to_show(self, train)
             if rows is not None:
-                self._set_training(False)
+                self.set_training(False)
                 adapt_to_rows(self.module_, self.infer, rows)
 
     def _training_part(self, X: Any, y: Any) -> Any:
@@ -110,7 +110,7 @@ class LookingNet(HoldingOutNet):
         if self.mixes():
             state = self._fit_state_
             state.sites = usable_sites(self, state.vicinity, state.sites, rows)
-        self._set_training(False)
+        self.set_training(False)
         with torch.no_grad():
             output = self.infer(rows)
         self.check_output(output, None)
@@ -131,7 +131,7 @@ class LookingNet(HoldingOutNet):
         rows = two_rows(self, dataset)
         if rows is None:
             return
-        self._set_training(False)
+        self.set_training(False)
         with torch.no_grad():
             if isinstance(rows, torch.Tensor):
                 output = try_inputs(self, rows, cast=in_memory(dataset) is None)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from torch import nn
 
 
 def resolve_device(device: Any) -> torch.device:
@@ -37,3 +38,10 @@ def resolve_device(device: Any) -> torch.device:
             f"{'an' if present['mps'] else 'no'} MPS device; use 'auto' or 'cpu'"
         )
     return resolved
+
+
+def device_of(net: Any) -> torch.device:
+    """Return where the module of a net is, or will be once it is made."""
+    module = net.__dict__.get("module_")
+    parameter = next(module.parameters(), None) if isinstance(module, nn.Module) else None
+    return resolve_device(net.device) if parameter is None else parameter.device

@@ -78,7 +78,7 @@ class OwnStep:
     def run(self, step: Any, fit_params: dict[str, Any]) -> Any:
         """Let the user's step have the batch."""
         if self.net.module_.training != self.training:
-            self.net._set_training(self.training)
+            self.net.set_training(self.training)
         state = self.net._fit_state_
         state.own_step, state.pending = self, GradientsPending()
         pending = state.pending

@@ -6,8 +6,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import torch
-from skorch import NeuralNet
-from skorch.callbacks import EarlyStopping, LRScheduler
 from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
@@ -20,12 +18,12 @@ from skmixup.training.batches import (
     n_batches,
     split_targets,
 )
-from skmixup.training.devices import resolve_device
+from skmixup.training.devices import device_of
 from skmixup.training.divergence import check_losses, check_weights
 from skmixup.training.fit_state import FitState
 from skmixup.training.listeners import is_idle, listeners_of
-from skmixup.training.optimizers import drop_gradients, has_fused_kernel, plain_step
-from skmixup.training.schedule import LearningRate, declare, going_on, put_back
+from skmixup.training.optimizing_net import OptimizingNet
+from skmixup.training.schedule import LearningRate, going_on
 from skmixup.vicinal.nested import n_rows, take, tensors_in
 
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
@@ -33,7 +31,7 @@ PREDICTION_ELEMENTS = 2**18
 MIN_PREDICTION_ROWS = 16
 
 
-class TensorNet(NeuralNet):
+class TensorNet(OptimizingNet):
     """A skorch net with a quick loop over whole-tensor minibatches; it knows nothing of mixing."""
 
     batch_size: Any  # skorch's parameters are not typed
@@ -190,11 +188,18 @@ class TensorNet(NeuralNet):
         """Return what takes the steps of an epoch: skorch's choice."""
         return step_fn
 
+    def set_training(self, training: bool) -> None:
+        """Set all modules and criteria to training or to evaluation mode."""
+        for name in (*self._modules, *self._criteria):
+            part = getattr(self, name + "_")
+            if isinstance(part, nn.Module):
+                part.train(training)
+
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Run the module on one batch, on the device the module is on."""
         x = self._on_device(x)
         if isinstance(x, dict):
-            return self.module_(**self._merge_x_and_fit_params(x, fit_params))
+            return self.module_(**x, **fit_params)
         return self.module_(x, **fit_params)
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
@@ -339,64 +344,7 @@ class TensorNet(NeuralNet):
     @property
     def _device_(self) -> torch.device:
         """Where the module is, or will be once it is made."""
-        module = self.__dict__.get("module_")
-        if not isinstance(module, nn.Module):
-            return resolve_device(self.device)
-        parameter = next(module.parameters(), None)
-        return resolve_device(self.device) if parameter is None else parameter.device
-
-    # ---- the optimizer and its learning rate
-
-    def lr_shape(self) -> str | None:
-        """Return how the learning rate moves: `lr_schedule`, or for "auto" what suits."""
-        schedule: str | None = getattr(self, "lr_schedule", None)
-        theirs = self._has_scheduler()
-        if schedule == "auto":
-            # A fit that may stop at any epoch has no last one for the rate to fall towards.
-            stops = any(isinstance(callback, EarlyStopping) for _, callback in self.callbacks_)
-            return None if theirs or stops else "cosine"
-        if schedule is not None and theirs:
-            raise ValueError(
-                f"lr_schedule={schedule!r} and the callback LRScheduler would both set the "
-                "learning rate; use lr_schedule=None with the callback"
-            )
-        return schedule
-
-    def put_peaks_back(self) -> None:
-        """Set the learning rates to their peaks, for a fit to start from."""
-        scheduled = getattr(self, "lr_schedule", None) is not None and not self._has_scheduler()
-        optimizer = self.__dict__.get("optimizer_")
-        if "_declared_rates_" not in self.__dict__:  # a pickle of an earlier version
-            self._declared_rates_ = declare(optimizer)
-        put_back(optimizer, self._declared_rates_, scheduled=scheduled)
-
-    def _has_scheduler(self) -> bool:
-        return any(isinstance(callback, LRScheduler) for _, callback in self.callbacks_)
-
-    def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
-        super()._initialize_optimizer(*args, **kwargs)
-        self._declared_rates_ = declare(self.__dict__.get("optimizer_"))
-        return self
-
-    def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
-        """Use the optimizer's fused kernel where it has one for the device, unless told not to."""
-        args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
-        parameters = [p for group in args[0] for p in group["params"]]
-        if has_fused_kernel(self.optimizer, self._device_, parameters, kwargs):
-            kwargs["fused"] = True
-        return args, kwargs
-
-    def _zero_grad_optimizer(self, set_to_none: bool | None = None) -> None:
-        """Drop all gradients, without what torch's profiling of that costs."""
-        optimizers = [getattr(self, name + "_") for name in self._optimizers]
-        if set_to_none is False or not all(map(drop_gradients, optimizers)):
-            super()._zero_grad_optimizer(set_to_none)
-
-    def _step_optimizer(self, step_fn: Any) -> None:
-        """Let the optimizers step, without what torch's profiling of them costs."""
-        for name in self._optimizers:
-            step = plain_step(getattr(self, name + "_"))
-            step() if step_fn is None else step(step_fn)
+        return device_of(self)
 
 
 def _all_tensors(X: Any) -> bool:

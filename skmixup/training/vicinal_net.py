@@ -148,7 +148,7 @@ class VicinalNet(TensorNet):
     ) -> dict[str, Any]:
         draw = Draw() if draw is None else draw
         if not self.module_.training:
-            self._set_training(True)
+            self.set_training(True)
         with single_row_statistics(self.module_, n_rows(X)):
             loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
         backward(loss, mixed, draw.block_gradient)
@@ -204,7 +204,7 @@ class VicinalNet(TensorNet):
     def validation_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss on clean rows, with the module in evaluation mode."""
         if self.module_.training:
-            self._set_training(False)
+            self.set_training(False)
         X, y = batch
         X, y = self._on_device(X), self._on_device(y)
         own = self._own_step()
