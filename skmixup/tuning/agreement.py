@@ -6,26 +6,51 @@ die at any time. Three facts are enough:
 * trial numbers are handed out atomically, so number k of the first n_runs may take row k at once;
 * a trial that has failed stays failed: the storage refuses its result;
 * *write, read back, give way*: a worker writes its claim to its own trial, then reads everybody
-  else's; who sees a rival withdraws. Of two rivals the one that wrote last reads the other's
-  claim, so never do both go ahead. Both may withdraw, and try again after a pause that grows with
-  their rank.
+  else's claims, and withdraws its own where it finds a rival. Of two rivals the one that wrote
+  last reads the other's claim, so the two never both go ahead. Both may withdraw; they try again
+  after a pause that grows with their rank.
+
+Two protocols that one trial leads, chosen by its number, would be simpler. Both fail:
+
+*The lower number goes ahead, the higher one withdraws.* Trials 3 and 4 want row 7. Trial 4 writes
+its claim, reads the others', finds none, and runs the row. Now trial 3 writes its claim and reads
+that of trial 4, which has the higher number: it runs the row too. To be told apart from a trial
+that would have seen the claim and withdrawn, trial 4 would have to write once more, and the same
+happens between its reading and that writing.
+
+*The running trial with the lowest number decides for all.* It comes by here only when its
+objective asks for a parameter; else it computes for hours, or its worker is dead. Whoever needs a
+decision would have to wait as long, or to take the lead. Say trial 3 leads, reads that column 0 is
+free for "x", and stalls before it writes so. Trial 4 takes the lead, gives column 0 to "y", and
+runs with it. Trial 3 wakes up and writes its decision: two parameters share a column. Trial 3 can
+be shut out before, by failing it, but then a healthy run is lost.
 """
 
 import time
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, NamedTuple
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
 from skmixup.tuning.marks import ROW
 from skmixup.tuning.snapshot import Snapshot
+from skmixup.tuning.storage import StudyStorage
 
 #: Study attribute: a parameter's column.
 COLUMN = "skmixup:column:"
 #: Trial attribute: what the trial proposes to the other workers.
 PROPOSALS = "skmixup:proposals"
-_PAUSE, _COURTESY, _PATIENCE = 0.01, 2.0, 10.0  # seconds
+#: Seconds: between two attempts; for a proposal to be decided; for a clash of two dead workers.
+_PAUSE, _COURTESY, _PATIENCE = 0.01, 2.0, 10.0
+
+
+class Proposal(NamedTuple):
+    """What the running trial of this number proposes as the value of a name."""
+
+    number: int
+    name: str
+    value: Any
 
 
 def claim_row(
@@ -35,19 +60,19 @@ def claim_row(
 
     ``choose`` lists the open rows, given all other trials.
     """
-    storage, attempt = study._storage, 0
+    storage, attempt = StudyStorage(study), 0
     while True:
         rows = choose(Snapshot.of(study).without(trial))
         if not rows:
             return None
         # Neighbouring trials start from different rows, so that they seldom meet.
         row = rows[(trial.number + attempt) % len(rows)]
-        storage.set_trial_system_attr(trial._trial_id, ROW, row)
+        storage.set_trial_attr(trial, ROW, row)
         rivals = Snapshot.of(study).without(trial).holders(row)
         if not rivals:
             return row
-        storage.set_trial_system_attr(trial._trial_id, ROW, None)
-        _pause(trial, rivals, attempt)
+        storage.set_trial_attr(trial, ROW, None)
+        _give_way(trial, [rival.number for rival in rivals], attempt)
         attempt += 1
 
 
@@ -67,42 +92,39 @@ def agree(
     to be decided or withdrawn, so that no value goes unused. Only where two workers died over a
     clash do their proposals lapse, after ten seconds.
     """
-    storage, attempt, start = study._storage, 0, time.monotonic()
-    abandoned: set[str] = set()
-    own = dict(storage.get_trial_system_attrs(trial._trial_id).get(PROPOSALS) or {})
-    key = prefix + name
+    storage, attempt, start = StudyStorage(study), 0, time.monotonic()
+    own = dict(storage.trial_attrs(trial).get(PROPOSALS) or {})
+    at_first: set[str] = set()
+    lapsed: set[str] = set()
+
+    def contradicts(other: str, other_value: Any) -> bool:
+        """Whether a value that somebody else proposes or decided on rules out this one."""
+        return bool(other_value != value if other == name else distinct and other_value == value)
+
     while True:
         decided = decisions(study, prefix)
         if name in decided:
             return decided[name]
-        proposed = _proposals(study, trial, prefix, abandoned)
+        proposed = _proposals(storage, trial, prefix, lapsed)
         if attempt == 0:
-            suspects = {_identity(*p) for p in proposed}
+            at_first = set(map(str, proposed))
         elif time.monotonic() - start > _PATIENCE:
-            abandoned = suspects
-        standing = [value for k, value, _ in proposed if k == name]
-        taken = [*decided.values(), *(value for _, value, _ in proposed)]
+            lapsed = at_first
+        standing = [p.value for p in proposed if p.name == name]
+        taken = [*decided.values(), *(p.value for p in proposed)]
         value = standing[0] if standing else propose(taken)
-        storage.set_trial_system_attr(trial._trial_id, PROPOSALS, own | {key: value})
-        rivals = [
-            t
-            for k, v, t in _proposals(study, trial, prefix, abandoned)
-            if (v != value if k == name else distinct and v == value)
-        ]
+        storage.set_trial_attr(trial, PROPOSALS, own | {prefix + name: value})
+        proposed = _proposals(storage, trial, prefix, lapsed)
+        rivals = [p.number for p in proposed if contradicts(p.name, p.value)]
         decided = decisions(study, prefix)
-        clash = decided.get(name, value) != value or (
-            distinct and any(v == value for k, v in decided.items() if k != name)
-        )
-        early = (
-            distinct
-            and time.monotonic() - start < _COURTESY
-            and value != propose([v for k, v in decided.items() if k != name])
-        )
+        clash = any(contradicts(*decision) for decision in decided.items())
+        others = [v for k, v in decided.items() if k != name]
+        early = distinct and time.monotonic() - start < _COURTESY and value != propose(others)
         if not rivals and not clash and not early:
-            storage.set_study_system_attr(study._study_id, key, value)
+            storage.set_attr(prefix + name, value)
             return value
-        storage.set_trial_system_attr(trial._trial_id, PROPOSALS, own)
-        _pause(trial, rivals, attempt)
+        storage.set_trial_attr(trial, PROPOSALS, own)
+        _give_way(trial, rivals, attempt)
         if early:
             time.sleep(_PAUSE)
         attempt += 1
@@ -110,29 +132,25 @@ def agree(
 
 def decisions(study: Study, prefix: str) -> dict[str, Any]:
     """All values agreed on under a prefix."""
-    attrs = study._storage.get_study_system_attrs(study._study_id)
+    attrs = StudyStorage(study).attrs()
     return {k.removeprefix(prefix): v for k, v in attrs.items() if k.startswith(prefix)}
 
 
 def _proposals(
-    study: Study, trial: FrozenTrial, prefix: str, abandoned: Collection[str]
-) -> list[tuple[str, Any, FrozenTrial]]:
-    """What the running trials other than this one propose: name, value, trial."""
+    storage: StudyStorage, trial: FrozenTrial, prefix: str, lapsed: Collection[str]
+) -> list[Proposal]:
+    """What the running trials other than this one propose."""
     found = [
-        (key.removeprefix(prefix), value, other)
-        for other in study._storage.get_all_trials(study._study_id, deepcopy=False)
-        if other._trial_id != trial._trial_id and not other.state.is_finished()
+        Proposal(other.number, key.removeprefix(prefix), value)
+        for other in storage.trials()
+        if other.number != trial.number and not other.state.is_finished()
         for key, value in (other.system_attrs.get(PROPOSALS) or {}).items()
         if key.startswith(prefix)
     ]
-    return [p for p in found if _identity(*p) not in abandoned]
+    return [proposal for proposal in found if str(proposal) not in lapsed]
 
 
-def _identity(name: str, value: Any, trial: FrozenTrial) -> str:
-    return f"{trial.number} {name} {value}"
-
-
-def _pause(trial: FrozenTrial, rivals: Collection[FrozenTrial], attempt: int) -> None:
-    """Let the trials with lower numbers go first."""
-    rank = sum(r.number < trial.number for r in rivals)
+def _give_way(trial: FrozenTrial, rivals: Collection[int], attempt: int) -> None:
+    """Pause so that the trials with lower numbers go first."""
+    rank = sum(number < trial.number for number in rivals)
     time.sleep(_PAUSE * rank * (1 + attempt % 5))

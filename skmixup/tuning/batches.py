@@ -2,6 +2,8 @@
 
 from optuna.study import Study
 
+from skmixup.tuning.storage import StudyStorage
+
 #: Study attribute: how many trials the last batch had.
 BATCH = "skmixup:batch"
 
@@ -23,8 +25,7 @@ class AskBatches:
     def ask(self, study: Study) -> None:
         """One more trial is asked for."""
         if self._before is None:
-            attrs = study._storage.get_study_system_attrs(study._study_id)
-            self._before = int(attrs.get(BATCH, 0))
+            self._before = int(StudyStorage(study).attrs().get(BATCH, 0))
         if self._told:
             self._before, self._asked, self._told = self._asked, 0, False
         self._asked += 1
@@ -32,7 +33,7 @@ class AskBatches:
     def tell(self, study: Study) -> None:
         """The result of a trial is told: the batch, of which it is the first, is complete."""
         if not self._told and 1 < self._asked != self._before:
-            study._storage.set_study_system_attr(study._study_id, BATCH, self._asked)
+            StudyStorage(study).set_attr(BATCH, self._asked)
         self._told = True
 
     def amid(self) -> bool:

@@ -11,9 +11,11 @@ from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
 from optuna.exceptions import ExperimentalWarning
-from optuna.storages import BaseStorage, fail_stale_trials
+from optuna.storages import fail_stale_trials
 from optuna.study import Study
 from optuna.trial import FrozenTrial
+
+from skmixup.tuning.storage import StudyStorage
 
 #: For the sets of weak references below, which must not change while they are read.
 LOCK = threading.Lock()
@@ -63,15 +65,9 @@ def is_stopped(study: Study) -> bool:
     return bool(whole_study(study)._stop_flag)
 
 
-def has_heartbeat(storage: BaseStorage) -> bool:
-    """Whether the storage notices by itself when a worker inside ``study.optimize`` dies."""
-    interval: Any = getattr(storage, "get_heartbeat_interval", None)
-    return interval is not None and interval() is not None
-
-
 def is_watched(study: Study) -> bool:
     """Whether the trial that is being made will have a heartbeat: not in ask-and-tell loops."""
-    return in_optimize(study) and has_heartbeat(study._storage)
+    return in_optimize(study) and StudyStorage(study).has_heartbeat
 
 
 def first_heartbeat(study: Study, trial: FrozenTrial) -> None:
@@ -79,14 +75,13 @@ def first_heartbeat(study: Study, trial: FrozenTrial) -> None:
 
     Optuna's own first one comes from a thread, a moment after the trial has taken its row.
     """
-    storage: Any = study._storage
     if is_watched(study):
-        storage.record_heartbeat(trial._trial_id)
+        StudyStorage(study).beat(trial)
 
 
 def fail_without_heartbeat(study: Study) -> None:
     """Fail the trials whose heartbeat has stopped, as ``study.optimize`` does at each trial."""
-    if has_heartbeat(study._storage):
+    if StudyStorage(study).has_heartbeat:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
             fail_stale_trials(whole_study(study))
@@ -139,14 +134,14 @@ class PoolTrials:
         """Note that the thread runs this trial from now on."""
         if in_pool():
             with LOCK:
-                self._trials[threading.current_thread()] = trial._trial_id
+                self._trials[threading.current_thread()] = trial.number
                 _entering.discard(threading.current_thread())
 
     def run_any_of(self, trials: Iterable[FrozenTrial]) -> bool:
         """Whether another thread, which is alive, runs one of these trials, or may."""
         own = threading.current_thread()
-        ids = {trial._trial_id for trial in trials}
+        numbers = {trial.number for trial in trials}
         with LOCK:
-            busy = [thread for thread, trial_id in self._trials.items() if trial_id in ids]
-            entering = list(_entering) if ids else []
+            busy = [thread for thread, number in self._trials.items() if number in numbers]
+            entering = list(_entering) if numbers else []
         return any(thread.is_alive() for thread in [*busy, *entering] if thread is not own)

@@ -20,6 +20,8 @@ from typing import Any
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from skmixup.tuning.storage import StudyStorage
+
 #: Trial attributes: the row that the trial runs, the mark of its design and when it started.
 ROW, MARK = "skmixup:row", "skmixup:mark"
 #: Study attributes: the marks that count.
@@ -35,7 +37,7 @@ def marks_in(attrs: Collection[str]) -> frozenset[str]:
 
 def study_marks(study: Study) -> frozenset[str]:
     """The marks that count in a study now."""
-    return marks_in(study._storage.get_study_system_attrs(study._study_id))
+    return marks_in(StudyStorage(study).attrs())
 
 
 def own_mark(study: Study, attrs: Collection[str], begun: bool) -> str:
@@ -44,17 +46,17 @@ def own_mark(study: Study, attrs: Collection[str], begun: bool) -> str:
     if marks:
         return min(marks)
     mark = token_hex(4)
-    storage, study_id = study._storage, study._study_id
+    storage = StudyStorage(study)
     if begun:
-        storage.set_study_system_attr(study_id, MARKS + _NONE, True)
-    storage.set_study_system_attr(study_id, MARKS + mark, True)
+        storage.set_attr(MARKS + _NONE, True)
+    storage.set_attr(MARKS + mark, True)
     return mark
 
 
 def set_mark(study: Study, trial: FrozenTrial, mark: str, watched: bool) -> None:
     """Say whose trial this is, that it starts now, and whether a heartbeat watches over it."""
     value: Any = [mark, round(time.time(), 3), watched]
-    study._storage.set_trial_system_attr(trial._trial_id, MARK, value)
+    StudyStorage(study).set_trial_attr(trial, MARK, value)
 
 
 def has_mark(attrs: Mapping[str, Any], marks: Collection[str]) -> bool:

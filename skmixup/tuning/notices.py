@@ -37,7 +37,7 @@ def tell_unnoticed(
         "trials have no heartbeat. Start a worker with stale_after=seconds (longer than any trial "
         "takes), or call study.tell(number, state=TrialState.FAIL)"
     )
-    others = [trial for trial in unnoticed if trial._trial_id not in started]
+    others = [trial for trial in unnoticed if trial.number not in started]
     longest = _longest(Snapshot.of(study))
     if any(_age(trial) > longest for trial in others):
         warnings.warn(text, UserWarning, stacklevel=2)

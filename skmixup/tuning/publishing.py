@@ -12,6 +12,7 @@ from skmixup.design.levels import Ints
 from skmixup.tuning.marks import own_mark
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.points import PointTable
+from skmixup.tuning.storage import StudyStorage
 
 #: Study attributes: the design's settings, one column's levels.
 DESIGN, LEVELS = "skmixup:design", "skmixup:levels:"
@@ -65,7 +66,8 @@ def share_columns(study: Study, points: PointTable, columns: Iterable[int]) -> N
     Every worker could compute them, but the last bit of a matrix product differs between types of
     processors, and with it, now and then, the outcome of a search.
     """
-    attrs = study._storage.get_study_system_attrs(study._study_id)
+    storage = StudyStorage(study)
+    attrs = storage.attrs()
     for column in columns:
         key, q = f"{LEVELS}{column}", points.n_levels(column)
         if key in attrs:
@@ -73,7 +75,7 @@ def share_columns(study: Study, points: PointTable, columns: Iterable[int]) -> N
             continue
         text = levels_to_text(points.levels(column), q)
         if len(text) <= MAX_STORED_CHARACTERS:
-            study._storage.set_study_system_attr(study._study_id, key, text)
+            storage.set_attr(key, text)
 
 
 def join(study: Study, plan: Plan, points: PointTable) -> tuple[str, bool]:
@@ -83,12 +85,13 @@ def join(study: Study, plan: Plan, points: PointTable) -> tuple[str, bool]:
     workers that start it at the same time with different designs, the one that is overwritten
     notices when it joins once more.
     """
-    attrs = study._storage.get_study_system_attrs(study._study_id)
+    storage = StudyStorage(study)
+    attrs = storage.attrs()
     begun = DESIGN in attrs
     if begun:
         check_settings(study, plan.settings, attrs[DESIGN])
     share_columns(study, points, range(points.n_columns))
     mark = own_mark(study, attrs, begun)
     if not begun:  # Last, so that whoever sees the settings finds the columns.
-        study._storage.set_study_system_attr(study._study_id, DESIGN, dict(plan.settings))
+        storage.set_attr(DESIGN, dict(plan.settings))
     return mark, begun

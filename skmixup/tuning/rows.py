@@ -9,11 +9,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.tuning import agreement, loops, publishing
 from skmixup.tuning.batches import AskBatches
-from skmixup.tuning.marks import ROW, marks_in, row_in, set_mark, study_marks
+from skmixup.tuning.marks import ROW, row_in, set_mark, study_marks
 from skmixup.tuning.notices import tell_about_names, tell_unnoticed
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.snapshot import Snapshot, is_enqueued
 from skmixup.tuning.stale import StaleTrials
+from skmixup.tuning.storage import StudyStorage
 from skmixup.tuning.zoom import StudyZoom
 
 #: Trial attribute: the trial fills up a batch, with a point that completes the design.
@@ -65,29 +66,29 @@ class StudyRows:
 
     def belongs_to(self, study: Study) -> bool:
         """Whether this is the study known here, not another one made later under its id."""
-        return self.mark in marks_in(study._storage.get_study_system_attrs(study._study_id))
+        return self.mark in study_marks(study)
 
     # Which row a trial runs.
 
     def row(self, study: Study, trial: FrozenTrial) -> int | None:
         """The row this trial runs; None for an enqueued trial and after the design."""
-        if trial._trial_id in self.rows:
-            return self.rows[trial._trial_id]
+        if trial.number in self.rows:
+            return self.rows[trial.number]
         row = self._take(study, trial)
         self.remember(trial, row)
         return row
 
     def remember(self, trial: FrozenTrial, row: int | None) -> None:
         """Keep a trial's row at hand."""
-        self.rows[trial._trial_id] = row
-        self.started[trial._trial_id] = None
+        self.rows[trial.number] = row
+        self.started[trial.number] = None
         for memo in (self.rows, self.started):
             while len(memo) > _MAX_MEMO:
                 memo.popitem(last=False)
 
     def _take(self, study: Study, trial: FrozenTrial) -> int | None:
-        storage, n_runs = study._storage, self.plan.n_runs
-        attrs = storage.get_trial_system_attrs(trial._trial_id)
+        storage, n_runs = StudyStorage(study), self.plan.n_runs
+        attrs = storage.trial_attrs(trial)
         if is_enqueued(trial):
             self._mark(study, trial)
             return None
@@ -97,13 +98,13 @@ class StudyRows:
             return self._take_again(study, trial, row_in(attrs, study_marks(study)))
         self._mark(study, trial)
         if trial.number < n_runs:
-            storage.set_trial_system_attr(trial._trial_id, ROW, trial.number)
+            storage.set_trial_attr(trial, ROW, trial.number)
             return trial.number
         row = None if self.through else self._claim(study, trial)
         if row is None and self.then == "augment":
             # Row k for number k: nothing to agree on, nothing to count.
             row = trial.number
-            storage.set_trial_system_attr(trial._trial_id, ROW, row)
+            storage.set_trial_attr(trial, ROW, row)
         elif row is None and self.then == "zoom":
             row = self.zoom.claim(study, trial)
         return row
@@ -120,7 +121,7 @@ class StudyRows:
         if row is not None and not Snapshot.of(study).without(trial).holders(row):
             self._mark(study, trial)
             return row
-        study._storage.set_trial_system_attr(trial._trial_id, ROW, None)
+        StudyStorage(study).set_trial_attr(trial, ROW, None)
         self._mark(study, trial)
         if row is not None or trial.number >= self.plan.n_runs:
             return None if row is not None else self._claim(study, trial)
@@ -176,8 +177,8 @@ class StudyRows:
         if self.pool.run_any_of(pending.values()):
             return True
         # Whose thread has gone on since the others were looked at: look again.
-        states = (study._storage.get_trial(t._trial_id).state for t in pending.values())
-        return any(state.is_finished() for state in states)
+        storage = StudyStorage(study)
+        return any(storage.state(t).is_finished() for t in pending.values())
 
     def _pause(self, seconds: float) -> float:
         time.sleep(seconds)
@@ -201,12 +202,7 @@ class StudyRows:
 
     def _given_out(self, study: Study) -> bool:
         """Whether every number of a row has been given to a trial."""
-        try:
-            last = self.plan.n_runs - 1
-            study._storage.get_trial_id_from_study_id_trial_number(study._study_id, last)
-        except KeyError:
-            return False
-        return True
+        return StudyStorage(study).has_number(self.plan.n_runs - 1)
 
     def nothing_open(
         self, study: Study, trial: FrozenTrial | None = None, state: TrialState | None = None

@@ -9,6 +9,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.tuning.marks import ROW, has_mark, row_in, study_marks
+from skmixup.tuning.storage import StudyStorage
 
 
 def is_enqueued(trial: FrozenTrial) -> bool:
@@ -26,18 +27,18 @@ class Snapshot:
     @classmethod
     def of(cls, study: Study) -> "Snapshot":
         """The study as it is now."""
-        trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+        trials = StudyStorage(study).trials()
         # After the trials: the mark of every trial that was read is in the study by now.
         return cls(trials, study_marks(study))
 
     def without(self, trial: FrozenTrial) -> "Snapshot":
         """All other trials."""
-        others = [t for t in self.trials if t._trial_id != trial._trial_id]
+        others = [t for t in self.trials if t.number != trial.number]
         return Snapshot(others, self.marks)
 
     def ended(self, trial: FrozenTrial, state: TrialState) -> "Snapshot":
         """The study once this trial will have ended in ``state``."""
-        final = [_in_state(t, state) if t._trial_id == trial._trial_id else t for t in self.trials]
+        final = [_in_state(t, state) if t.number == trial.number else t for t in self.trials]
         return Snapshot(final, self.marks)
 
     def row(self, trial: FrozenTrial) -> int | None:

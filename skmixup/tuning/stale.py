@@ -2,26 +2,17 @@
 
 import logging
 import time
-from contextlib import suppress
 
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.tuning.marks import start_of
 from skmixup.tuning.snapshot import Snapshot
+from skmixup.tuning.storage import StudyStorage
 
 logger = logging.getLogger(__name__)
 
 _MOMENT = 0.1  # seconds
-
-
-def finish(storage: BaseStorage, trial_id: int, state: TrialState) -> bool:
-    """Set a trial's final state unless somebody else has done so."""
-    with suppress(UpdateFinishedTrialError):
-        return storage.set_trial_state_values(trial_id, state)
-    return False
 
 
 class StaleTrials:
@@ -42,7 +33,7 @@ class StaleTrials:
             time.sleep(min(_MOMENT, self.stale_after / 10))
         for trial, row in self._find(study, n_runs):
             age = self._age(trial)
-            if finish(study._storage, trial._trial_id, TrialState.FAIL):
+            if StudyStorage(study).finish(trial, TrialState.FAIL):
                 logger.warning(
                     "study %r: trial %d%s is given up: it has been running for %.0f s, longer "
                     "than stale_after=%g. Should its worker be alive, its result will be refused",
@@ -55,12 +46,12 @@ class StaleTrials:
 
     def _find(self, study: Study, n_runs: int) -> list[tuple[FrozenTrial, int | None]]:
         snapshot = Snapshot.of(study)
-        starting = {t._trial_id for t in snapshot.starting(n_runs)}
+        starting = {t.number for t in snapshot.starting(n_runs)}
         return [
             (trial, snapshot.row(trial))
             for trial in snapshot.trials
             if trial.state == TrialState.RUNNING
-            and (snapshot.is_own(trial) or trial._trial_id in starting)
+            and (snapshot.is_own(trial) or trial.number in starting)
             and self._age(trial) > self.stale_after
         ]
 
@@ -70,5 +61,5 @@ class StaleTrials:
             return time.time() - start
         # Its worker died in its first moment, before it wrote down when that was: the local time
         # that Optuna keeps may be that of another zone, so it counts from when it is seen here.
-        first_seen = self._first_seen.setdefault(trial._trial_id, time.monotonic())
+        first_seen = self._first_seen.setdefault(trial.number, time.monotonic())
         return time.monotonic() - first_seen

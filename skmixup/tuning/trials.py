@@ -2,7 +2,7 @@
 
 import logging
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import count
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -19,7 +19,7 @@ from skmixup.tuning import agreement, loops, publishing
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.rows import EXTRA, StudyRows
 from skmixup.tuning.snapshot import Snapshot, is_enqueued
-from skmixup.tuning.stale import finish
+from skmixup.tuning.storage import StudyStorage
 from skmixup.tuning.successors import after_any_trial, join_first_generation, samplers_within
 
 logger = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class DesignSampler(BaseSampler):
         self._forget()
 
     def _forget(self) -> None:
-        self._studies: WeakKeyDictionary[Any, dict[int, StudyRows]] = WeakKeyDictionary()
+        self._studies: WeakKeyDictionary[Any, dict[Hashable, StudyRows]] = WeakKeyDictionary()
         #: The study objects that have asked for trials here.
         self._clients: WeakSet[Study] = WeakSet()
 
@@ -119,7 +119,7 @@ class DesignSampler(BaseSampler):
             self._begin(study, trial, self._design(study, starting=True))
         except BaseException:
             # Optuna has made the trial and would leave it running, its point closed, for ever.
-            finish(study._storage, trial._trial_id, TrialState.FAIL)
+            StudyStorage(study).finish(trial, TrialState.FAIL)
             raise
 
     def _begin(self, study: Study, trial: FrozenTrial, known: StudyRows) -> None:
@@ -140,15 +140,15 @@ class DesignSampler(BaseSampler):
     def _refuse(self, study: Study, trial: FrozenTrial, known: StudyRows, asked: bool) -> None:
         """There is nothing to run: stop the study, or tell whoever asked."""
         if not asked:
-            known.refused.add(trial._trial_id)
+            known.refused.add(trial.number)
             if not loops.is_stopped(study):
                 known.warn_unnoticed(study, known.nothing_open(study) or {})
                 study.stop()
         elif known.batches.amid() and not known.all_run:
-            study._storage.set_trial_system_attr(trial._trial_id, EXTRA, True)
+            StudyStorage(study).set_trial_attr(trial, EXTRA, True)
             known.remember(trial, trial.number)
         else:  # Nobody else will finish the trial.
-            finish(study._storage, trial._trial_id, TrialState.PRUNED)
+            StudyStorage(study).finish(trial, TrialState.PRUNED)
             raise self._exhausted(study)
 
     def _exhausted(self, study: Study) -> DesignExhausted:
@@ -173,9 +173,9 @@ class DesignSampler(BaseSampler):
     ) -> None:
         """Stop the study where the design is through and nothing comes after it."""
         known = self._design(study)
-        known.rows.pop(trial._trial_id, None)
-        if trial._trial_id in known.refused:
-            known.refused.discard(trial._trial_id)
+        known.rows.pop(trial.number, None)
+        if trial.number in known.refused:
+            known.refused.discard(trial.number)
             if state == TrialState.COMPLETE and isinstance(values, list):
                 self._make_worst(study, trial, values)
         in_optimize = loops.in_optimize(study)
@@ -296,8 +296,9 @@ class DesignSampler(BaseSampler):
 
     def _design(self, study: Study, starting: bool = False) -> StudyRows:
         """The rows of this study; ``starting`` looks whether it is still the same study."""
+        storage, study_id = StudyStorage(study).place
         with loops.LOCK:
-            known = self._studies.setdefault(study._storage, {}).get(study._study_id)
+            known = self._studies.setdefault(storage, {}).get(study_id)
         # Is it another study by now, which was made under the id of one that was deleted?
         if known is None or (starting and known.mark and not known.belongs_to(study)):
             known = self._new_design(study, known)
@@ -313,11 +314,12 @@ class DesignSampler(BaseSampler):
         then = "sampler" if self._successor is not None else self._then
         assert then is None or isinstance(then, str)
         new = StudyRows(self._plan, self._retries, self._stale_after, then)
+        storage, study_id = StudyStorage(study).place
         with loops.LOCK:  # All threads use the same one.
-            studies = self._studies[study._storage]
-            if studies.get(study._study_id) is old:
-                studies[study._study_id] = new
-            return studies[study._study_id]
+            studies = self._studies[storage]
+            if studies.get(study_id) is old:
+                studies[study_id] = new
+            return studies[study_id]
 
 
 def _first_free(taken: Collection[Any]) -> int:
