@@ -8,15 +8,18 @@ from typing import Any, ClassVar
 
 from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
-from sklearn.model_selection._search import BaseSearchCV
-from sklearn.model_selection._validation import (
-    _insert_error_scores,
-    _warn_or_raise_about_fit_failures,
-)
 from sklearn.utils import check_random_state
 
 from skmixup.tuning.callbacks import SearchTask
 from skmixup.tuning.limits import Watch, drop_what_was_not_made, watch_fits
+from skmixup.tuning.sklearn_internals import (
+    BaseSearchCV,
+    best_candidate,
+    check_refit,
+    insert_error_scores,
+    scorers_of,
+    warn_or_raise_about_failures,
+)
 
 Evaluate = Callable[[list[dict[str, Any]]], Mapping[str, Any]]
 
@@ -91,7 +94,7 @@ class DesignSearchCV(BaseSearchCV):
 
             self._rounds(evaluate, watch, cv)
         task.end()
-        _warn_or_raise_about_fit_failures(watch.made, self.error_score)
+        warn_or_raise_about_failures(watch.made, self.error_score)
         if watch.out_of_time:
             warnings.warn(
                 f"time_limit={self.time_limit} s ended {type(self).__name__} after "
@@ -117,7 +120,7 @@ class DesignSearchCV(BaseSearchCV):
     ) -> Any:
         drop_what_was_not_made(candidate_params, out, n_splits)
         if callable(self.scoring):  # Only now it may be known which scores a failed fit lacks.
-            _insert_error_scores(out, self.error_score)
+            insert_error_scores(out, self.error_score)
         return super()._format_results(candidate_params, n_splits, out, more_results)
 
     def _check_scores(self, scores: Any) -> None:
@@ -126,7 +129,7 @@ class DesignSearchCV(BaseSearchCV):
         scikit-learn says so after all fits; this is called after the first one.
         """
         if callable(self.scoring) and isinstance(scores, dict):
-            self._check_refit_for_multimetric(scores)
+            check_refit(self, scores)
 
     def __sklearn_is_fitted__(self) -> bool:
         """An interrupted search has results, but nothing to predict with."""
@@ -148,13 +151,12 @@ class DesignSearchCV(BaseSearchCV):
         self.n_completed_ = len(watch.results["params"])
         self.n_splits_ = watch.n_splits
         self.multimetric_ = isinstance(watch.made[0]["test_scores"], dict)
-        scorers, _ = self._get_scorers()
-        self.scorer_ = getattr(scorers, "_scorers", scorers)
+        self.scorer_ = scorers_of(self)
         if not self.refit and self.multimetric_:
             return
         metric = self.refit if self.multimetric_ else "score"
         with suppress(Exception):  # The user's refit may not bear few candidates; Ctrl-C goes on.
-            self.best_index_ = self._select_best_index(self.refit, metric, watch.results)
+            self.best_index_ = best_candidate(self.refit, metric, watch.results)
             self.best_params_ = watch.results["params"][self.best_index_]
             if not callable(self.refit):
                 self.best_score_ = watch.results[f"mean_test_{metric}"][self.best_index_]

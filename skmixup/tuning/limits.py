@@ -2,7 +2,7 @@
 
 scikit-learn's ``evaluate_candidates`` hands the fits of all its candidates to joblib at once, in
 ``out = parallel(tasks)``, and hears of none of them before the last one is through. Here
-:class:`WatchedFits` takes the place of ``parallel``: the same tasks go to the same workers,
+:class:`WatchedFits` takes the place of ``parallel``: the same fits go to the same workers,
 without a pause between candidates, but each result is seen as it comes. So no further candidate
 need be begun when time is up, and what an interrupt leaves behind is known.
 """
@@ -17,8 +17,9 @@ import numpy as np
 import sklearn
 from joblib import effective_n_jobs
 
+from skmixup.tuning.sklearn_internals import DelayedFit, fold_of, n_candidates, replace_parallel
+
 Result = dict[str, Any]
-Task = tuple[Any, tuple[Any, ...], dict[str, Any]]
 
 #: Marks in results: of a fit that was not made, and of an error that scikit-learn is not to see.
 _NOT_MADE, _FAILURE = "skmixup_not_made", "skmixup_failure"
@@ -107,7 +108,7 @@ class Watch:
 class WatchedFits:
     """Stands in for joblib's ``Parallel`` in scikit-learn's ``evaluate_candidates``.
 
-    Returns as many results as there are tasks. Those of fits that were not made are marked, for
+    Returns as many results as there are fits. Those of fits that were not made are marked, for
     :func:`drop_what_was_not_made`; errors of fits are hidden, because scikit-learn gives up when
     all fits of *one* call failed, which says little where a call is one round of several.
     """
@@ -122,17 +123,17 @@ class WatchedFits:
         self._problem: Exception | None = None
         self._n_sent = 0
 
-    def __call__(self, tasks: Iterable[Task]) -> list[Result]:
-        tasks = iter(tasks)
-        first = next(tasks, None)
+    def __call__(self, fits: Iterable[DelayedFit]) -> list[Result]:
+        fits = iter(fits)
+        first = next(fits, None)
         if first is None:
             return []
         watch, before = self._watch, len(self._watch.made)
-        watch.n_splits = n_splits = int(first[2]["split_progress"][1])
+        watch.n_splits = n_splits = fold_of(first)[1]
         watch.n_jobs = effective_n_jobs(self._n_jobs)
         self._n_sent = before
         try:
-            for result in self._results(self._while_time(first, tasks)):
+            for result in self._results(self._while_time(first, fits)):
                 self._take(result)
         except KeyboardInterrupt as interrupt:
             watch.interrupt = interrupt
@@ -145,38 +146,38 @@ class WatchedFits:
         if watch.interrupt is not None and n_made == 0:
             raise watch.interrupt
         out = watch.made[before:]
-        n_tasks = n_splits * int(first[2]["candidate_progress"][1])
-        return [*out, *({**out[-1], _NOT_MADE: True} for _ in range(n_tasks - n_made))]
+        n_fits = n_splits * n_candidates(first)
+        return [*out, *({**out[-1], _NOT_MADE: True} for _ in range(n_fits - n_made))]
 
-    def _results(self, tasks: Iterator[Task]) -> Iterable[Result]:
-        """The results in the order of the tasks, each as soon as it is there."""
+    def _results(self, fits: Iterator[DelayedFit]) -> Iterable[Result]:
+        """The results in the order of the fits, each as soon as it is there."""
         try:
             stream = type(self._parallel)(
                 n_jobs=self._n_jobs, pre_dispatch=self._pre_dispatch, return_as="generator"
             )
         except (TypeError, ValueError):  # A backend without generators, or joblib before 1.3.
-            return self._in_slices(tasks)
-        results: Iterable[Result] = stream(tasks)
+            return self._in_slices(fits)
+        results: Iterable[Result] = stream(fits)
         return results
 
-    def _in_slices(self, tasks: Iterator[Task]) -> Iterator[Result]:
+    def _in_slices(self, fits: Iterator[DelayedFit]) -> Iterator[Result]:
         """The results a few at a time, enough for all workers."""
         n_jobs, n_splits = self._watch.n_jobs, self._watch.n_splits
         size = n_splits if n_jobs == 1 else max(4 * n_jobs, n_splits)
-        while slice_ := [*islice(tasks, size)]:
+        while slice_ := [*islice(fits, size)]:
             yield from self._parallel(slice_)
 
-    def _while_time(self, first: Task, tasks: Iterator[Task]) -> Iterator[Task]:
-        """The tasks of the candidates that may still be begun; always those of the first one."""
+    def _while_time(self, first: DelayedFit, fits: Iterator[DelayedFit]) -> Iterator[DelayedFit]:
+        """The fits of the candidates that may still be begun; always those of the first one."""
         self._n_sent += 1
         yield first
-        for task in tasks:
-            if task[2]["split_progress"][0] == 0:
+        for fit in fits:
+            if fold_of(fit)[0] == 0:
                 ahead = self._n_sent - len(self._watch.made) + self._watch.n_splits
                 if self._problem is not None or not self._watch.has_time_for(ahead):
                     return
             self._n_sent += 1
-            yield task
+            yield fit
 
     def _take(self, result: Result) -> None:
         watch = self._watch
@@ -195,12 +196,12 @@ class WatchedFits:
 def watch_fits(
     evaluate_candidates: Any, watch: Watch, n_jobs: int | None, pre_dispatch: int | str
 ) -> None:
-    """Put :class:`WatchedFits` in the place of ``parallel`` in this one function."""
-    names = evaluate_candidates.__code__.co_freevars
-    if "parallel" in names:
-        cell = evaluate_candidates.__closure__[names.index("parallel")]
-        cell.cell_contents = WatchedFits(cell.cell_contents, watch, n_jobs, pre_dispatch)
-    elif watch.time_limit is not None:
+    """See the fits of these candidates one by one, as they come."""
+
+    def watched(parallel: Any) -> WatchedFits:
+        return WatchedFits(parallel, watch, n_jobs, pre_dispatch)
+
+    if not replace_parallel(evaluate_candidates, watched) and watch.time_limit is not None:
         raise NotImplementedError(
             f"time_limit={watch.time_limit!r} does not work with scikit-learn "
             f"{sklearn.__version__} yet: use time_limit=None"

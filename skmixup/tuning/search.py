@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.model_selection._split import _yields_constant_splits
-from sklearn.utils._param_validation import Interval, StrOptions
 
+from skmixup.design.discrepancy import CRITERIA
 from skmixup.design.factors import Factor, as_factors
 from skmixup.tuning.candidates import first_points, levels_in_common, settings_at
 from skmixup.tuning.design_search import DesignSearchCV, Evaluate
@@ -18,6 +17,7 @@ from skmixup.tuning.limits import Watch
 from skmixup.tuning.plans import check_runs, orthogonal_plan, varying
 from skmixup.tuning.rounds import round_sizes, whole_cube
 from skmixup.tuning.runs import resolve_n_runs
+from skmixup.tuning.sklearn_internals import Interval, StrOptions, splits_stay_the_same
 from skmixup.tuning.standing import candidate_losses
 from skmixup.tuning.valleys import next_look
 
@@ -120,7 +120,7 @@ class UniformDesignSearchCV(DesignSearchCV):
         "n_rounds": [Interval(numbers.Integral, 1, None, closed="left")],
         "initial_params": [dict, list, tuple, None],
         "time_limit": [Interval(numbers.Real, 0, None, closed="right"), None],
-        "criterion": [StrOptions({"CD", "WD", "MD"})],
+        "criterion": [StrOptions(set(CRITERIA))],
     }
 
     def __init__(
@@ -219,7 +219,7 @@ class UniformDesignSearchCV(DesignSearchCV):
                 f"all rounds: their sizes would be {sizes}, but the first round needs more runs "
                 f"than the {n_factors} parameters and every other at least one"
             )
-        if not _yields_constant_splits(cv):
+        if not splits_stay_the_same(cv):
             raise ValueError(
                 f"cv={cv} draws new splits in every round, and scores of different splits do not "
                 "compare: set its random_state to an integer, or n_rounds=1"

@@ -6,9 +6,9 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection._search import BaseSearchCV
 
 from skmixup.design.levels import Floats, Ints
+from skmixup.tuning.sklearn_internals import best_candidate
 
 Results = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ def losses_by_picks(results: Results, refit: Callable[[Results], Any]) -> Floats
     """
     losses = np.full(len(results["params"]), np.nan)
     try:
-        best = _pick(refit, results)
+        best = best_candidate(refit, None, results)
     except IndexError as error:  # It may be right about the candidates that are still to come.
         warnings.warn(
             f"refit picks none of the {len(losses)} candidates so far ({error}), so the next "
@@ -51,15 +51,10 @@ def losses_by_picks(results: Results, refit: Callable[[Results], Any]) -> Floats
     for behind in (0.25, 0.5):
         # Whatever a refit makes of less than all candidates: it is asked for advice only.
         with suppress(Exception):
-            pick = _pick(refit, _only(results, left))
+            pick = best_candidate(refit, None, _only(results, left))
             losses[left[pick]] = behind - best
             left = np.delete(left, pick)
     return losses
-
-
-def _pick(refit: Callable[[Results], Any], results: Results) -> int:
-    """The candidate that a callable ``refit`` chooses, checked as scikit-learn does."""
-    return int(BaseSearchCV._select_best_index(refit, None, results))
 
 
 def _only(results: Results, rows: Ints) -> dict[str, Any]:
