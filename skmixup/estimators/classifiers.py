@@ -1,7 +1,7 @@
 """The classifier for any vicinity: a skorch net that keeps scikit-learn's contract."""
 
 from collections.abc import Callable
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack, overload
 
 import torch
 from numpy.typing import ArrayLike
@@ -9,14 +9,14 @@ from sklearn.utils._param_validation import StrOptions
 from skorch import NeuralNetClassifier
 from torch import nn
 
+from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.classifier_prediction import PredictingNet
-from skmixup.estimators.docstrings import documents_every_parameter
+from skmixup.estimators.parameters import passed_on
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 
 
-@documents_every_parameter()
 class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     r"""Neural network classifier that minimises a vicinal risk.
 
@@ -71,10 +71,14 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     batch_size : int or "auto", default="auto"
         Rows in a minibatch. "auto" is a power of two: next to n/32 from 16 to 64, and from 8192
         rows on next to n/128, at most 256. -1 is all rows.
-    iterator_train, iterator_valid, dataset : classes
-        How rows become minibatches. The defaults gather whole tensors. ``iterator_train__…``
-        arguments that belong to torch's DataLoader (``num_workers``, ``sampler``, …) select it, as
-        does a data set of your own.
+    iterator_train : class
+        How rows become minibatches in training. The default gathers whole tensors.
+        ``iterator_train__…`` arguments that belong to torch's DataLoader (``num_workers``,
+        ``sampler``, …) select it, as does a data set of your own.
+    iterator_valid : class
+        The same for validation and prediction.
+    dataset : class
+        Data set that arrays X and y become. The default keeps them whole in memory.
     train_split : float, callable or None, default=None
         Holds out rows for validation: a fraction of every class (where `fit` gets `groups`, of the
         groups), or as in skorch ``ValidSplit(…)`` or ``predefined_split(data set)``. None holds
@@ -92,8 +96,14 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     device : "auto", str or torch.device, default="auto"
         "auto": CUDA, else MPS, else CPU. A fitted estimator unpickles also where its device is
         missing.
-    compile, use_caching, torch_load_kwargs, classes
-        As in :class:`skorch.NeuralNetClassifier`.
+    compile : bool, default=False
+        Whether the module is compiled, by ``torch.compile`` with the arguments ``compile__…``.
+    use_caching : bool or "auto", default="auto"
+        Whether scores of an epoch reuse the outputs of its steps; "auto" asks each callback.
+    torch_load_kwargs : dict or None, default=None
+        Arguments of ``torch.load`` in `load_params`, which by default takes plain tensors only.
+    classes : array-like or None, default=None
+        All labels that there are, where y may lack some, or a data set does not list them.
 
     Attributes
     ----------
@@ -143,6 +153,24 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         "class_weight": [None, dict, StrOptions({"balanced"})],
     }
 
+    vicinity: Vicinity | None
+    mix_epochs: float | None
+    class_weight: Any
+    random_state: Any
+    lr_schedule: str | None
+
+    @overload
+    def __init__(
+        self,
+        module: None = None,
+        *,
+        vicinity: Vicinity | None = ...,
+        **kwargs: Unpack[ClassifierParameters],
+    ) -> None: ...
+
+    @overload
+    def __init__(self, module: Any, **kwargs: Any) -> None: ...
+
     def __init__(
         self,
         module: Any = None,
@@ -160,7 +188,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         iterator_train: Any = TensorBatches,
         iterator_valid: Any = TensorBatches,
         dataset: Any = ArrayDataset,
-        train_split: Callable[..., Any] | None = None,
+        train_split: float | Callable[..., Any] | None = None,
         callbacks: Any = None,
         predict_nonlinearity: Any = "auto",
         warm_start: bool = False,
@@ -171,34 +199,8 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         torch_load_kwargs: Any = None,
         classes: Any = None,
         **kwargs: Any,
-    ):
-        super().__init__(
-            module,
-            criterion=criterion,
-            optimizer=optimizer,
-            lr=lr,
-            max_epochs=max_epochs,
-            batch_size=batch_size,
-            iterator_train=iterator_train,
-            iterator_valid=iterator_valid,
-            dataset=dataset,
-            train_split=train_split,
-            callbacks=callbacks,
-            predict_nonlinearity=predict_nonlinearity,
-            warm_start=warm_start,
-            verbose=verbose,
-            device=device,
-            compile=compile,
-            use_caching=use_caching,
-            torch_load_kwargs=torch_load_kwargs,
-            classes=classes,
-            **kwargs,
-        )
-        self.vicinity = vicinity
-        self.lr_schedule = lr_schedule
-        self.mix_epochs = mix_epochs
-        self.class_weight = class_weight
-        self.random_state = random_state
+    ) -> None:
+        super().__init__(**passed_on(locals()))
 
     def get_vicinity(self) -> Vicinity:
         """Return `vicinity`, or Dirac for None."""

@@ -1,56 +1,37 @@
-"""Docstrings that list every parameter: what ``**kwargs`` hand on is documented in one place."""
+"""Docstrings that list every parameter: what a class shares with its parent is written once."""
 
 import re
 from collections.abc import Callable
 from inspect import cleandoc, signature
-from itertools import chain
 from typing import TypeVar
 
 _Class = TypeVar("_Class", bound=type)
 
-# The first line of an entry, such as "alpha, beta : float, default=0.2" or "**kwargs".
-_ENTRY = re.compile(r"^(?P<names>\*{0,2}\w+(?:, \w+)*)(?P<kind> : .*)?$")
 
+def documents_every_parameter(parent: type) -> Callable[[_Class], _Class]:
+    """Put entries of the parent's section Parameters in the place of the entry ``**kwargs``.
 
-def documents_every_parameter(parent: type | None = None) -> Callable[[_Class], _Class]:
-    """Complete the section Parameters of a class, for ``help`` and for command lines.
-
-    Names that share an entry get one each, and the entry ``**kwargs`` makes room for those of
-    `parent` that the signature has and the docstring does not. skorch's ``parse_args`` prints
-    one option for each entry.
+    Those of parameters that the class has and does not describe itself. ``help`` then shows all,
+    and skorch's ``parse_args`` prints one option for each entry.
     """
 
     def decorate(cls: _Class) -> _Class:
-        if cls.__doc__ is None:  # python -OO
+        if cls.__doc__ is None or parent.__doc__ is None:  # python -OO
             return cls
-        before, entries, after = _parameters(cls.__doc__)
-        if parent is not None and entries.pop("**kwargs", None) is not None:
-            known = signature(cls).parameters
-            inherited = _parameters(parent.__doc__ or "")[1]
-            missing = {n: e for n, e in inherited.items() if n in known and n not in entries}
-            entries.update(missing)
-        cls.__doc__ = "\n".join([*before, *chain.from_iterable(entries.values()), *after])
+        doc = cleandoc(cls.__doc__)
+        own, known = _entries(doc), signature(cls).parameters
+        if "**kwargs" in own:
+            inherited = _entries(cleandoc(parent.__doc__))
+            missing = [e for name, e in inherited.items() if name in known and name not in own]
+            doc = doc.replace(own["**kwargs"], "\n".join(missing))
+        cls.__doc__ = doc
         return cls
 
     return decorate
 
 
-def _parameters(doc: str) -> tuple[list[str], dict[str, list[str]], list[str]]:
-    """Lines before the entries of Parameters, the lines of each entry, lines after."""
-    lines = cleandoc(doc).splitlines()
-    if "Parameters" not in lines:
-        return lines, {}, []
-    start = lines.index("Parameters") + 2
-    rules = (i for i in range(start, len(lines)) if re.fullmatch("-{3,}", lines[i]))
-    end = next(rules, len(lines) + 2) - 2  # the blank line before the next section's title
-    entries: dict[str, list[str]] = {}
-    names: list[str] = []
-    for line in lines[start:end]:
-        match = _ENTRY.match(line)
-        if match:
-            names = match["names"].split(", ")
-            entries.update({name: [name + (match["kind"] or "")] for name in names})
-        else:
-            for name in names:
-                entries[name].append(line)
-    return lines[:start], entries, lines[end:]
+def _entries(doc: str) -> dict[str, str]:
+    """Name and text of each entry of the section Parameters, which ends at a blank line."""
+    section = doc.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+    entries = re.split(r"\n(?=\S)", section)
+    return {re.split(r"\s", entry, maxsplit=1)[0]: entry for entry in entries}

@@ -1,11 +1,16 @@
 """Classifiers that mix rows: mixup at the input, and at a layer drawn at random."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Unpack, overload
 
+import torch
+from torch import nn
+
+from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.classifiers import VicinalClassifier
 from skmixup.estimators.docstrings import documents_every_parameter
-from skmixup.estimators.parameters import with_parameters_of
+from skmixup.estimators.parameters import passed_on
+from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
 
@@ -29,8 +34,7 @@ class MixupClassifier(VicinalClassifier):
     mix_prob : float in [0, 1], default=1.0
         Probability that a minibatch is mixed at all.
     **kwargs
-        The parameters of :class:`VicinalClassifier` but `vicinity`: `mix_epochs`, `class_weight`,
-        `random_state`, `device`, `lr`, `max_epochs`, `batch_size`, ``module__…``, …
+        All other parameters are those of :class:`VicinalClassifier`.
 
     See Also
     --------
@@ -54,7 +58,24 @@ class MixupClassifier(VicinalClassifier):
     (2, 3)
     """
 
-    @with_parameters_of(VicinalClassifier, without=frozenset({"vicinity"}))
+    alpha: Alpha
+    mix_per: str
+    mix_prob: float
+
+    @overload
+    def __init__(
+        self,
+        module: None = None,
+        *,
+        alpha: Alpha = ...,
+        mix_per: str = ...,
+        mix_prob: float = ...,
+        **kwargs: Unpack[ClassifierParameters],
+    ) -> None: ...
+
+    @overload
+    def __init__(self, module: Any, **kwargs: Any) -> None: ...
+
     def __init__(
         self,
         module: Any = None,
@@ -62,13 +83,32 @@ class MixupClassifier(VicinalClassifier):
         alpha: Alpha = 0.2,
         mix_per: str = "batch",
         mix_prob: float = 1.0,
+        mix_epochs: float | None = None,
+        class_weight: Any = None,
+        random_state: Any = None,
+        criterion: Any = nn.CrossEntropyLoss,
+        optimizer: Any = torch.optim.AdamW,
+        lr: float = 3e-3,
+        lr_schedule: str | None = "auto",
+        max_epochs: int = 32,
+        batch_size: int | str = "auto",
+        iterator_train: Any = TensorBatches,
+        iterator_valid: Any = TensorBatches,
+        dataset: Any = ArrayDataset,
+        train_split: float | Callable[..., Any] | None = None,
+        callbacks: Any = None,
+        predict_nonlinearity: Any = "auto",
+        warm_start: bool = False,
+        verbose: int = 0,
+        device: Any = "auto",
+        compile: bool = False,
+        use_caching: Any = "auto",
+        torch_load_kwargs: Any = None,
+        classes: Any = None,
         **kwargs: Any,
-    ):
-        super().__init__(module, **kwargs)
+    ) -> None:
+        super().__init__(**passed_on(locals()))
         self._flatten_vicinity(kwargs)
-        self.alpha = alpha
-        self.mix_per = mix_per
-        self.mix_prob = mix_prob
 
     def _flatten_vicinity(self, kwargs: dict[str, Any]) -> None:
         """Take `vicinity` out of the parameters: its own parameters stand in its place."""
@@ -106,10 +146,8 @@ class ManifoldMixupClassifier(MixupClassifier):
     block_gradient : {None, "below", "above"}, default=None
         ``"below"``: no gradient flows below the mixed layer in that step; ``"above"``: the
         parameters above it get none.
-    mix_per, mix_prob
-        As in :class:`MixupClassifier`.
     **kwargs
-        The parameters of :class:`VicinalClassifier` but `vicinity`.
+        All other parameters are those of :class:`MixupClassifier`.
 
     References
     ----------
@@ -126,7 +164,25 @@ class ManifoldMixupClassifier(MixupClassifier):
     array([0, 1, 2])
     """
 
-    @with_parameters_of(MixupClassifier)
+    layers: str | int | Sequence[str | int]
+    block_gradient: str | None
+
+    @overload
+    def __init__(
+        self,
+        module: None = None,
+        *,
+        alpha: Alpha = ...,
+        layers: str | int | Sequence[str | int] = ...,
+        block_gradient: str | None = ...,
+        mix_per: str = ...,
+        mix_prob: float = ...,
+        **kwargs: Unpack[ClassifierParameters],
+    ) -> None: ...
+
+    @overload
+    def __init__(self, module: Any, **kwargs: Any) -> None: ...
+
     def __init__(
         self,
         module: Any = None,
@@ -136,11 +192,31 @@ class ManifoldMixupClassifier(MixupClassifier):
         block_gradient: str | None = None,
         mix_per: str = "batch",
         mix_prob: float = 1.0,
+        mix_epochs: float | None = None,
+        class_weight: Any = None,
+        random_state: Any = None,
+        criterion: Any = nn.CrossEntropyLoss,
+        optimizer: Any = torch.optim.AdamW,
+        lr: float = 3e-3,
+        lr_schedule: str | None = "auto",
+        max_epochs: int = 32,
+        batch_size: int | str = "auto",
+        iterator_train: Any = TensorBatches,
+        iterator_valid: Any = TensorBatches,
+        dataset: Any = ArrayDataset,
+        train_split: float | Callable[..., Any] | None = None,
+        callbacks: Any = None,
+        predict_nonlinearity: Any = "auto",
+        warm_start: bool = False,
+        verbose: int = 0,
+        device: Any = "auto",
+        compile: bool = False,
+        use_caching: Any = "auto",
+        torch_load_kwargs: Any = None,
+        classes: Any = None,
         **kwargs: Any,
-    ):
-        super().__init__(module, alpha=alpha, mix_per=mix_per, mix_prob=mix_prob, **kwargs)
-        self.layers = layers
-        self.block_gradient = block_gradient
+    ) -> None:
+        super().__init__(**passed_on(locals()))
 
     def get_vicinity(self) -> Vicinity:
         """Return :class:`~skmixup.vicinal.ManifoldMixup` with this estimator's parameters."""

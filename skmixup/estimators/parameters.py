@@ -1,11 +1,11 @@
 """The parameters of a skorch net, kept as scikit-learn keeps those of its estimators."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from functools import cache
 from inspect import signature
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from sklearn.base import BaseEstimator
 from skorch import NeuralNet
@@ -15,8 +15,6 @@ from skmixup.randomness.fit import isolated_randomness
 from skmixup.training.schedule import declare
 from skmixup.training.vicinal_net import VicinalNet
 
-_Init = TypeVar("_Init", bound=Callable[..., None])
-
 # What skorch keeps in the instance although it is no parameter.
 _SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_validate")
 
@@ -24,28 +22,14 @@ _SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_vali
 _MADE_IN_FIT = ("dataset", "iterator_train", "iterator_valid")
 
 
-def with_parameters_of(
-    parent: type, *, without: frozenset[str] = frozenset()
-) -> Callable[[_Init], _Init]:
-    """Name in the signature of a constructor what its ``**kwargs`` hand on to `parent`.
+def passed_on(scope: dict[str, Any]) -> dict[str, Any]:
+    """Return what a constructor hands on by name, parameters and ``**kwargs``, from its locals().
 
-    Editors complete it, ``help`` shows it, and scikit-learn finds the defaults that it leaves out
-    of a repr.
+    The net stores every one of them, so that a constructor that writes out what it inherits need
+    not write all of it once more to pass it on.
     """
-
-    def decorate(init: _Init) -> _Init:
-        own = signature(init)
-        *mine, rest = own.parameters.values()
-        known = {parameter.name for parameter in mine} | without
-        inherited = [
-            parameter
-            for name, parameter in signature(parent).parameters.items()
-            if parameter.kind is parameter.KEYWORD_ONLY and name not in known
-        ]
-        init.__signature__ = own.replace(parameters=[*mine, *inherited, rest])  # type: ignore[attr-defined]
-        return init
-
-    return decorate
+    named = {k: v for k, v in scope.items() if k not in ("self", "__class__", "kwargs")}
+    return named | scope["kwargs"]
 
 
 class ParametrizedNet(VicinalNet):
@@ -91,16 +75,14 @@ class ParametrizedNet(VicinalNet):
     @classmethod
     @cache
     def _own_names(cls) -> set[str]:
-        """Names in the signature of any constructor from this class up to skorch's."""
-        names: set[str] = set()
-        for base in cls.__mro__:
-            init = base.__dict__.get("__init__")
-            if init is not None and hasattr(init, "__code__"):
-                code = init.__code__
-                names |= set(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
-            if base is NeuralNet:
-                return names
-        return names
+        """Names that constructors write out, from this class up to skorch's.
+
+        The signature of the class alone does not do: one of the user's own may take ``**kwargs``.
+        """
+        classes = cls.__mro__[: cls.__mro__.index(NeuralNet) + 1]
+        inits = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)]
+        parameters = (p for init in inits for p in list(signature(init).parameters.values())[1:])
+        return {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = name in self._own_names()

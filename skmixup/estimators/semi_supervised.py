@@ -1,22 +1,25 @@
 """Interpolation consistency: a classifier that also learns from unlabelled rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from numbers import Integral, Real
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, Unpack, overload
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_consistent_length
+from torch import nn
 
+from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.datasets import is_dataset, refuse_loader
 from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import as_array, check_inputs, encode
 from skmixup.estimators.mixup import MixupClassifier
-from skmixup.estimators.parameters import with_parameters_of
+from skmixup.estimators.parameters import passed_on
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.estimators.weights import row_weights
-from skmixup.training.batches import ArrayDataset
+from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.consistency_net import ConsistencyNet
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
@@ -58,10 +61,8 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         None mixes at the input, as the paper does. Otherwise the set S of layers of
         :class:`ManifoldMixupClassifier`, for labelled and unlabelled rows; "auto" was nowhere
         clearly worse in this project's benchmark, and far better on images.
-    mix_per, mix_prob
-        As in :class:`MixupClassifier`, for labelled and unlabelled rows.
     **kwargs
-        The parameters of :class:`VicinalClassifier` but `vicinity`.
+        All other parameters are those of :class:`MixupClassifier`.
 
     Attributes
     ----------
@@ -145,7 +146,31 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         "ema_decay": [Interval(Real, 0, 1, closed="left")],
     }
 
-    @with_parameters_of(MixupClassifier)
+    labeled_alpha: Alpha | None
+    unlabeled_weight: float
+    ramp_up: float
+    ema_decay: float
+    layers: str | int | Sequence[str | int] | None
+
+    @overload
+    def __init__(
+        self,
+        module: None = None,
+        *,
+        alpha: Alpha = ...,
+        labeled_alpha: Alpha | None = ...,
+        unlabeled_weight: float = ...,
+        ramp_up: float = ...,
+        ema_decay: float = ...,
+        layers: str | int | Sequence[str | int] | None = ...,
+        mix_per: str = ...,
+        mix_prob: float = ...,
+        **kwargs: Unpack[ClassifierParameters],
+    ) -> None: ...
+
+    @overload
+    def __init__(self, module: Any, **kwargs: Any) -> None: ...
+
     def __init__(
         self,
         module: Any = None,
@@ -158,14 +183,31 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         layers: str | int | Sequence[str | int] | None = None,
         mix_per: str = "batch",
         mix_prob: float = 1.0,
+        mix_epochs: float | None = None,
+        class_weight: Any = None,
+        random_state: Any = None,
+        criterion: Any = nn.CrossEntropyLoss,
+        optimizer: Any = torch.optim.AdamW,
+        lr: float = 3e-3,
+        lr_schedule: str | None = "auto",
+        max_epochs: int = 32,
+        batch_size: int | str = "auto",
+        iterator_train: Any = TensorBatches,
+        iterator_valid: Any = TensorBatches,
+        dataset: Any = ArrayDataset,
+        train_split: float | Callable[..., Any] | None = None,
+        callbacks: Any = None,
+        predict_nonlinearity: Any = "auto",
+        warm_start: bool = False,
+        verbose: int = 0,
+        device: Any = "auto",
+        compile: bool = False,
+        use_caching: Any = "auto",
+        torch_load_kwargs: Any = None,
+        classes: Any = None,
         **kwargs: Any,
-    ):
-        super().__init__(module, alpha=alpha, mix_per=mix_per, mix_prob=mix_prob, **kwargs)
-        self.labeled_alpha = labeled_alpha
-        self.unlabeled_weight = unlabeled_weight
-        self.ramp_up = ramp_up
-        self.ema_decay = ema_decay
-        self.layers = layers
+    ) -> None:
+        super().__init__(**passed_on(locals()))
 
     def get_vicinity(self) -> Vicinity:
         """Return the vicinity of unlabelled rows."""
