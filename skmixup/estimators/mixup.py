@@ -32,7 +32,7 @@ class MixupClassifier(VicinalClassifier):
     mix_per : {"batch", "sample"}, default="batch"
         One λ for each minibatch, as in the paper, or for each pair.
     mix_prob : float in [0, 1], default=1.0
-        Probability that a minibatch is mixed at all.
+        Probability that a minibatch, or with ``mix_per="sample"`` a row, is mixed at all.
     **kwargs
         All other parameters are those of :class:`VicinalClassifier`.
 

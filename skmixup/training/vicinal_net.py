@@ -29,7 +29,6 @@ from skmixup.vicinal.blocks import INPUT
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.layers import (
     backward,
-    check_mixable,
     mixing_at,
     prepare_for_compilation,
 )
@@ -190,8 +189,7 @@ class VicinalNet(TensorNet):
         detach = draw.block_gradient == "below"
         if draw.site == INPUT:
             if isinstance(X, Tensor):
-                if draw.lam is not None:
-                    check_mixable(X, "the input of the module")
+                draw.check_input(X)
                 virtual = draw.apply(X)
                 return self.infer(virtual, **fit_params), virtual
             virtual = draw.apply_to_each(X)

@@ -40,6 +40,9 @@ class Draw:
         """Virtual inputs for the rows of `x`, shape (n, …), at the drawn site."""
         return x
 
+    def check_input(self, x: Any) -> None:
+        """Raise TypeError where the inputs of the module, one or several, cannot be mixed so."""
+
     def apply_to_each(self, x: Any) -> Any:
         """Do the same for every tensor of a dict, list or tuple."""
         return map_tensors(self.apply, x)
@@ -56,14 +59,17 @@ class Pairs(Draw):
     def is_identity(self) -> bool:
         return False
 
-    def apply_to_each(self, x: Any) -> Any:
-        for what, tensor in tensors_in(x, "the input of the module"):
-            check_mixable(tensor, what)
-        return super().apply_to_each(x)
-
 
 class Interpolation(Pairs):
     """x̃_i = λ x_i + (1 − λ) x_j."""
+
+    def check_input(self, x: Any) -> None:
+        for what, tensor in tensors_in(x, "the input of the module"):
+            check_mixable(tensor, what)
+
+    def apply_to_each(self, x: Any) -> Any:
+        self.check_input(x)
+        return super().apply_to_each(x)
 
     def apply(self, x: Tensor) -> Tensor:
         if len(x) != len(self.partner):
@@ -107,3 +113,21 @@ class Paste(Pairs):
 
     def apply(self, x: Tensor) -> Tensor:
         return torch.where(self.inside, x.index_select(0, self.partner), x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Swap(Pairs):
+    """Columns of x_j in place of those of x_i; codes of categories stay codes."""
+
+    kept: tuple[Tensor, ...]  # for each tensor (1 or n, …), true where the value is that of x_i
+
+    def apply(self, x: Tensor) -> Tensor:
+        (kept,) = self.kept
+        return self._swapped(x, kept)
+
+    def apply_to_each(self, x: Any) -> Any:
+        rest = iter(self.kept)
+        return map_tensors(lambda tensor: self._swapped(tensor, next(rest)), x)
+
+    def _swapped(self, x: Tensor, kept: Tensor) -> Tensor:
+        return torch.where(kept, x, x.index_select(0, self.partner))

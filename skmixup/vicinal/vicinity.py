@@ -13,11 +13,12 @@ from typing import Any, Self
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skmixup.vicinal.base import Vicinity
 from skmixup.vicinal.blocks import INPUT, resolve_layers
-from skmixup.vicinal.draw import Draw, Interpolation, Noise, Paste
+from skmixup.vicinal.draw import Draw, Interpolation, Noise, Paste, Swap
 from skmixup.vicinal.layers import check_mixable
 from skmixup.vicinal.nested import leading, map_tensors, tensors_in
 from skmixup.vicinal.parameters import Alpha, beta_parameters, check_choice, check_probability
@@ -119,7 +120,8 @@ class Mixup(Vicinity):
     mix_per : {"batch", "sample"}, default="batch"
         One λ for the whole minibatch, as in the papers, or one for each pair.
     mix_prob : float in [0, 1], default=1.0
-        Probability that a minibatch is mixed at all.
+        Probability that a minibatch, or with ``mix_per="sample"`` a row, is mixed at all. A row
+        that is not has λ = 1.
 
     References
     ----------
@@ -167,23 +169,29 @@ class Mixup(Vicinity):
     def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
         """Draw λ, the partners and, among several, the site."""
         a, b = beta_parameters(self.alpha)
-        if a == 0 or (self.mix_prob < 1 and rng.random() >= self.mix_prob):
+        per_sample = self.mix_per == "sample"
+        if a == 0 or self.mix_prob == 0:
             return Draw()
-        if not isinstance(x, Tensor):
-            x = leading(x)
-        lam = rng.beta(a, b, size=len(x) if self.mix_per == "sample" else None)
-        partner = torch.from_numpy(rng.permutation(len(x))).to(x.device)
+        if self.mix_prob < 1 and not per_sample and rng.random() >= self.mix_prob:
+            return Draw()
+        first = leading(x)
+        lam = rng.beta(a, b, size=len(first) if per_sample else None)
+        if self.mix_prob < 1 and per_sample:
+            lam[rng.random(len(first)) >= self.mix_prob] = 1.0
+        partner = torch.from_numpy(rng.permutation(len(first))).to(first.device)
         return self._pair(x, lam, partner, rng, sites)
 
     def _pair(
-        self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
+        self, x: Any, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
     ) -> Draw:
         return Interpolation(lam=_like(lam, x), partner=partner)
 
 
-def _like(lam: Any, x: Tensor) -> Tensor:
-    dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
-    return torch.as_tensor(lam, dtype=dtype, device=x.device)
+def _like(lam: Any, x: Any) -> Tensor:
+    """λ as a tensor for `x`: of its floating type, on its device."""
+    first = leading(x)
+    dtype = first.dtype if first.is_floating_point() else torch.get_default_dtype()
+    return torch.as_tensor(lam, dtype=dtype, device=first.device)
 
 
 class ManifoldMixup(Mixup):
@@ -251,7 +259,7 @@ class ManifoldMixup(Mixup):
         return isinstance(self.layers, str) and self.layers == "auto"
 
     def _pair(
-        self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
+        self, x: Any, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
     ) -> Draw:
         site = sites[int(rng.integers(len(sites)))]
         return Interpolation(
@@ -260,23 +268,36 @@ class ManifoldMixup(Mixup):
 
 
 class CutMix(Mixup):
-    r"""A box of x_j pasted into x_i; labels mixed by the area pasted. Images only.
+    r"""Parts of x_j in place of those of x_i; labels mixed by their share. Nothing is averaged.
 
-    The box has the centre of a uniformly drawn pixel and sides :math:`W\sqrt{1−λ}` and
-    :math:`H\sqrt{1−λ}` with λ ~ Beta(α, α); it is clipped at the border, and λ is then set to the
-    share of pixels that are left of x_i.
+    In images the part is a box with the centre of a uniformly drawn pixel and sides
+    :math:`W\sqrt{1−λ}` and :math:`H\sqrt{1−λ}` with λ ~ Beta(α, α), clipped at the border. In
+    tables each column is taken from x_i with probability λ and from x_j otherwise, so that
+    integer codes of categories, which have no averages, are mixed too. λ is then set to the share
+    of pixels, or of columns, that are those of x_i.
 
     Parameters
     ----------
     alpha : float or pair of float, default=1.0
     mix_per : {"batch", "sample"}, default="batch"
-        One box for the whole minibatch or one for each pair.
+        One box, or one choice of columns, for the whole minibatch or one for each pair.
     mix_prob : float in [0, 1], default=1.0
+        As in :class:`Mixup`.
+
+    Notes
+    -----
+    The inputs are images, (n, channels, height, width), or tables, (n, n_features); a dict or list
+    of tables, (n,) being one column, is one table with all their columns. One-hot encoded
+    categories are several columns, which would be torn apart: give codes to a module with an
+    embedding instead.
 
     References
     ----------
     Yun, Han, Oh, Chun, Choe, Yoo: CutMix: Regularization Strategy to Train Strong Classifiers with
     Localizable Features. ICCV 2019, arXiv:1905.04899, equations (1) and (2).
+
+    Somepalli, Goldblum, Schwarzschild, Bruss, Goldstein: SAINT: Improved Neural Networks for
+    Tabular Data via Row Attention and Contrastive Pre-Training. 2021, arXiv:2106.01342 (columns).
 
     Examples
     --------
@@ -287,28 +308,42 @@ class CutMix(Mixup):
     >>> pasted = (draw.apply(x) != x).float().mean(dim=(1, 2, 3))
     >>> torch.allclose(pasted[draw.partner != torch.arange(2)], 1 - draw.lam)
     True
+
+    Codes of categories stay codes:
+
+    >>> codes = torch.tensor([[0, 0, 0, 0], [7, 7, 7, 7]])
+    >>> draw = CutMix(alpha=1.0).draw(codes, np.random.default_rng(3))
+    >>> draw.lam, draw.apply(codes)
+    (tensor(0.2500), tensor([[7, 0, 7, 7],
+            [0, 7, 0, 0]]))
     """
 
     def draw(self, x: Tensor, rng: Generator, sites: Sequence[str] = (INPUT,)) -> Draw:
-        """Draw λ, the partners and the box."""
+        """Draw λ, the partners, and the box or the columns."""
         self.check_rows(x)
         return super().draw(x, rng, sites)
 
     def check_rows(self, x: Any) -> None:
-        """Check that `x` is images; several must have one height and width."""
-        super().check_rows(x)
+        """Check that `x` is images, several with one height and width, or tables."""
         shapes = [tuple(tensor.shape) for _, tensor in tensors_in(x)]
-        if any(len(shape) != 4 for shape in shapes) or len({s[2:] for s in shapes}) > 1:
+        images = all(len(shape) == 4 for shape in shapes) and len({s[2:] for s in shapes}) == 1
+        if not images and not all(len(shape) in (1, 2) for shape in shapes):
             raise ValueError(
                 "CutMix needs images of shape (n, channels, height, width), and several of one "
-                f"size; got a minibatch of shape {', '.join(map(str, shapes))}"
+                "size, or tables of shape (n, n_features); got a minibatch of shape "
+                f"{', '.join(map(str, shapes))}"
             )
 
     def _pair(
-        self, x: Tensor, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
+        self, x: Any, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
     ) -> Draw:
-        size = tuple(x.shape[2:])
         lam = np.atleast_1d(lam)
+        pair = self._box if leading(x).ndim == 4 else self._columns
+        return pair(x, lam, partner, rng)
+
+    def _box(self, x: Any, lam: NDArray[Any], partner: Tensor, rng: Generator) -> Draw:
+        first = leading(x)
+        size = tuple(first.shape[2:])
         inside = np.ones((len(lam), *size), dtype=bool)
         for axis, length in enumerate(size, start=1):
             half = (length * np.sqrt(1 - lam)).astype(int) // 2
@@ -318,7 +353,24 @@ class CutMix(Mixup):
             inside &= np.expand_dims(within, 3 - axis)
         share = 1 - inside.reshape(len(lam), -1).sum(axis=1) / prod(size)
         return Paste(
-            lam=_like(share if self.mix_per == "sample" else share[0], x),
+            lam=self._share(share, x),
             partner=partner,
-            inside=torch.from_numpy(inside).unsqueeze(1).to(x.device),
+            inside=torch.from_numpy(inside).unsqueeze(1).to(first.device),
         )
+
+    def _columns(self, x: Any, lam: NDArray[Any], partner: Tensor, rng: Generator) -> Draw:
+        tensors = [tensor for _, tensor in tensors_in(x)]
+        widths = [tensor[0].numel() for tensor in tensors]
+        kept = rng.random((len(lam), sum(widths))) < lam[:, None]
+        parts = np.split(kept, np.cumsum(widths)[:-1], axis=1)
+        return Swap(
+            lam=self._share(kept.mean(axis=1), x),
+            partner=partner,
+            kept=tuple(
+                torch.from_numpy(part[:, 0] if tensor.ndim == 1 else part).to(tensor.device)
+                for part, tensor in zip(parts, tensors, strict=True)
+            ),
+        )
+
+    def _share(self, share: NDArray[Any], x: Any) -> Tensor:
+        return _like(share if self.mix_per == "sample" else share[0], x)

@@ -76,6 +76,14 @@ def test_noise_is_added_to_numbers_and_codes_stay():
         Gaussian(0.1).draw({"codes": X["codes"]}, np.random.default_rng(0))
 
 
+def test_cutmix_mixes_codes_that_a_module_embeds():
+    clf = net(VicinalClassifier, Table, vicinity=CutMix(0.5, mix_per="sample"), max_epochs=30)
+    clf.fit(CODES, LABELS)
+    assert clf.score(CODES, LABELS) > 0.6
+    plain = net(VicinalClassifier, Table, max_epochs=30).fit(CODES, LABELS)
+    assert not np.array_equal(clf.predict_proba(CODES), plain.predict_proba(CODES))
+
+
 def test_cutmix_pastes_one_box_into_all_images_and_refuses_other_values():
     images = {k: torch.rand(6, c, 8, 8) for k, c in (("a", 1), ("b", 3))}
     draw = CutMix(1.0).draw(images, np.random.default_rng(3))

@@ -117,9 +117,23 @@ def test_images_train_with_every_vicinity(vicinity):
     assert not np.allclose(net.predict_proba(IMAGES), start.predict_proba(IMAGES))
 
 
-def test_cutmix_of_a_table_is_refused():
-    with pytest.raises(ValueError, match="CutMix needs images"):
-        classifier(vicinity=CutMix()).fit(X, Y)
+@pytest.mark.parametrize("mix_per", ["batch", "sample"])
+def test_cutmix_mixes_a_table_column_by_column(mix_per):
+    seen = []
+
+    class Watched(nn.Linear):
+        def forward(self, x):
+            if self.training:
+                seen.append(x.detach().clone())
+            return super().forward(x)
+
+    module = Watched(4, 3)
+    classifier(module=module, vicinity=CutMix(8.0, mix_per=mix_per), max_epochs=4).fit(X, Y)
+    mixed = torch.cat(seen)
+    for column, given in zip(mixed.T, X.T, strict=True):
+        assert set(column.tolist()) <= set(given.tolist())
+    rows = {tuple(row) for row in X.tolist()}
+    assert not {tuple(row) for row in mixed.tolist()} <= rows
 
 
 # ---- integer inputs

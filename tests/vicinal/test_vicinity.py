@@ -1,6 +1,7 @@
 """Facts about the distributions: what a draw does to inputs and labels, how λ is distributed."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -85,6 +86,16 @@ def test_mix_prob_is_the_share_of_minibatches_that_are_mixed(vicinity):
     x, rng = batch(4, 1, 3, 3), np.random.default_rng(0)
     mixed = [not vicinity(mix_prob=0.3).draw(x, rng).is_identity for _ in range(1000)]
     assert stats.binomtest(sum(mixed), 1000, 0.3).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("vicinity", [Mixup, ManifoldMixup, CutMix])
+def test_mix_prob_is_the_share_of_rows_that_are_mixed_where_each_has_its_own_lambda(vicinity):
+    x, rng = batch(1000, 1, 9, 9), np.random.default_rng(0)
+    draw = vicinity(8.0, mix_per="sample", mix_prob=0.3).draw(x, rng)
+    clean = draw.lam == 1
+    assert torch.equal(draw.apply(x)[clean], x[clean])
+    assert stats.binomtest(int((~clean).sum()), 1000, 0.3).pvalue > 1e-3
+    assert stats.kstest(draw.lam[~clean], stats.beta(8, 8).cdf).pvalue > 1e-3 or vicinity is CutMix
 
 
 @pytest.mark.parametrize(
@@ -204,9 +215,54 @@ def test_cutmix_boxes_have_the_area_that_lam_asks_for_where_nothing_is_clipped()
     assert min(shares) == pytest.approx(1 - side**2 / 64**2, abs=0.03)
 
 
-def test_cutmix_refuses_tables():
-    with pytest.raises(ValueError, match=r"CutMix needs images .* \(4, 3\)"):
-        CutMix().draw(batch(4, 3), np.random.default_rng(0))
+@pytest.mark.parametrize("shape", [(4, 3, 5), (4, 3, 5, 5, 5)])
+def test_cutmix_refuses_what_is_neither_images_nor_a_table(shape):
+    with pytest.raises(ValueError, match=r"CutMix needs images .* or tables .* \(4, 3, 5"):
+        CutMix().draw(batch(*shape), np.random.default_rng(0))
+
+
+@pytest.mark.parametrize("mix_per", ["batch", "sample"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.int64])
+def test_cutmix_takes_each_column_of_a_table_from_one_row_of_the_pair(mix_per, dtype):
+    x = torch.arange(6 * 9).view(6, 9).to(dtype)
+    for seed in range(20):
+        draw = CutMix(1.0, mix_per=mix_per).draw(x, np.random.default_rng(seed))
+        mixed = draw.apply(x)
+        assert mixed.dtype == dtype
+        assert torch.equal(mixed, draw.apply(x))
+        own, other = mixed == x, mixed == x[draw.partner]
+        assert torch.all(own | other)
+        pairs = draw.partner != torch.arange(6)
+        share = own.double().mean(dim=1)
+        torch.testing.assert_close(draw.lam.expand(6)[pairs].double(), share[pairs])
+        if mix_per == "batch":
+            assert len(own[pairs].unique(dim=0)) <= 1
+
+
+def test_cutmix_of_columns_keeps_each_with_probability_lambda():
+    x = batch(200, 50)
+    lam = torch.cat(
+        [
+            CutMix((3, 2), mix_per="sample").draw(x, np.random.default_rng(seed)).lam
+            for seed in range(5)
+        ]
+    )
+    # λ ~ Beta(3, 2) and then 50 columns kept with probability λ: a beta-binomial share
+    law = stats.betabinom(50, 3, 2)
+    found = np.bincount((lam.numpy() * 50).round().astype(int), minlength=51)
+    edges = [0, 15, 22, 28, 33, 38, 43, 51]
+    observed = [found[a:b].sum() for a, b in pairwise(edges)]
+    expected = [1000 * law.pmf(range(a, b)).sum() for a, b in pairwise(edges)]
+    assert stats.chisquare(observed, np.array(expected) * 1000 / sum(expected)).pvalue > 1e-3
+
+
+def test_cutmix_of_several_tables_counts_the_columns_of_all():
+    x = {"a": torch.arange(12).view(6, 2), "b": torch.arange(6), "c": torch.arange(30).view(6, 5)}
+    draw = CutMix(1.0, mix_per="sample").draw(x, np.random.default_rng(1))
+    mixed = draw.apply_to_each(x)
+    own = torch.cat([(mixed[key] == x[key]).view(6, -1) for key in x], dim=1)
+    pairs = draw.partner != torch.arange(6)
+    torch.testing.assert_close(draw.lam[pairs], own.float().mean(dim=1)[pairs])
 
 
 # ---- parameters
