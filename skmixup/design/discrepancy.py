@@ -144,6 +144,7 @@ def discrepancy(
     Returns
     -------
     float
+        At least 0, the squared discrepancy.
 
     Raises
     ------
@@ -188,10 +189,8 @@ def to_unit_cube(levels: ArrayLike, n_levels: int | Sequence[int] | None = None)
 
     Parameters
     ----------
-    levels : int array of shape (n_runs, n_factors)
-        Levels 0 … q − 1.
-    n_levels : int, one int per factor, or None
-        Levels of each factor. None: as many as there are runs.
+    levels, n_levels
+        A design and its numbers of levels, as in :func:`discrepancy`.
 
     Returns
     -------

@@ -18,6 +18,9 @@ import numpy as np
 
 from skmixup.design.levels import cell
 
+#: scipy's distributions that spread their values evenly over the logarithm.
+_LOG_FAMILIES = ("loguniform", "reciprocal")
+
 
 class Factor(Protocol):
     """One parameter of a search: what lies at each point of the unit interval."""
@@ -181,11 +184,19 @@ class Quantiles:
     n_values = None
     ordered = True
 
+    @property
+    def discrete(self) -> bool:
+        """Whether the values are integers."""
+        return hasattr(getattr(self.distribution, "dist", None), "pmf")
+
+    @property
+    def log(self) -> bool:
+        """Whether the values are spread evenly over their logarithm."""
+        return getattr(getattr(self.distribution, "dist", None), "name", None) in _LOG_FAMILIES
+
     def at(self, u: float) -> float | int:
         value = np.asarray(self.distribution.ppf(u))
-        # scipy returns the integers of a discrete distribution as floats.
-        discrete = hasattr(getattr(self.distribution, "dist", None), "pmf")
-        return int(value) if discrete else float(value)
+        return int(value) if self.discrete else float(value)  # scipy's integers are floats
 
 
 def nearest_value(scale: Scale, u: float) -> float | int:

@@ -70,19 +70,23 @@ def prefix_uniform_order(
 
     Parameters
     ----------
-    levels : int array of shape (n_runs, n_factors)
-        Levels 0 … q − 1.
-    n_levels : int, one int per factor, or None
-        Levels of each factor. None: as many as there are runs.
+    levels, n_levels
+        A design and its numbers of levels, as in :func:`discrepancy`.
     criterion : {"CD", "WD", "MD"}, default "CD"
         The discrepancy of the prefixes, see :func:`discrepancy`.
     n_fixed : int, default 0
-        The first runs keep their place, as those that have been made already.
+        The first runs keep their place, as those that have been made already; at most n_runs.
 
     Returns
     -------
     int array of shape (n_runs,)
         Row indices, to be used as ``levels[order]``.
+
+    Raises
+    ------
+    ValueError
+        Unknown criterion, levels that are not integers in 0 … q − 1, wrong shapes, more runs than
+        can be compared with each other (n²·s above 10⁹), ``n_fixed`` out of range.
 
     Examples
     --------

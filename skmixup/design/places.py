@@ -77,7 +77,7 @@ def _probability_below(factor: Quantiles, value: float) -> float | None:
     distribution = factor.distribution
     if not hasattr(distribution, "cdf"):
         return None
-    if hasattr(getattr(distribution, "dist", None), "pmf"):
+    if factor.discrete:
         below, above = (float(distribution.cdf(round(value) - k)) for k in (1, 0))
         return (below + above) / 2 if above > below else None
     above = float(distribution.cdf(value))
@@ -87,10 +87,9 @@ def _probability_below(factor: Quantiles, value: float) -> float | None:
 
 def _integers(factor: Quantiles) -> range | None:
     """The values of a discrete distribution between two ends."""
-    distribution = factor.distribution
-    if not hasattr(getattr(distribution, "dist", None), "pmf"):
+    if not factor.discrete:
         return None
-    low, high = distribution.support()
+    low, high = factor.distribution.support()
     if not (math.isfinite(low) and math.isfinite(high)):
         return None
     return range(int(low), int(high) + 1)

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 
+#: One value for each name.
+Setting = dict[str, Any]
+
 
 def plain(value: Any) -> Any:
     """A Python scalar for a numpy one; everything else as it is."""

@@ -1,4 +1,4 @@
-"""Sizes that can be had: asked for more, a design says at once what is possible."""
+"""The largest designs that can be made; whoever asks for more is told so at once."""
 
 from math import isqrt
 

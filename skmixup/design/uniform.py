@@ -160,7 +160,7 @@ def uniform_design(
     See Also
     --------
     orthogonal_array : every pair of levels equally often, in q² runs.
-    design_effects : what the responses say, once the runs have been made.
+    skmixup.effects.design_effects : what the responses say, once the runs have been made.
 
     Notes
     -----

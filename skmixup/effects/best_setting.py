@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from skmixup.design.levels import Floats
-from skmixup.design.settings import level_key, shown
+from skmixup.design.settings import Setting, level_key, shown
 from skmixup.effects.best_levels import best_levels
 from skmixup.effects.response_model import ResponseModel
 from skmixup.effects.responses import ObservedFactor, Responses
 
-Setting = dict[str, Any]
 #: From so many of the best runs, and in so many steps, a way back from failures is sought.
 _RUNS, _STEPS = 50, 20
 

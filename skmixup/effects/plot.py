@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from skmixup.design.factors import Continuum
 from skmixup.design.settings import labels
 from skmixup.effects.effects import design_effects
 from skmixup.effects.responses import ObservedFactor
@@ -18,16 +19,21 @@ def plot_effects(
     """One panel per factor, the most influential first, all on the same response scale.
 
     Grey dots are the runs. Factors explained by their levels show the level means, joined where
-    the levels are numbers; continuous factors show the fitted curve with the other factors held
-    where the curve passes through the mean response, and a band of two standard errors of the
-    curve's shape. A dashed line marks the mean of all runs, a star the best setting.
+    the levels are numbers. Continuous factors show the fitted curve, moved up or down until its
+    mean over the runs is the mean response, and a band of two standard errors on either side. A
+    dashed line marks the mean of all runs, a star the best setting.
 
     Parameters
     ----------
-    result, y, **options
-        A :class:`DesignEffects`, or whatever :func:`design_effects` takes.
+    result : DesignEffects, Optuna study, fitted search, or table
+        Effects that are computed already, or what :func:`design_effects` computes them from.
+    y : array of shape (n_runs,), only with tables
+        The responses.
     figsize : tuple of float, optional
-        Width and height in inches; by default 3 by 2.8 for each panel.
+        Width and height of the whole figure in inches; by default 3 by 2.8 for each panel, four
+        panels in a row.
+    **options
+        Passed on to :func:`design_effects`.
 
     Returns
     -------
@@ -140,6 +146,5 @@ def _curve(effects: DesignEffects, factor_index: int) -> tuple[Any, Any, Any]:
     covariance = model.fit.unscaled_covariance[np.ix_(own, own)]
     spread = np.einsum("ij,jk,ik->i", powers - centre, covariance, powers - centre)
     band = effects.error_sd * np.sqrt(np.maximum(spread, 0))
-    low, high = (np.log([factor.low, factor.high])) if factor.log else (factor.low, factor.high)
-    x = low + (z + 1) / 2 * (high - low)
-    return (np.exp(x) if factor.log else x), curve, band
+    scale = Continuum(factor.low, factor.high, factor.log)
+    return np.array([scale.at((at + 1) / 2) for at in z]), curve, band

@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from skmixup.design.factors import as_factor, is_optuna_distribution
+from skmixup.design.factors import Quantiles, as_factor, is_optuna_distribution
 from skmixup.design.places import place_of
 from skmixup.design.settings import is_number
 from skmixup.effects.read_arrays import read_arrays
 from skmixup.effects.responses import Declared, Responses, Runs, collect
 
 Objective = int | str | Callable[[Any], float] | None
-#: scipy's distributions that spread their values evenly over the logarithm.
-_LOG_FAMILIES = ("loguniform", "reciprocal")
 
 
 def _shared(runs: Sequence[Mapping[str, Any]], what: str, notes: list[str]) -> list[str]:
@@ -32,11 +30,10 @@ def _declared_range(spec: Any) -> Declared:
     if is_optuna_distribution(spec):
         number = type(spec.low)
         return Declared(low=spec.low, high=spec.high, log=spec.log, step=spec.step, number=number)
+    factor = Quantiles(spec)
     low, high = (float(end) if np.isfinite(end) else None for end in spec.support())
-    family = getattr(getattr(spec, "dist", None), "name", None)
-    log = family in _LOG_FAMILIES and low is not None and low > 0
-    discrete = hasattr(getattr(spec, "dist", None), "pmf")
-    return Declared(low=low, high=high, log=log, number=int if discrete else float)
+    log = factor.log and low is not None and low > 0
+    return Declared(low=low, high=high, log=log, number=int if factor.discrete else float)
 
 
 def _declared(specs: Iterable[Any]) -> Declared:

@@ -147,7 +147,7 @@ class Runs:
     lost: Sequence[Mapping[str, Any]] = ()
 
 
-def _distinct(values: Iterable[Any]) -> dict[Hashable, Any]:
+def _different(values: Iterable[Any]) -> dict[Hashable, Any]:
     """The different settings, by their keys, in the order of their first appearance."""
     found: dict[Hashable, Any] = {}
     for value in values:
@@ -185,8 +185,8 @@ def _observed(
     name: str, settings: Sequence[Any], declared: Declared, lost: Sequence[Any], notes: list[str]
 ) -> ObservedFactor:
     """A factor from its settings, what is declared of it, and the settings without response."""
-    done = _distinct(settings)
-    unknown = {k: v for k, v in _distinct([*declared.levels, *lost]).items() if k not in done}
+    done = _different(settings)
+    unknown = {k: v for k, v in _different([*declared.levels, *lost]).items() if k not in done}
     everything = [*done.values(), *unknown.values()]
     numbers = _are_numbers(everything)
     if declared.log and not numbers:
@@ -195,7 +195,7 @@ def _observed(
             "are not different numbers"
         )
     if declared.category or not numbers:
-        order = _distinct([*declared.levels, *settings])
+        order = _different([*declared.levels, *settings])
         levels = tuple(level for key, level in order.items() if key in done)
         if not declared.category and all(map(is_number, everything)) and not numbers:
             notes.append(f"{name}: {', '.join(labels(levels))} count as levels without an order")
@@ -237,8 +237,8 @@ def collect(runs: Runs) -> Responses:
     for name, values in settings.items():
         kept = [value for value, keep in zip(values, done, strict=True) if keep]
         lost = [row[name] for row in rows if name in row]
-        if len(_distinct(kept)) < 2:
-            where = " in the runs with a response" if len(_distinct(kept + lost)) > 1 else ""
+        if len(_different(kept)) < 2:
+            where = " in the runs with a response" if len(_different(kept + lost)) > 1 else ""
             notes.append(f"{name} never varies{where}: left out")
         else:
             factors.append(_observed(name, kept, declared[name], lost, notes))

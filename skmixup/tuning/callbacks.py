@@ -41,7 +41,7 @@ class SearchTask:
         task.call_on_fit_task_end(estimator=self._search)
 
     def end(self) -> None:
-        """The search is through."""
+        """All rounds are done."""
         if self._task is not None:
             self._task.call_on_fit_task_end(estimator=self._search)
 

@@ -15,10 +15,10 @@ from skmixup.tuning.rounds import fill_box, whole_cube
 
 
 def settings_at(
-    factors: Mapping[str, Factor], varying: Mapping[str, Factor], points: Floats
+    factors: Mapping[str, Factor], vary: Mapping[str, Factor], points: Floats
 ) -> list[dict[str, Any]]:
     """The parameter settings of points, which have one column per varying factor."""
-    columns = {name: column for column, name in enumerate(varying)}
+    columns = {name: column for column, name in enumerate(vary)}
     return [
         {
             name: factor.at(float(point[columns[name]]) if name in columns else 0.0)

@@ -32,7 +32,7 @@ def n_left(points: Floats, factors: Sequence[Factor]) -> float:
     return different - len(without_repeats(factors, points, points[:0]))
 
 
-def coarse(factor: Factor, n_levels: int) -> Factor:
+def with_levels(factor: Factor, n_levels: int) -> Factor:
     """The factor where only the middles of ``n_levels`` equal parts of it are run."""
     values = tuple(factor.at(middle(k, n_levels)) for k in range(n_levels))
     return Choices(values) if factor.ordered else Category(values)

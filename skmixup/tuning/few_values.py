@@ -41,7 +41,7 @@ def tells_runs_apart(factor: Factor, asked: int | None, n_runs: int) -> bool:
     """Whether a column of a design has another value in every run."""
     if number_of_values(factor, asked) < n_runs:
         return False
-    return math.isinf(n_different_values(factor)) or len(_distinct(factor, n_runs)) == n_runs
+    return math.isinf(n_different_values(factor)) or len(_levels_apart(factor, n_runs)) == n_runs
 
 
 def value_levels(factor: Factor, asked: int | None, n_runs: int) -> Column:
@@ -51,16 +51,16 @@ def value_levels(factor: Factor, asked: int | None, n_runs: int) -> Column:
     """
     wanted = int(min(number_of_values(factor, asked), n_runs))
     q = asked or max(2, wanted)
-    chosen = _distinct(factor, q)
+    chosen = _levels_apart(factor, q)
     # The values of a logarithmic range have shares of different sizes.
     while len(chosen) < wanted and asked is None and q < _MOST_LEVELS:
         q *= 2
-        chosen = _distinct(factor, q)
+        chosen = _levels_apart(factor, q)
     spread = [chosen[(2 * k + 1) * len(chosen) // (2 * wanted)] for k in range(wanted)]
     return tuple(chosen if len(chosen) <= wanted else spread), q
 
 
-def _distinct(factor: Factor, q: int) -> list[int]:
+def _levels_apart(factor: Factor, q: int) -> list[int]:
     levels: dict[Any, list[int]] = {}
     for level in range(q):
         levels.setdefault(level_key(factor.at(middle(level, q))), []).append(level)

@@ -5,9 +5,7 @@ from typing import Any
 
 from skmixup.design.factors import Factor
 from skmixup.design.places import place_of
-from skmixup.design.settings import level_key
-
-Setting = dict[str, Any]
+from skmixup.design.settings import Setting, level_key
 
 
 def initial_settings(

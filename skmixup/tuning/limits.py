@@ -1,7 +1,7 @@
-"""What ends a search before its design is through: a time limit, or Ctrl-C.
+"""What ends a search early: a time limit, or Ctrl-C.
 
 scikit-learn's ``evaluate_candidates`` hands the fits of all its candidates to joblib at once, in
-``out = parallel(tasks)``, and hears of none of them before the last one is through. Here
+``out = parallel(tasks)``, and hears of none of them before the last one has ended. Here
 :class:`WatchedFits` takes the place of ``parallel``: the same fits go to the same workers,
 without a pause between candidates, but each result is seen as it comes. So no further candidate
 need be begun when time is up, and what an interrupt leaves behind is known.
@@ -71,7 +71,7 @@ class Watch:
         return Watch, ()
 
     def has_time_for(self, n_fits: int) -> bool:
-        """Whether so many more fits, and the refit, would be through within the limit.
+        """Whether so many more fits, and the refit, would end within the limit.
 
         Always, as long as no fit has succeeded: a search without a result would be no use.
         """
@@ -187,7 +187,7 @@ class WatchedFits:
         if not succeeded and result[_FAILURE] is None:
             try:
                 watch.check_scores(result["test_scores"])
-            except ValueError as problem:  # To be raised when the workers are through.
+            except ValueError as problem:  # To be raised when the workers have ended.
                 self._problem = problem
         if len(watch.made) % watch.n_splits == 0:
             watch.on_candidate()

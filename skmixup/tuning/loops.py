@@ -65,7 +65,7 @@ def is_stopped(study: Study) -> bool:
     return bool(whole_study(study)._stop_flag)
 
 
-def is_watched(study: Study) -> bool:
+def gives_heartbeat(study: Study) -> bool:
     """Whether the trial that is being made will have a heartbeat: not in ask-and-tell loops."""
     return in_optimize(study) and StudyStorage(study).has_heartbeat
 
@@ -75,7 +75,7 @@ def first_heartbeat(study: Study, trial: FrozenTrial) -> None:
 
     Optuna's own first one comes from a thread, a moment after the trial has taken its row.
     """
-    if is_watched(study):
+    if gives_heartbeat(study):
         StudyStorage(study).beat(trial)
 
 
@@ -87,7 +87,7 @@ def fail_without_heartbeat(study: Study) -> None:
             fail_stale_trials(whole_study(study))
 
 
-class _WatchedLoopState:
+class _LoopState:
     """What Optuna keeps about the loops of a study, and a call whenever a loop begins.
 
     A sampler hears of a loop only when it has made its first trial, which is too late for a study
@@ -108,11 +108,11 @@ class _WatchedLoopState:
             self._at_start()
 
 
-def watch(study: Study, at_start: Callable[[Study], None]) -> None:
+def call_at_start(study: Study, at_start: Callable[[Study], None]) -> None:
     """Have ``at_start(study)`` called when ``study.optimize`` begins again, before any trial."""
     study = whole_study(study)
     with LOCK:
-        if not isinstance(study._thread_local, _WatchedLoopState):
+        if not isinstance(study._thread_local, _LoopState):
             reference = ref(study)
 
             def call() -> None:
@@ -120,7 +120,7 @@ def watch(study: Study, at_start: Callable[[Study], None]) -> None:
                 if alive is not None:
                     at_start(alive)
 
-            watched: Any = _WatchedLoopState(study._thread_local, call)
+            watched: Any = _LoopState(study._thread_local, call)
             study._thread_local = watched
 
 

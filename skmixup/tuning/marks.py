@@ -53,9 +53,9 @@ def own_mark(study: Study, attrs: Collection[str], begun: bool) -> str:
     return mark
 
 
-def set_mark(study: Study, trial: FrozenTrial, mark: str, watched: bool) -> None:
+def set_mark(study: Study, trial: FrozenTrial, mark: str, heartbeat: bool) -> None:
     """Say whose trial this is, that it starts now, and whether a heartbeat watches over it."""
-    value: Any = [mark, round(time.time(), 3), watched]
+    value: Any = [mark, round(time.time(), 3), heartbeat]
     StudyStorage(study).set_trial_attr(trial, MARK, value)
 
 
@@ -77,7 +77,7 @@ def start_of(trial: FrozenTrial) -> float | None:
     return None if mark is None else float(mark[1])
 
 
-def is_watched(trial: FrozenTrial) -> bool:
+def has_heartbeat(trial: FrozenTrial) -> bool:
     """Whether the trial has a heartbeat, so that the storage notices when its worker dies."""
     mark = trial.system_attrs.get(MARK)
     return mark is not None and bool(mark[2])

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.design.factors import as_factor
 from skmixup.tuning.few_values import number_of_settings
-from skmixup.tuning.marks import is_watched, start_of
+from skmixup.tuning.marks import has_heartbeat, start_of
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.snapshot import Snapshot
 
@@ -26,7 +26,7 @@ def tell_unnoticed(
     of every healthy run, and for trials that this process has asked for (``started``), a line in
     the log.
     """
-    unnoticed = [trial for trial in pending if not is_watched(trial)]
+    unnoticed = [trial for trial in pending if not has_heartbeat(trial)]
     if not unnoticed:
         return False
     numbers = sorted(trial.number for trial in unnoticed)
@@ -66,7 +66,7 @@ def _longest(snapshot: Snapshot) -> float:
 def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
     """Say what a design that took its names as they came up could not know at its start."""
     seen = {name: d for trial in snapshot.trials for name, d in trial.distributions.items()}
-    unused = [name for name in plan.coarse if name not in seen]
+    unused = [name for name in plan.levels_of if name not in seen]
     if unused:
         warnings.warn(
             f"n_levels names {unused}, but no trial has suggested a parameter of that name: the "
@@ -76,7 +76,7 @@ def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
         )
     if plan.names is None and seen:
         factors = {name: as_factor(name, distribution) for name, distribution in seen.items()}
-        n_settings = number_of_settings(factors, plan.coarse)
+        n_settings = number_of_settings(factors, plan.levels_of)
         if n_settings < plan.n_runs:
             logger.warning(
                 "n_runs=%d is more than the %d different settings of the parameters %s: some were "

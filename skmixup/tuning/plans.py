@@ -74,12 +74,34 @@ def varying(factors: Mapping[str, Factor]) -> dict[str, Factor]:
 
 @dataclass(frozen=True)
 class Plan:
-    """A design by its settings.
+    """A design by its settings: enough to make it again in another process.
 
-    ``names`` are the parameters that have a column from the start, None where names take columns
-    as they come up. ``settings`` is what all workers of a study must have in common. ``columns``
-    holds the levels that stand for the values of parameters that have few; ``all_settings`` says
-    that the runs are all settings there are, and ``n_left_out`` how many more were asked for.
+    Attributes
+    ----------
+    n_runs : int
+        Runs of the design.
+    criterion : {"CD", "WD", "MD"}
+        The discrepancy that the design makes small.
+    seed : int
+    names : tuple of str or None
+        The parameters that have a column from the start; None where a name takes the next column
+        when it first comes up.
+    n_levels : int, tuple of int, or None
+        Levels of every column, or of each; None: as many as runs.
+    settings : mapping
+        What all workers of a study must have in common, as it is stored in the study.
+    strength : int or None
+        The strength of an orthogonal array; None for a uniform design.
+    shuffled : bool
+        Whether the seed shuffles the runs and levels of an orthogonal array.
+    levels_of : mapping of str to int
+        Numbers of levels asked for by name, of parameters that have no column from the start.
+    columns : tuple of Column, or None
+        The levels that stand for the values of parameters that have few.
+    all_settings : bool
+        Whether the runs are all the settings there are.
+    n_left_out : int
+        How many more runs were asked for than there are settings.
     """
 
     n_runs: int
@@ -90,7 +112,7 @@ class Plan:
     settings: Mapping[str, Any] = field(repr=False)
     strength: int | None = None
     shuffled: bool = False
-    coarse: Mapping[str, int] = field(default_factory=dict)
+    levels_of: Mapping[str, int] = field(default_factory=dict)
     columns: tuple[Column, ...] | None = None
     all_settings: bool = False
     n_left_out: int = 0
@@ -156,7 +178,9 @@ def uniform_plan(
         "seed": seed,
         **description,
     }
-    plan = Plan(n_runs, criterion, seed, names, columns, settings, coarse={} if names else by_name)
+    plan = Plan(
+        n_runs, criterion, seed, names, columns, settings, levels_of={} if names else by_name
+    )
     if factors is None:
         return plan
     asked = by_name if isinstance(n_levels, Mapping) else dict.fromkeys(factors, n_levels)

@@ -89,14 +89,14 @@ class PointTable:
 
     def _make_block(self, block: int, column: int) -> Floats:
         n_rows = (block + 1) * self.n_runs
-        coarse = self._n_levels is not None
+        has_levels = self._n_levels is not None
         if n_rows > MAX_SEARCHED_ROWS:
             u = sobol_column(block * self.n_runs, self.n_runs, column, self.seed)
             if block == 0:
                 u = middle(np.argsort(np.argsort(u, kind="stable"), kind="stable"), len(u))
             q = self.n_levels(column)
-            return middle(cell(u, q), q) if coarse else u
-        q = self.n_levels(column) if coarse else n_rows
+            return middle(cell(u, q), q) if has_levels else u
+        q = self.n_levels(column) if has_levels else n_rows
         others = np.column_stack(
             [self._rows(n_rows, c) for c in range(column)] or [np.empty((n_rows, 0))]
         )

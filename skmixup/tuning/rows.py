@@ -48,7 +48,7 @@ class StudyRows:
         self.columns = {name: column for column, name in enumerate(plan.names or ())}
         self.mark = ""
         self.verified = False
-        self.through = False
+        self.all_done = False
         self.batches = AskBatches()
         self.pool = loops.PoolTrials()
         #: The row of each trial under way, or None for a trial without one.
@@ -100,7 +100,7 @@ class StudyRows:
         if trial.number < n_runs:
             storage.set_trial_attr(trial, ROW, trial.number)
             return trial.number
-        row = None if self.through else self._claim(study, trial)
+        row = None if self.all_done else self._claim(study, trial)
         if row is None and self.then == "augment":
             # Row k for number k: nothing to agree on, nothing to count.
             row = trial.number
@@ -110,7 +110,7 @@ class StudyRows:
         return row
 
     def _mark(self, study: Study, trial: FrozenTrial) -> None:
-        set_mark(study, trial, self.mark, loops.is_watched(study))
+        set_mark(study, trial, self.mark, loops.gives_heartbeat(study))
 
     def _take_again(self, study: Study, trial: FrozenTrial, row: int | None) -> int | None:
         """The row of a trial that has one written down already, of this design or another one.
@@ -147,7 +147,7 @@ class StudyRows:
             if row is not None:
                 return row
             pending = self._unfinished(last[0])
-            self.through = not pending
+            self.all_done = not pending
             # A zoom has other rows to give out meanwhile.
             if self.then is not None or not self._awaits(study, pending):
                 return None

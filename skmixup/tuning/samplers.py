@@ -29,13 +29,13 @@ class UniformDesignSampler(DesignSampler):
     ----------
     search_space : dict of str → Optuna distribution, optional
         Declared parameters: the trials are exactly the design. Without it a parameter takes a free
-        column of the design when it is first suggested, and the study remembers which, so
-        define-by-run and conditional objectives work from the first trial on; the columns form a
-        uniform design in the order in which they came up.
+        column of the design when it is first suggested, and the study remembers which. So
+        objectives that suggest other parameters in every trial (define-by-run) work from the first
+        trial on; the columns form a uniform design in the order in which they came up.
     n_runs : int or "auto"
-        Points of the design; more than there are parameters, better three times as many. "auto",
-        which needs a ``search_space``: about ten per parameter, 50 in most cases at most, so that
-        every category comes equally often (:func:`skmixup.tuning.runs.auto_n_runs`).
+        Points of the design; more than there are parameters, better three times as many. "auto"
+        needs a ``search_space``: about ten per parameter up to about 50, a number that lets every
+        category come equally often (:func:`skmixup.tuning.runs.auto_n_runs`).
     n_levels : int or dict of str → int, optional
         Different values per parameter. Default: as many as runs.
     criterion : {"CD", "WD", "MD"}, default "CD"
@@ -43,27 +43,30 @@ class UniformDesignSampler(DesignSampler):
         in many dimensions keep away from the middle of the cube; "WD" does not, and finds more
         where the best values may lie there.
     then : None, "augment", "zoom" or an Optuna sampler, default None
-        What follows the design. None: ``study.optimize(f)`` ends by itself. "augment": points that
-        complete the design, ever finer. "zoom": sequential uniform design (Yang & Zhang), rounds
-        of ⌈n_runs/2⌉ points in ever smaller boxes around the best trials; one objective only.
-        Enqueued and added trials count, trials that violate constraints do not. Once boxes are
-        narrower than 1e-4 of the ranges it turns to another valley, and fills the space where it
-        finds none; when every setting has been run it ends.
-        A sampler, not another design: it takes over, and computes its constraints for the design's
-        trials too. TPE and Gaussian processes learn from these, genetic algorithms have them as
-        their first generation (give a ``population_size`` of at most n_runs), CMA-ES only counts
-        them.
+        What follows the design.
+
+        * None: nothing, ``study.optimize(f)`` ends by itself.
+        * "augment": points that complete the design, ever finer.
+        * "zoom": sequential uniform design (Yang & Zhang), rounds of ⌈n_runs/2⌉ points in ever
+          smaller boxes around the best trials; one objective only. Enqueued and added trials
+          count, trials that violate constraints do not. When a box would be narrower than 1e-4 of
+          the ranges, the next rounds look at another valley of the objective, or fill the space
+          where there is none; when every setting has been run, the study ends.
+        * A sampler that is not itself a design: it takes over. TPE and Gaussian processes learn
+          from the design's trials, genetic algorithms have them as their first generation (give a
+          ``population_size`` of at most n_runs), CMA-ES only counts them. Its constraints are
+          computed for the design's trials too.
     retry_failed : bool or int, default True
         How often a failed point is run again, once all points have had their turn. True is 5.
     seed : int, optional
         Another design of the same size. None is seed 0, the same on every worker.
     stale_after : float, optional
         Seconds after which a running trial counts as dead and is failed, so that its point is run
-        again; the log (``skmixup.tuning.stale``) says which. Needed for storages without heartbeat
-        (journal files, the gRPC proxy, Dask), and for ask-and-tell loops, which have none either;
-        useful for all others, since it also notices a worker that died before its first heartbeat.
-        Choose more than the longest trial takes. The last worker waits for points that others
-        run. Clocks are compared in UTC, so machines need the same time, not the same time zone.
+        again; the log (``skmixup.tuning.stale``) says which. Choose more than the longest trial
+        takes. None: never. Storages without heartbeat (journal files, the gRPC proxy, Dask) and
+        ask-and-tell loops need it; with a heartbeat it still notices a worker that died before
+        the first one. With it, the last worker waits for the points that others run. Clocks are
+        compared in UTC, so machines need the same time, not the same time zone.
 
     Raises
     ------
@@ -76,10 +79,10 @@ class UniformDesignSampler(DesignSampler):
     Warns
     -----
     UserWarning
-        ``n_runs`` is more than there are different settings: each is run once. A worker ends while
-        another one runs a point for longer than any took so far, and neither a heartbeat nor
-        ``stale_after`` would notice its death (in a healthy run it is a line in the log). A
-        name in ``n_levels`` that no trial has suggested.
+        ``n_runs`` is more than there are different settings: each is run once. A name in
+        ``n_levels`` that no trial has suggested. A worker ends while another one has been running
+        a point for longer than any trial took so far, and neither a heartbeat nor ``stale_after``
+        would notice its death (while it is not that late, a line in the log says the same).
 
     Notes
     -----
@@ -89,30 +92,31 @@ class UniformDesignSampler(DesignSampler):
     number. A row counts with its own design's mark only; ``optuna.copy_study`` copies design and
     marks, so that the copy goes on where the study stopped.
 
-    **Failures.** Pruned points are through. A failed point is open again once every number below
-    n_runs is given out. An open row is taken with a claim in an attribute of the trial, which is
-    written, read back, and withdrawn where another trial has the same: two trials never both go
-    ahead. Since storages refuse the result of a trial that has been failed, a point is finished at
-    most once. Killed workers leave running trials, which an :class:`optuna.storages.RDBStorage`
-    with ``heartbeat_interval`` fails by itself and ``stale_after`` or
-    ``study.tell(number, state=TrialState.FAIL)`` elsewhere. A worker that was slow, not dead,
-    finds its trial failed when it comes to an end: ``study.tell`` raises ValueError, and
-    ``study.optimize`` ends with Optuna's ``AssertionError: Should not reach.``; it may be started
-    again. With Optuna's own ``RetryHeartbeatStaleTrialCallback`` use ``retry_failed=False``, or a
-    point may be run twice.
+    **Failures.** A point counts as run when its trial is complete or pruned. When its trial has
+    failed, the point is run again, after all trials with numbers below n_runs have been started.
+    The trial that runs it writes its claim to an attribute, then reads the claims of all others,
+    and withdraws its own where another trial claims the same point; so of two trials at most one
+    goes ahead. Storages refuse the result of a trial that has been failed, so each point is
+    finished at most once. Killed workers leave running trials, which an
+    :class:`optuna.storages.RDBStorage` with ``heartbeat_interval`` fails by itself and
+    ``stale_after`` or ``study.tell(number, state=TrialState.FAIL)`` elsewhere. A worker that was
+    slow, not dead, finds its trial failed when it comes to an end: ``study.tell`` raises
+    ValueError, and ``study.optimize`` ends with Optuna's ``AssertionError: Should not reach.``; it
+    may be started again. With Optuna's own ``RetryHeartbeatStaleTrialCallback`` use
+    ``retry_failed=False``, or a point may be run twice.
 
-    **The end.** A worker stops when no point is open to it. Threads of one ``optimize(n_jobs=…)``
-    wait for each other's last trials, which may fail and be run again; workers with
-    ``stale_after`` wait for those of all others. Points that others lose after that are picked up
-    by any worker started later. ``optimize`` on a study that is finished makes no trial. Optuna
-    asks a sampler only after it has made a trial, though, so the first trial of a worker that
-    comes too late, and workers that ask at the same moment for the last point, leave a trial
-    without parameters, marked as pruned; should the objective return a value for it all the same,
-    infinity is stored, on the side that is never the best.
+    **The end.** A worker stops when there is no point left for it to run. Threads of one
+    ``optimize(n_jobs=…)`` wait for each other's last trials, which may fail and be run again;
+    workers with ``stale_after`` wait for those of all others. Points that are lost after that are
+    run by any worker started later. ``optimize`` on a study that is finished makes no trial. But
+    Optuna asks a sampler only after it has made a trial. So a worker that comes too late, and one
+    of two that ask for the last point at the same moment, leave a trial without parameters, marked
+    as pruned; should the objective return a value for it all the same, the worst value is
+    stored instead, plus or minus infinity.
 
-    **Ask and tell.** ``study.ask()`` several times before the first ``tell`` makes a batch. A last
-    batch that reaches past the end is filled up to the size of the one before with points that
-    complete the design; after that ``ask`` raises.
+    **Ask and tell.** Trials that are asked for before the first ``tell`` are a batch. Where the
+    last batch has more trials than there are points left, the others get points that complete the
+    design, until the batch is as large as the one before; after that ``ask`` raises.
 
     **What is stored.** In study attributes the settings and the design's columns, so that workers
     on different processors, and later versions, run the same points; in each trial its row.
@@ -169,7 +173,7 @@ class OrthogonalDesignSampler(DesignSampler):
     An orthogonal array L_{q²}(q^{q+1}) tries q levels of up to q + 1 parameters in q² trials so
     that in any two parameters each pair of levels occurs equally often; more parameters need q^k
     trials. The effect of each parameter can then be read off level by level
-    (:func:`skmixup.design.design_effects`). Where the levels do not matter as such,
+    (:func:`skmixup.effects.design_effects`). Where the levels do not matter as such,
     :class:`UniformDesignSampler` sees more of each parameter in the same number of trials.
 
     The number of trials follows from the parameters and ``n_levels``. How trials get their rows,

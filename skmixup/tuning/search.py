@@ -36,25 +36,26 @@ class UniformDesignSearchCV(DesignSearchCV):
     estimator : estimator object
         Implements scikit-learn's interface.
     param_distributions : dict of str → list, scipy distribution or Optuna distribution
-        As in ``RandomizedSearchCV``; scipy distributions must be frozen and have ``ppf``. Lists
-        share the space out evenly; numbers that rise or fall count as ordered when zooming in. A
-        list of dicts is refused: a design spreads its runs over one space.
+        As in ``RandomizedSearchCV``; scipy distributions must be frozen and have ``ppf``. The
+        values of a list have equal shares of the runs; a list of numbers that only rise or only
+        fall counts as ordered when zooming in. A list of dicts is refused: a design spreads its
+        runs over one space.
     n_runs : int or "auto"
         Candidates evaluated, in **all rounds together**, exactly. More than there are parameters.
-        Where there are fewer different settings each of them is evaluated once, which a warning
-        says. "auto": ten per parameter up to about 50, see :mod:`skmixup.tuning.runs`.
+        Where there are fewer different settings, each of them is evaluated once, with a
+        warning. "auto": ten per parameter up to about 50, see :mod:`skmixup.tuning.runs`.
     n_rounds : int, default 1
         Rounds. The first one gets twice the candidates of each other one. Needs a splitter that
         gives the same splits every time, and one metric to zoom in on, or a callable ``refit``.
     initial_params : dict or list of dict, optional
         Settings to evaluate first, as the best ones of last month; the design completes them, so
-        that the runs are spread evenly together. They count in ``n_runs``. A parameter that is
+        that all runs together are spread evenly. They are part of ``n_runs``. A parameter that is
         left out has the estimator's present value: ``{}`` is the estimator as it is. Settings
         outside the space (gamma="scale" where it is a number) are evaluated beside the design.
     time_limit : float, optional
-        Seconds for the whole ``fit``, the refit included. When another candidate is not likely to
-        be through in time, the search ends with those that are complete and warns; there is
-        always at least one that has succeeded. What has been begun is finished.
+        Seconds for the whole ``fit``, the refit included; None: no limit. When another candidate
+        is not likely to end in time, the search stops with those that are complete, and warns. It
+        never stops before one candidate has succeeded, and what has been begun is finished.
     criterion : {"CD", "WD", "MD"}, default "CD"
         The discrepancy, see :func:`skmixup.design.discrepancy`. The points of a CD-optimal design
         in many dimensions keep away from the middle of the cube; "WD" does not, and finds more
@@ -84,16 +85,16 @@ class UniformDesignSearchCV(DesignSearchCV):
 
     Notes
     -----
-    Ctrl-C leaves ``cv_results_``, ``best_params_`` and ``n_completed_`` of the complete candidates
-    on the search, without a refit, and goes on to whoever called. The rows of a design come in an
-    order in which the first k of them are spread evenly too.
+    After Ctrl-C the search has ``cv_results_``, ``best_params_`` and ``n_completed_`` of the
+    candidates that were complete, without a refit, and KeyboardInterrupt is raised again. The rows
+    of a design come in an order in which the first k of them are spread evenly too.
 
     Failed fits get ``error_score``; only when all fits of the whole search fail is it an error.
 
     See Also
     --------
     OrthogonalDesignSearchCV : Few levels, every pair of them equally often.
-    skmixup.design.design_effects : Which parameter mattered, from the fitted search.
+    skmixup.effects.design_effects : Which parameter mattered, from the fitted search.
 
     References
     ----------
@@ -257,33 +258,22 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
         Parameters with one value only keep it.
     strength : int, default 2
         3 also has every triple of values equally often, with many more candidates.
-    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
-        As in :class:`sklearn.model_selection.RandomizedSearchCV`; ``n_jobs`` works with every
-        joblib backend, Dask included.
     random_state : int, RandomState instance or None, default None
         Shuffles rows and values. None: the array as constructed.
-    progress_bar : bool, default False
-        Show a tqdm bar of the candidates evaluated. scikit-learn's own callbacks (1.9 and later,
-        ``search.set_callbacks(ProgressBar())``) see rounds and candidates too.
-
-    Attributes
-    ----------
-    cv_results_, best_estimator_, best_params_, best_score_, best_index_, scorer_, n_splits_, \
-            refit_time_, multimetric_, classes_, n_features_in_, feature_names_in_
-        As in :class:`sklearn.model_selection.RandomizedSearchCV`. Numbers in ``best_params_`` are
-        Python scalars.
-    n_completed_ : int
-        Candidates evaluated, also those whose fits failed.
+    scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score, \
+            progress_bar
+        As in :class:`UniformDesignSearchCV`, and so are the attributes.
 
     Raises
     ------
     TypeError, ValueError
-        Bad parameters, before the first fit; the message names the parameter and what is valid.
+        Lists of different lengths, or of a length that is no prime power; other bad parameters.
+        All before the first fit; the message names the parameter and what is valid.
 
     See Also
     --------
     UniformDesignSearchCV : Any number of candidates, any distributions.
-    skmixup.design.design_effects : The effect of every value, from the fitted search.
+    skmixup.effects.design_effects : The effect of every value, from the fitted search.
 
     References
     ----------

@@ -62,8 +62,9 @@ class Snapshot:
     def open_rows(self, n_rows: int, n_runs: int, retries: int) -> list[int]:
         """The rows that a new trial may run now.
 
-        Closed is a row that a trial runs or has finished (completed or pruned), one whose number's
-        trial is just starting, and one that failed more than ``retries`` times.
+        A row is closed while a trial runs it, when one has finished it (completed or pruned),
+        while the trial with the row's number is just starting, and after more than ``retries``
+        failures.
         """
         closed = {trial.number for trial in self.starting(n_runs)}
         failures: dict[int, int] = {}

@@ -31,7 +31,7 @@ class DesignExhausted(TrialPruned):
     """Every point of the design is run or being run: there is none left for this trial.
 
     Inside ``study.optimize`` it ends the trial as pruned, and the study stops. ``study.ask()``
-    raises it, which is how an ask-and-tell loop learns that the design is through.
+    raises it, which is how an ask-and-tell loop learns that the design is finished.
     """
 
 
@@ -97,10 +97,10 @@ class DesignSampler(BaseSampler):
                 clients = list(self._clients)
             for study in clients:
                 if loops.in_optimize(study):
-                    self._stop_if_through(study)
+                    self._stop_if_finished(study)
         loops.enter_trial()
 
-    def _stop_if_through(self, study: Study, wait: bool = True) -> None:
+    def _stop_if_finished(self, study: Study, wait: bool = True) -> None:
         """Before a trial is made: stop the study where it would find no point."""
         if self._then not in (None, "zoom"):
             return
@@ -114,7 +114,7 @@ class DesignSampler(BaseSampler):
         """Take a row for the trial."""
         with loops.LOCK:
             self._clients.add(loops.whole_study(study))
-        loops.watch(study, _stop_if_through)
+        loops.call_at_start(study, _stop_if_finished)
         try:
             self._begin(study, trial, self._design(study, starting=True))
         except BaseException:
@@ -171,7 +171,7 @@ class DesignSampler(BaseSampler):
         state: TrialState,
         values: Sequence[float] | None,
     ) -> None:
-        """Stop the study where the design is through and nothing comes after it."""
+        """Stop the study where the design is finished and nothing comes after it."""
         known = self._design(study)
         known.rows.pop(trial.number, None)
         if trial.number in known.refused:
@@ -273,7 +273,7 @@ class DesignSampler(BaseSampler):
             u = known.zoom.at(study, row, column)
         else:
             u = known.points.at(row, column)
-        q = self._plan.coarse.get(name)
+        q = self._plan.levels_of.get(name)
         return factor.at(u if q is None else middle(cell(u, q), q))
 
     def _column(self, study: Study, trial: FrozenTrial, name: str, known: StudyRows) -> int:
@@ -330,9 +330,9 @@ def _has_design(sampler: BaseSampler) -> bool:
     return any(isinstance(part, DesignSampler) for part in samplers_within(sampler))
 
 
-def _stop_if_through(study: Study) -> None:
+def _stop_if_finished(study: Study) -> None:
     """``study.optimize`` begins: one that is finished gains nothing, not even an empty trial."""
     for sampler in samplers_within(study.sampler):
         if isinstance(sampler, DesignSampler):
             # A thread of a pool, which is only known as one later, waits for the others later.
-            sampler._stop_if_through(study, wait=not loops.may_enter_pool())
+            sampler._stop_if_finished(study, wait=not loops.may_enter_pool())

@@ -14,7 +14,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.design.factors import Factor
 from skmixup.tuning import agreement
-from skmixup.tuning.distinct import coarse, n_different, n_left, new_points
+from skmixup.tuning.distinct import n_different, n_left, new_points, with_levels
 from skmixup.tuning.evidence import Evidence, study_factors
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.points import PointTable
@@ -87,9 +87,9 @@ class StudyZoom:
         return n_left(self._evidence(study, snapshot, names).points, kinds) > 0
 
     def _settled(self, snapshot: Snapshot) -> bool:
-        """Whether it is known which parameters there are: a trial that met them is through."""
-        through = (TrialState.COMPLETE, TrialState.PRUNED)
-        return self.plan.names is not None or any(t.state in through for t, _ in snapshot.runs)
+        """Whether it is known which parameters there are: a trial that met them has ended."""
+        ended = (TrialState.COMPLETE, TrialState.PRUNED)
+        return self.plan.names is not None or any(t.state in ended for t, _ in snapshot.runs)
 
     def _evidence(self, study: Study, snapshot: Snapshot, names: Sequence[str]) -> Evidence:
         def place(row: int, column: int) -> float:
@@ -133,7 +133,7 @@ class StudyZoom:
     def _kinds(self, names: Sequence[str], factors: Sequence[Factor]) -> list[Factor]:
         """The parameters as the zoom varies them: with the levels that were asked for."""
         return [
-            factor if (q := self.plan.coarse.get(name)) is None else coarse(factor, q)
+            factor if (q := self.plan.levels_of.get(name)) is None else with_levels(factor, q)
             for name, factor in zip(names, factors, strict=True)
         ]
 

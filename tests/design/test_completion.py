@@ -1,0 +1,56 @@
+"""Points that are there already, completed by more runs or one more factor."""
+
+import numpy as np
+import pytest
+
+from skmixup.design import discrepancy, to_unit_cube, uniform_design
+from skmixup.design.completion import complete_column, complete_rows, sobol_column
+from skmixup.design.levels import cell, middle
+
+
+@pytest.mark.parametrize("q", [1, 2, 7, 60, 1000])
+def test_a_level_lies_in_the_middle_of_its_cell(q):
+    levels = np.arange(q)
+    places = middle(levels, q)
+    np.testing.assert_allclose(places * q - levels, 0.5)
+    assert (cell(places, q) == levels).all()
+    assert [cell(float(u), q) for u in places] == levels.tolist()
+    edges = np.array([0.0, 1 - 2**-53, 1.0])
+    assert cell(edges, q).tolist() == [cell(float(u), q) for u in edges] == [0, q - 1, q - 1]
+
+
+@pytest.mark.parametrize("criterion", ["CD", "WD", "MD"])
+def test_new_runs_are_balanced_with_the_old_ones_and_better_than_random_ones(criterion):
+    kept = to_unit_cube(uniform_design(6, 3), 6)
+    new = complete_rows(kept, 6, criterion, np.random.default_rng(0), [12, 12, 4])
+    levels = cell(np.vstack([kept, new]), 12)
+    assert (np.sort(levels[:, :2], axis=0) == np.arange(12)[:, None]).all()
+    assert np.bincount(cell(np.vstack([kept, new])[:, 2], 4)).tolist() == [3, 3, 3, 3]
+    together = np.column_stack([levels[:, :2], cell(np.vstack([kept, new])[:, 2], 4)])
+    value = discrepancy(together, (12, 12, 4), criterion)
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        together[6:] = rng.permuted(together[6:], axis=0)
+        assert value < discrepancy(together, (12, 12, 4), criterion)
+
+
+@pytest.mark.parametrize("n_known", [0, 5])
+def test_a_new_column_keeps_the_places_that_are_known(n_known):
+    rng = np.random.default_rng(0)
+    design = uniform_design(15, 3)
+    others, known = to_unit_cube(design[:, :2], 15), to_unit_cube(design, 15)[:n_known, 2]
+    levels = complete_column(others, known, "CD", rng, 15)
+    column = np.append(design[:n_known, 2], levels)
+    assert sorted(column) == list(range(15))
+    value = discrepancy(np.column_stack([design[:, :2], column]), 15)
+    for _ in range(50):
+        column[n_known:] = rng.permutation(column[n_known:])
+        assert value < discrepancy(np.column_stack([design[:, :2], column]), 15)
+
+
+def test_a_sobol_column_goes_on_where_it_stopped():
+    whole = sobol_column(0, 64, 2, seed=5)
+    assert (np.append(sobol_column(0, 40, 2, 5), sobol_column(40, 24, 2, 5)) == whole).all()
+    shifted = np.sort((whole - whole[0]) % 1.0)
+    assert np.diff(shifted).max() < 3 / 64
+    assert (sobol_column(0, 64, 2, seed=6) != whole).any()
