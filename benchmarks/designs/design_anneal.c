@@ -1,6 +1,11 @@
 /* Simulated annealing of a design, for benchmarks/designs/design_table.py: the same moves as
- * skmixup/design/exchange.py (exchange the levels of two runs in one factor), one at a time,
- * accepted as Metropolis does. One proposal costs two passes over a row of products.
+ * skmixup/design/exchange.py (exchange the levels of two runs in one factor), accepted as
+ * Metropolis does.
+ *
+ * While one factor is rearranged, R, the product of the pair kernel over the *other* factors, stays
+ * as it is: so the search stays with a factor for some hundred proposals, divides its kernel out of
+ * the products once before and multiplies it in once after. A proposal is then one pass over four
+ * rows of n numbers, without a division.
  *
  *     cc -O3 -march=native -ffast-math -shared -fPIC -o design_anneal.so design_anneal.c -lm
  */
@@ -9,7 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WIDTH = 8, DRAWS = 4096 };
+
 static uint64_t state[4]; /* xoshiro256**, Blackman & Vigna 2018 */
+static double exponential[DRAWS]; /* quantiles of the exponential distribution */
 
 static uint64_t rotate(uint64_t x, int k) { return (x << k) | (x >> (64 - k)); }
 
@@ -25,10 +33,6 @@ static uint64_t next(void)
     return result;
 }
 
-static int below(int n) { return (int)(((next() >> 32) * (uint64_t)n) >> 32); }
-
-static double uniform(void) { return (double)(next() >> 11) * 0x1p-53; }
-
 static void start(uint64_t seed)
 {
     for (int i = 0; i < 4; i++) {
@@ -37,102 +41,248 @@ static void start(uint64_t seed)
         x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
         state[i] = x ^ (x >> 31);
     }
+    for (int i = 0; i < DRAWS; i++)
+        exponential[i] = -log((i + 0.5) / DRAWS);
 }
 
-/* pairs[i, j] and singles[i]: products over the factors; kernel[c, a, j]: k(a, level of run j). */
-static void products(int n, int m, int s, int q, const double *pair, const double *single,
-                     const int *design, double *pairs, double *singles, double *kernel)
+typedef struct {
+    int n, m, s, q; /* runs, the same padded to whole vectors, factors, levels */
+    const double *pair, *single; /* (q, q) and (q) */
+    int *design; /* (n, s) */
+    double *pairs, *singles; /* (n, m) and (n): products over all factors, or over all but one */
+    double *kernel; /* (q, m): k(a, level of run j) in the factor at hand; padded with ones */
+    int *level; /* (n): the factor at hand */
+    int half; /* 0, or: runs i and i + half mirror each other, a last odd run lies in the middle */
+} Search;
+
+static void refresh(Search *w)
 {
-    for (int i = 0; i < n; i++) {
-        singles[i] = 1;
-        for (int c = 0; c < s; c++)
-            singles[i] *= single[design[i * s + c]];
-        for (int j = 0; j < m; j++) {
-            double product = j < n;
-            for (int c = 0; c < s && j < n; c++)
-                product *= pair[design[i * s + c] * q + design[j * s + c]];
-            pairs[i * m + j] = product;
+    for (int i = 0; i < w->n; i++) {
+        const int *u = w->design + i * w->s;
+        w->singles[i] = 1;
+        for (int c = 0; c < w->s; c++)
+            w->singles[i] *= w->single[u[c]];
+        for (int j = 0; j < w->m; j++) {
+            double product = j < w->n;
+            for (int c = 0; c < w->s && j < w->n; c++)
+                product *= w->pair[u[c] * w->q + w->design[j * w->s + c]];
+            w->pairs[i * w->m + j] = product;
         }
     }
-    for (int c = 0; c < s; c++)
-        for (int a = 0; a < q; a++)
-            for (int j = 0; j < m; j++)
-                kernel[((long)c * q + a) * m + j] = j < n ? pair[a * q + design[j * s + c]] : 1;
 }
 
-/* Anneal design (n, s), levels 0 ... q - 1, in place, from temperature hot down to cold; the best
- * design met is left there. Returns 0, or 1 where memory is short. */
-int anneal(int n, int s, int q, const double *pair, const double *single, int *design,
-           int64_t steps, double hot, double cold, uint64_t seed)
+static double value(const Search *w) /* the squared discrepancy without its constant */
 {
-    int m = (n + 3) / 4 * 4; /* rows padded with zeros, for the vector units */
-    double *pairs = malloc(sizeof(double) * n * m), *singles = malloc(sizeof(double) * n);
-    double *kernel = malloc(sizeof(double) * s * q * m);
+    double both = 0, one = 0;
+    for (int i = 0; i < w->n; i++) {
+        one += w->singles[i];
+        for (int j = 0; j < w->n; j++)
+            both += w->pairs[i * w->m + j];
+    }
+    return both / ((double)w->n * w->n) - 2 * one / w->n;
+}
+
+static void take_out(Search *w, int c)
+{
+    for (int i = 0; i < w->n; i++)
+        w->level[i] = w->design[i * w->s + c];
+    for (int a = 0; a < w->q; a++)
+        for (int j = 0; j < w->m; j++)
+            w->kernel[a * w->m + j] = j < w->n ? w->pair[a * w->q + w->level[j]] : 1;
+    for (int i = 0; i < w->n; i++) {
+        const double *restrict k = w->kernel + w->level[i] * w->m;
+        double *restrict p = w->pairs + i * w->m;
+        for (int j = 0; j < w->m; j++)
+            p[j] /= k[j];
+        w->singles[i] /= w->single[w->level[i]];
+    }
+}
+
+static void put_in(Search *w, int c)
+{
+    for (int i = 0; i < w->n; i++) {
+        const double *restrict k = w->kernel + w->level[i] * w->m;
+        double *restrict p = w->pairs + i * w->m;
+        for (int j = 0; j < w->m; j++)
+            p[j] *= k[j];
+        w->singles[i] *= w->single[w->level[i]];
+        w->design[i * w->s + c] = w->level[i];
+    }
+}
+
+/* What exchanging the levels of runs i and j of the factor at hand adds to n² times the value. */
+static double difference(const Search *w, int i, int j)
+{
+    int a = w->level[i], b = w->level[j], q = w->q, m = w->m;
+    const double *restrict p = w->pairs + i * m, *restrict r = w->pairs + j * m;
+    const double *restrict from = w->kernel + a * m, *restrict to = w->kernel + b * m;
+    double sum = 0;
+    for (int k = 0; k < m; k++)
+        sum += (p[k] - r[k]) * (to[k] - from[k]);
+    double aa = w->pair[a * q + a], ab = w->pair[a * q + b], bb = w->pair[b * q + b];
+    sum -= (p[i] - p[j]) * (ab - aa) + (p[j] - r[j]) * (bb - ab);
+    return 2 * sum + (p[i] - r[j]) * (bb - aa)
+           - 2.0 * w->n * (w->singles[i] - w->singles[j]) * (w->single[b] - w->single[a]);
+}
+
+static void exchange_one(Search *w, int i, int j)
+{
+    int a = w->level[i];
+    w->level[i] = w->level[j];
+    w->level[j] = a;
+    for (int x = 0; x < w->q; x++) {
+        double *k = w->kernel + x * w->m, other = k[i];
+        k[i] = k[j];
+        k[j] = other;
+    }
+}
+
+/* The same where the mirror images of runs i and j, not each other's, exchange theirs as well. */
+static double difference_of_both(const Search *w, int i, int j)
+{
+    int a = w->level[i], b = w->level[j], q = w->q, m = w->m, h = w->half;
+    int runs[4] = {i, j, i < h ? i + h : i - h, j < h ? j + h : j - h};
+    int old[4] = {a, b, q - 1 - a, q - 1 - b}, new[4] = {b, a, q - 1 - b, q - 1 - a};
+    const double *restrict p = w->pairs + i * m, *restrict r = w->pairs + j * m;
+    const double *restrict from = w->kernel + a * m, *restrict to = w->kernel + b * m;
+    double sum = 0;
+    for (int k = 0; k < m; k++)
+        sum += (p[k] - r[k]) * (to[k] - from[k]);
+    sum *= 2;
+    for (int x = 0; x < 4; x++) {
+        int k = runs[x];
+        double ka = w->pair[a * q + old[x]], kb = w->pair[b * q + old[x]];
+        sum -= 2 * (p[k] - r[k]) * (kb - ka);
+        sum += p[k] * (w->pair[b * q + new[x]] - ka) + r[k] * (w->pair[a * q + new[x]] - kb);
+    }
+    return 2 * sum - 4.0 * w->n * (w->singles[i] - w->singles[j]) * (w->single[b] - w->single[a]);
+}
+
+/* What a move adds: of runs i and j, and of their images where there are any. */
+static double move_adds(const Search *w, int i, int j)
+{
+    int apart = i < j ? j - i : i - j;
+    return w->half && apart != w->half ? difference_of_both(w, i, j) : difference(w, i, j);
+}
+
+static void move(Search *w, int i, int j)
+{
+    int h = w->half, apart = i < j ? j - i : i - j;
+    exchange_one(w, i, j);
+    if (h && apart != h)
+        exchange_one(w, i < h ? i + h : i - h, j < h ? j + h : j - h);
+}
+
+/* Swaps of one factor at one temperature; returns what they added to n² times the value. */
+static double rearrange(Search *w, int proposals, double temperature)
+{
+    double added = 0;
+    int n = w->half ? 2 * w->half : w->n;
+    for (int t = 0; t < proposals; t++) {
+        uint64_t draw = next();
+        int i = (int)(((draw & 0xffffff) * n) >> 24);
+        int j = (int)((((draw >> 24) & 0xffffff) * (n - 1)) >> 24);
+        j += j >= i;
+        if (w->level[i] == w->level[j])
+            continue;
+        double delta = move_adds(w, i, j);
+        if (delta < temperature * exponential[draw >> 52]) {
+            move(w, i, j);
+            added += delta;
+        }
+    }
+    return added;
+}
+
+/* Improving swaps until there are none. */
+static double descend(Search *w, double tolerance)
+{
+    double added = 0;
+    int n = w->half ? 2 * w->half : w->n;
+    for (int still = 0, c = 0; still < w->s; c = (c + 1) % w->s, still++) {
+        take_out(w, c);
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < i; j++) {
+                if (w->level[i] == w->level[j])
+                    continue;
+                double delta = move_adds(w, i, j);
+                if (delta < -tolerance) {
+                    move(w, i, j);
+                    added += delta;
+                    still = -1;
+                }
+            }
+        put_in(w, c);
+    }
+    return added;
+}
+
+/* Anneal design (n, s), levels 0 ... q - 1, in place: so many sweeps over all factors, n proposals
+ * times `stay` for each; the temperature falls from hot to cold, both shares of what the median
+ * swap adds to a design that no swap improves. The best design met is left there.
+ * Returns 0, or 1 where memory is short. */
+int anneal(int n, int s, int q, const double *pair, const double *single, int *design,
+           int64_t sweeps, int stay, double hot, double cold, int half, uint64_t seed)
+{
+    int m = (n + WIDTH - 1) / WIDTH * WIDTH;
+    Search w = {.n = n, .m = m, .s = s, .q = q, .pair = pair, .single = single, .design = design,
+                .half = half};
+    w.pairs = aligned_alloc(64, sizeof(double) * n * m);
+    w.kernel = aligned_alloc(64, sizeof(double) * q * m);
+    w.singles = malloc(sizeof(double) * n);
+    w.level = malloc(sizeof(int) * n);
     int *best = malloc(sizeof(int) * n * s);
-    if (!pairs || !singles || !kernel || !best)
+    if (!w.pairs || !w.kernel || !w.singles || !w.level || !best)
         return 1;
     start(seed);
+    refresh(&w);
+    double tolerance = 1e-12 * n * n;
+    descend(&w, tolerance);
+    refresh(&w);
+    double typical = 0;
+    int64_t seen = 0;
+    for (int c = 0; c < s; c++) {
+        take_out(&w, c);
+        for (int i = 0; i < n; i++)
+            for (int j = 0; j < i; j++)
+                if (w.level[i] != w.level[j]) {
+                    typical += fabs(difference(&w, i, j));
+                    seen++;
+                }
+        put_in(&w, c);
+    }
+    typical = seen ? typical / (double)seen : 0;
+    double now = value(&w) * n * n, best_value = now;
     memcpy(best, design, sizeof(int) * n * s);
-    double temperature = hot, cooling = pow(cold / hot, 1024.0 / (double)steps);
-    double value = 0, best_value = 0; /* relative to the start */
-    for (int64_t t = 0; t < steps; t++) {
-        if (t % 1024 == 0)
-            temperature *= cooling;
-        if (t % (1 << 22) == 0) /* removes the rounding of many updates */
-            products(n, m, s, q, pair, single, design, pairs, singles, kernel);
-        int c = below(s), i = below(n), j = below(n - 1);
-        j += j >= i;
-        int a = design[i * s + c], b = design[j * s + c];
-        if (a == b)
-            continue;
-        const double *restrict from = kernel + ((long)c * q + a) * m;
-        const double *restrict to = kernel + ((long)c * q + b) * m;
-        double *restrict p = pairs + i * m, *restrict r = pairs + j * m;
-        double sum = 0;
-        for (int k = 0; k < m; k++)
-            sum += p[k] * (to[k] / from[k] - 1) + r[k] * (from[k] / to[k] - 1);
-        for (int k = i;; k = j) { /* runs i and j themselves change otherwise */
-            sum -= p[k] * (to[k] / from[k] - 1) + r[k] * (from[k] / to[k] - 1);
-            if (k == j)
-                break;
+    for (int64_t t = 0; t < sweeps; t++) {
+        double temperature = typical * hot * pow(cold / hot, (double)t / (double)sweeps);
+        if (t % 1024 == 1023) { /* removes the rounding of many updates */
+            refresh(&w);
+            now = value(&w) * n * n;
         }
-        double own = pair[b * q + b] / pair[a * q + a], alone = single[b] / single[a];
-        double delta = (2 * sum + p[i] * (own - 1) + r[j] * (1 / own - 1)) / ((double)n * n)
-                       - 2.0 / n * (singles[i] * (alone - 1) + singles[j] * (1 / alone - 1));
-        if (delta > 0 && uniform() >= exp(-delta / temperature))
-            continue;
-        double both = p[j], first = p[i] * own, second = r[j] / own;
-        for (int k = 0; k < m; k++) {
-            double ratio = to[k] / from[k];
-            p[k] *= ratio;
-            r[k] /= ratio;
+        for (int f = 0; f < s; f++) {
+            int c = (int)(((next() >> 32) * (uint64_t)s) >> 32);
+            take_out(&w, c);
+            now += rearrange(&w, n * stay, temperature);
+            put_in(&w, c);
         }
-        p[j] = r[i] = both;
-        p[i] = first;
-        r[j] = second;
-        for (int k = 0; k < n; k++) {
-            pairs[k * m + i] = p[k];
-            pairs[k * m + j] = r[k];
-        }
-        singles[i] *= alone;
-        singles[j] /= alone;
-        design[i * s + c] = b;
-        design[j * s + c] = a;
-        for (int x = 0; x < q; x++) {
-            double *k = kernel + ((long)c * q + x) * m, other = k[i];
-            k[i] = k[j];
-            k[j] = other;
-        }
-        value += delta;
-        if (value < best_value - 1e-15) {
-            best_value = value;
+        if (now < best_value - tolerance) {
+            best_value = now;
             memcpy(best, design, sizeof(int) * n * s);
         }
     }
-    memcpy(design, best, sizeof(int) * n * s);
-    free(pairs);
-    free(singles);
-    free(kernel);
+    refresh(&w);
+    descend(&w, tolerance);
+    refresh(&w);
+    if (value(&w) * n * n >= best_value) {
+        memcpy(design, best, sizeof(int) * n * s);
+        refresh(&w);
+        descend(&w, tolerance);
+    }
+    free(w.pairs);
+    free(w.kernel);
+    free(w.singles);
+    free(w.level);
     free(best);
     return 0;
 }

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from skmixup.design.difference_schemes import array_from_scheme
 from skmixup.design.exchange import (
     Chains,
     best_moves,
@@ -18,8 +19,6 @@ from skmixup.design.exchange import (
 )
 from skmixup.design.galois import prime_power
 from skmixup.design.levels import Floats, Ints
-from skmixup.design.mixed_arrays import array_of_twos_and_threes
-from skmixup.design.orthogonal import orthogonal_array
 
 
 class LevelChains(Chains):
@@ -71,18 +70,15 @@ class LevelChains(Chains):
 
 
 def array_columns(n_runs: int, n_levels: tuple[int, ...]) -> Ints | None:
-    """The largest orthogonal array whose runs divide n and that has so many columns, or None."""
+    """The orthogonal array, of n runs or of a divisor, that has the most runs of those with
+    enough columns; or None.
+    """
     q = n_levels[0]
     if set(n_levels) != {q} or q == n_runs or prime_power(q) is None:
         return None
-    k = 1
-    while n_runs % q ** (k + 1) == 0:
-        k += 1
-    arrays = [orthogonal_array(q, (q**k - 1) // (q - 1))] if k > 1 else []
-    if q == 3:
-        arrays += [array_of_twos_and_threes(n)[1] for n in (18, 36) if n_runs % n == 0]
-    arrays = [array for array in arrays if array.shape[1] >= len(n_levels)]
-    return max(arrays, key=len, default=None)
+    sizes = [m for m in range(q * q, n_runs + 1, q) if n_runs % m == 0]
+    arrays = [array_from_scheme(m, q) for m in reversed(sizes)]
+    return next((array for array in arrays if array.shape[1] >= len(n_levels)), None)
 
 
 def _random_choice(array: Ints, n_runs: int, n_factors: int, rng: np.random.Generator) -> Ints:

@@ -4,18 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from skmixup.design.difference_schemes import difference_scheme
 from skmixup.design.levels import Ints
 
-#: Difference schemes over the integers mod 3: the difference of any two rows, and of any two
-#: columns, has every value equally often. The second one is developed over the group Z6 × Z2.
-_SCHEMES = {
-    6: ("000000", "001122", "010212", "012021", "021201", "022110"),
-    12: (
-        "000101220110", "001010221001", "100001012201", "010010102210", "011000010122",
-        "100100101022", "220110000101", "221001001010", "012201100001", "102210010010",
-        "010122011000", "101022100100",
-    ),
-}  # fmt: skip
+#: A difference scheme over the integers mod 3: the difference of any two rows, and of any two
+#: columns, has every value equally often.
+_SIX = ("000000", "001122", "010212", "012021", "021201", "022110")
 
 #: The most factors of two and of three levels, by the runs.
 MOST = {18: (1, 7), 36: (11, 12)}
@@ -35,7 +29,9 @@ def array_of_twos_and_threes(n_runs: int) -> tuple[Ints, Ints]:
     row it was is one more factor, of as many levels as the scheme has rows, and the runs of a
     smaller array are these levels.
     """
-    scheme = np.array([[int(x) for x in row] for row in _SCHEMES[n_runs // 3]], dtype=np.intp)
+    twelve = difference_scheme(12, 3)
+    assert twelve is not None
+    scheme = np.array([list(map(int, row)) for row in _SIX]) if n_runs == 18 else twelve
     threes = np.concatenate([(scheme + c) % 3 for c in range(3)])
     row = np.tile(np.arange(len(scheme)), 3)
     if n_runs == 18:

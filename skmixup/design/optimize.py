@@ -9,6 +9,7 @@ from skmixup.design.exchange import descend, threshold_accepting
 from skmixup.design.good_lattice import good_lattice_points, max_factors
 from skmixup.design.level_permutation import uniform_arrays
 from skmixup.design.levels import Ints
+from skmixup.design.mirrored import MirroredChains, can_be_mirrored
 from skmixup.design.repeats import repeated_runs, swap_repeats_apart
 from skmixup.design.task import Task
 
@@ -21,6 +22,8 @@ _SIDE_BY_SIDE = 32
 _OTHER_LEVELS = 30
 #: First thresholds, as shares of the start's discrepancy: the low one leaves a good start whole.
 _THRESHOLD, _LOW_THRESHOLD = 0.015, 0.003
+#: Up to so many factors for each run the search goes through mirrored designs.
+_MIRRORED_FACTORS = 0.42
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,34 @@ def lattice_design(task: Task) -> Ints:
     return np.asarray(points * np.asarray(task.n_levels) // task.n_runs)
 
 
+def _wants_mirrored(task: Task) -> bool:
+    """Whether designs that are their own mirror images are searched first.
+
+    In the same time they come closer to the best known ones of the centred discrepancy while
+    factors are few for the runs (measured up to 60 runs); of the mixture discrepancy they do not.
+    """
+    few_factors = task.n_factors <= _MIRRORED_FACTORS * task.n_runs
+    return (
+        task.criterion == "CD"
+        and not len(task.initial)
+        and few_factors
+        and can_be_mirrored(task.n_runs, task.n_levels)
+    )
+
+
+def _mirrored_designs(
+    task: Task, budget: SearchBudget, n_steps: int, rng: np.random.Generator
+) -> list[Ints]:
+    """The best two designs found among those that are their own mirror images."""
+    chains = MirroredChains.random(
+        budget.n_chains, task.n_runs, task.n_levels, task.criterion, rng
+    )
+    block_size = min(budget.block_size, len(chains.free))
+    threshold_accepting(chains, _THRESHOLD * chains.values, n_steps, block_size, rng)
+    descend(chains, len(chains.free), n_steps, rng)
+    return list(chains.whole()[np.argsort(chains.values, kind="stable")[:2]])
+
+
 def _structured_starts(task: Task, effort: float, rng: np.random.Generator) -> list[Ints]:
     """Designs that theory gives: lattices, and orthogonal arrays where they exist."""
     if len(task.initial):
@@ -98,7 +129,16 @@ def optimized(
     starts = [(design, _LOW_THRESHOLD) for design in _structured_starts(task, effort, rng)]
     if start is not None:
         starts.append((start, _LOW_THRESHOLD))
-    if not starts or task.n_free <= _MANY_RUNS:
+    n_steps, random = budget.n_steps, not starts or task.n_free <= _MANY_RUNS
+    if task.n_free <= _MANY_RUNS and _wants_mirrored(task):
+        # A step among mirrored designs takes nearly twice as long. The time is parted as served
+        # best: random starts find nothing better unless levels repeat.
+        random = max(task.n_levels) < task.n_runs
+        mirrored_share, other_share = (1 / 4, 2 / 5) if random else (1 / 2, 1 / 5)
+        found = _mirrored_designs(task, budget, round(mirrored_share * n_steps), rng)
+        starts += [(design, _LOW_THRESHOLD) for design in found]
+        n_steps = round(other_share * n_steps)
+    if random:
         designs = (task.random_design(rng, random_extras=i > 0) for i in range(budget.n_chains))
         starts += [(design, _THRESHOLD) for design in designs]
     block = budget.block_size if task.n_free > _MANY_RUNS else task.n_free
@@ -107,7 +147,7 @@ def optimized(
         batch = starts[first : first + _SIDE_BY_SIDE]
         chains = task.chains(np.stack([design for design, _ in batch]))
         thresholds = chains.values * [share for _, share in batch]
-        threshold_accepting(chains, thresholds, budget.n_steps, budget.block_size, rng)
+        threshold_accepting(chains, thresholds, n_steps, budget.block_size, rng)
         descend(chains, block, budget.n_steps, rng)
         if chains.values.min() < best_value:
             best, best_value = chains.best(), float(chains.values.min())

@@ -123,9 +123,10 @@ def uniform_design(
     criterion : {"CD", "WD", "MD"}, default "CD"
         The squared discrepancy to minimise, see :func:`discrepancy`.
     method : {"auto", "optimize", "good_lattice"}, default "auto"
-        "auto" takes a design from the shipped table where it has one (CD, s ≤ 15; as many levels
-        as runs for n ≤ 60, one number of levels that divides n for n ≤ 30: a millisecond) and
-        searches elsewhere. "optimize" always searches, without the
+        "auto" takes a design from the shipped table where it has one (CD, up to 15 factors: as
+        many levels as runs for n ≤ 60, three to six levels that divide n for n ≤ 60, any
+        number that divides n for n ≤ 30, where n levels go up to n − 1 factors: a millisecond)
+        and searches elsewhere. "optimize" always searches, without the
         table. "good_lattice" takes :func:`good_lattice_points`, their n levels merged into q
         neighbouring ones where q < n, and runs that have become equal swapped apart: milliseconds
         for some hundred runs, at a discrepancy a fifth to a third larger.
@@ -166,9 +167,9 @@ def uniform_design(
     -----
     The search is threshold accepting (Winker & Fang 1997; Fang, Lu & Winker 2003) over swaps of
     two levels within a factor, with the differences of all swaps in a block of runs from one
-    matrix product. It starts from random balanced designs, good lattice points and, where q < n
-    and an orthogonal array of n runs exists, from its columns with levels renamed (Tang, Xu & Lin
-    2012).
+    matrix product. It starts from random balanced designs, good lattice points, designs that are
+    their own mirror images (where factors are few for the runs) and, where q < n and an orthogonal
+    array of n runs exists, from its columns with levels renamed (Tang, Xu & Lin 2012).
 
     References
     ----------

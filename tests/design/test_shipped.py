@@ -4,8 +4,15 @@ from importlib.resources import files
 
 import numpy as np
 import pytest
+from scipy.stats import qmc
 
-from skmixup.design import discrepancy, good_lattice_points, prefix_uniform_order, uniform_design
+from skmixup.design import (
+    discrepancy,
+    good_lattice_points,
+    prefix_uniform_order,
+    shipped,
+    uniform_design,
+)
 from skmixup.design.good_lattice import max_factors
 from skmixup.design.shipped import TABLE, read_table, shipped_designs, table_bytes
 
@@ -32,11 +39,38 @@ PUBLIC = {
 
 def test_table_is_complete_and_small():
     whole = {(n, s, n) for n in range(2, 61) for s in range(1, 16)}
+    whole |= {(n, s, n) for n in range(17, 31) for s in range(16, n)}
     fewer = {
-        (n, s, q) for n in range(6, 31) for q in range(3, n) if n % q == 0 for s in range(1, 16)
+        (n, s, q)
+        for n in range(6, 61)
+        for q in range(3, n)
+        if n % q == 0 and (n <= 30 or q <= 6)
+        for s in range(1, 16)
     }
-    assert set(shipped_designs()) == whole | fewer | {(36, 12, 6)}
+    many = {(9, 3): 20, (12, 3): 21, (15, 3): 22, (60, 6): 40}
+    fewer |= {(n, s, q) for (n, q), most in many.items() for s in range(16, most + 1)}
+    assert set(shipped_designs()) == whole | fewer
     assert len(files("skmixup.design").joinpath(TABLE).read_bytes()) < 400_000
+
+
+def test_discrepancies_are_what_scipy_says():
+    for (n, s, q), design in shipped_designs().items():
+        other = qmc.discrepancy((design + 0.5) / q, method="CD")
+        # both are differences of terms near (13/12)^s
+        assert discrepancy(design, q) == pytest.approx(other, rel=1e-9, abs=1e-13 * 1.5**s), (n, s)
+
+
+def test_one_call_reads_one_group_of_the_table(monkeypatch):
+    shipped._group.cache_clear()
+    read = []
+    whole = shipped._read_group
+    monkeypatch.setattr(
+        shipped, "_read_group", lambda packed, n, q: read.append((n, q)) or whole(packed, n, q)
+    )
+    uniform_design(24, 5, 6)
+    uniform_design(24, 7, 6)
+    uniform_design(24, 16, 6, effort=0)  # not there: nothing else is read
+    assert read == [(24, 6)]
 
 
 def test_every_design_is_balanced():

@@ -14,7 +14,7 @@ from skmixup.design import (
     to_unit_cube,
     uniform_design,
 )
-from skmixup.design.level_permutation import array_columns
+from skmixup.design.level_permutation import array_columns, uniform_arrays
 
 CRITERIA = ("CD", "WD", "MD")
 
@@ -107,14 +107,18 @@ def test_saturated_arrays_reach_the_public_table(n, s, q, table):
     assert discrepancy(design, q) == pytest.approx(table, rel=2e-6)
 
 
-@pytest.mark.parametrize(("n", "s", "q"), [(18, 7, 3), (36, 12, 3), (36, 13, 3)])
+@pytest.mark.parametrize(
+    ("n", "s", "q"), [(18, 7, 3), (32, 9, 4), (50, 11, 5), (36, 12, 3), (36, 13, 3)]
+)
 def test_arrays_beyond_prime_powers_start_the_search(n, s, q):
     array = array_columns(n, (q,) * s)
-    assert (array is None) == (s > 12)
-    if array is not None:
-        design = uniform_design(n, s, q, method="optimize", effort=0.01)
-        pairs = [np.bincount(q * a + b) for a, b in combinations(design.T, 2)]
-        assert all(np.ptp(counts) == 0 for counts in pairs)
+    assert array is not None
+    assert array_columns(n, (q,) * (s + 2)) is None
+    pairs = [np.bincount(q * a + b) for a, b in combinations(array.T, 2)]
+    assert all(np.ptp(counts) == 0 for counts in pairs)
+    design = uniform_design(n, s, q, method="optimize", effort=0.01)
+    renamed = uniform_arrays(n, (q,) * s, "CD", 0.01, np.random.default_rng(0))[0]
+    assert discrepancy(design, q) <= discrepancy(renamed, q) * (1 + 1e-12)
 
 
 @pytest.mark.parametrize(
