@@ -1,6 +1,7 @@
 """Logits, probabilities and labels for rows: what a classifier predicts."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,8 @@ from skmixup.estimators.dataset_batches import DatasetBatches
 from skmixup.estimators.datasets import is_dataset, refuse_loader
 from skmixup.estimators.inputs import check_inputs
 from skmixup.randomness.fit import PreservedRandomness
-from skmixup.training.batches import ArrayDataset
+from skmixup.randomness.unseen import draws_nothing
+from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.divergence import check_outputs
 from skmixup.vicinal.loss import first_output
 
@@ -43,10 +45,7 @@ class PredictingNet(FittingNet):
         refuse_loader(X)
         data = X if is_dataset(X) else ArrayDataset(check_inputs(self, X, reset=False))
         # device= is passed because skorch's cached version would take the parameter, maybe "auto".
-        # A DataLoader draws a seed from torch's state, a data set of the user's from any.
-        randomness = PreservedRandomness(self._device_, self.module_, whole=is_dataset(X))
-        window = randomness.fetch if is_dataset(X) else randomness.step
-        with self._device_for_users_code(), randomness, window:
+        with self._device_for_users_code(), self._prediction_window(X):
             parts = map(first_output, self.forward_iter(data, device="cpu"))
             if is_dataset(X):
                 outputs = torch.cat(list(parts)).double()
@@ -60,6 +59,20 @@ class PredictingNet(FittingNet):
                 "False"
             )
         return outputs
+
+    @contextmanager
+    def _prediction_window(self, X: Any) -> Iterator[None]:
+        """Leave random states as they are; nothing to do where nothing is drawn.
+
+        A DataLoader draws a seed from torch's state, a data set of the user's from any.
+        """
+        own_rows = is_dataset(X)
+        if not own_rows and self.iterator_valid is TensorBatches and draws_nothing(self.module_):
+            yield
+            return
+        randomness = PreservedRandomness(self._device_, self.module_, whole=own_rows)
+        with randomness, randomness.fetch if own_rows else randomness.step:
+            yield
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logits; for two classes the difference of the second to the first.

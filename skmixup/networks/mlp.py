@@ -99,7 +99,9 @@ class MLP(nn.Module):
             block = nn.Sequential(nn.Linear(fan_in, fan_out))
             if batch_norm:
                 block.append(nn.BatchNorm1d(fan_out))
-            block.append(activation())
+            # in place: the sums before it are not needed again
+            in_place = {"inplace": True} if activation is nn.ReLU else {}
+            block.append(activation(**in_place))
             if dropout > 0:
                 block.append(dropout_kind(dropout))
             self.blocks.append(block)

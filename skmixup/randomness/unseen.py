@@ -8,6 +8,25 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+# Modules in evaluation mode that draw nothing, by where their classes come from, and exceptions.
+_QUIET = ("torch.nn.", "skmixup.networks.")
+_ALWAYS_RANDOM = (nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
+
+
+def draws_nothing(module: nn.Module) -> bool:
+    """Whether it is known that `module` draws nothing: all of it is torch's or this package's own.
+
+    In evaluation mode, and without hooks of a user's.
+    """
+    return all(
+        type(child).__module__.startswith(_QUIET)
+        and not isinstance(child, _ALWAYS_RANDOM)
+        and not child.training
+        and not child._forward_hooks
+        and not child._forward_pre_hooks
+        for child in module.modules()
+    )
+
 
 def draws_unseen(module: nn.Module) -> bool:
     """Whether `module` is compiled, or runs parts of itself again in the backward pass.

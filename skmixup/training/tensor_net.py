@@ -29,6 +29,10 @@ from skmixup.vicinal.nested import n_rows, take, tensors_in
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
 PREDICTION_ELEMENTS = 2**18
 MIN_PREDICTION_ROWS = 16
+MAX_PREDICTION_ROWS = 2048  # more lie in no cache
+
+# Arguments that need no DataLoader.
+_BATCH_OPTIONS = frozenset(inspect.signature(TensorBatches).parameters) - {"dataset", "device"}
 
 
 class TensorNet(OptimizingNet):
@@ -208,12 +212,17 @@ class TensorNet(OptimizingNet):
         Matrix products of a few rows take other kernels than those of many and round differently;
         small batches are filled up with copies of their rows.
         """
-        X, y = batch
+        X, _ = batch
         n = n_rows(X)
-        if training or n >= MIN_PREDICTION_ROWS or not _all_tensors(X):
-            return super().evaluation_step(batch, training=training)
-        filled = take(X, torch.arange(MIN_PREDICTION_ROWS) % n)
-        output = super().evaluation_step((filled, y), training=training)
+        if training:
+            return super().evaluation_step(batch, training=True)
+        if any(module.training for module in self.module_.modules()):
+            self.set_training(False)
+        few = n < MIN_PREDICTION_ROWS and _all_tensors(X)
+        with torch.no_grad():
+            output = self.infer(take(X, torch.arange(MIN_PREDICTION_ROWS) % n) if few else X)
+        if not few:
+            return output
         if isinstance(output, tuple):
             return tuple(part[:n] for part in output)
         return output[:n]
@@ -291,8 +300,9 @@ class TensorNet(OptimizingNet):
         prefix = "iterator_train" if training else "iterator_valid"
         iterator = getattr(self, prefix)
         kwargs = self.get_params_for(prefix)
-        own = set(inspect.signature(TensorBatches).parameters) - {"dataset", "device"}
-        if iterator is TensorBatches and (in_memory(dataset) is None or not set(kwargs) <= own):
+        if iterator is TensorBatches and (
+            in_memory(dataset) is None or not _BATCH_OPTIONS.issuperset(kwargs)
+        ):
             iterator = DataLoader
         ordered = isinstance(dataset, IterableDataset) or (
             {"shuffle", "sampler", "batch_sampler"} & set(kwargs)
@@ -325,7 +335,7 @@ class TensorNet(OptimizingNet):
         found = None if training else in_memory(dataset)
         if found is not None and size > 0:
             row = max(1, sum(x[:1].numel() for _, x in tensors_in(found[0].inputs)))
-            size = max(size, min(4096, PREDICTION_ELEMENTS // row))
+            size = max(size, min(MAX_PREDICTION_ROWS, PREDICTION_ELEMENTS // row))
         return size
 
     def split_on_device(self, y: Any) -> tuple[Any, Any]:
