@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from skmixup.ensemble import MixupClassifierCV
     from skmixup.estimators import (
         InterpolationConsistencyClassifier,
         LabeledStratifiedKFold,
@@ -19,6 +20,7 @@ __all__ = [
     "LabeledStratifiedKFold",
     "ManifoldMixupClassifier",
     "MixupClassifier",
+    "MixupClassifierCV",
     "VicinalClassifier",
 ]
 
@@ -26,7 +28,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Estimators load when used, so that skmixup.design and skmixup.tuning come without torch.
     if name in __all__:
-        return getattr(import_module("skmixup.estimators"), name)
+        home = "ensemble" if name == "MixupClassifierCV" else "estimators"
+        return getattr(import_module(f"skmixup.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -40,6 +40,16 @@ ROOMS = {
         "skorch",
         "sklearn",
     },
+    "ensemble": {
+        "ensemble",
+        "tuning",
+        "design",
+        "estimators",
+        "networks",
+        "training",
+        "labels",
+        "sklearn",
+    },
     "robustness": {"robustness", "randomness", "labels", "torch", "skorch", "sklearn"},
 }
 
@@ -61,6 +71,10 @@ def test_nothing_imports_upward(room):
             used = rest[0] if top == "skmixup" and rest else top
             if top == "skmixup" or top in apart:
                 assert used in ROOMS[room], f"{file.name} imports {name}"
+
+
+def test_nothing_imports_the_ensemble():
+    assert not any("ensemble" in rule for room, rule in ROOMS.items() if room != "ensemble")
 
 
 def test_every_room_has_its_rule():

@@ -1,0 +1,125 @@
+"""One fit: a setting on the rows of a fold, or on all of them."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import get_config
+from sklearn.base import clone
+from sklearn.utils import _safe_indexing, check_random_state
+from sklearn.utils.validation import _check_method_params
+
+from skmixup.ensemble.folds import Fold, Rows
+from skmixup.ensemble.net import Net
+from skmixup.training.divergence import DivergenceError
+
+
+@dataclass
+class Fit:
+    """What came of one fit.
+
+    Attributes
+    ----------
+    setting, fold : int
+    estimator : estimator object or None
+    proba : ndarray of shape (n_test, n_classes) or None
+        Predictions for the fold's held-out rows.
+    fit_seconds, score_seconds : float
+        To fit, and to predict.
+    error : Exception or None
+    """
+
+    setting: int
+    fold: int
+    estimator: Any = None
+    proba: NDArray[np.float64] | None = None
+    fit_seconds: float = 0.0
+    score_seconds: float = 0.0
+    error: Exception | None = None
+
+    @property
+    def seconds(self) -> float:
+        """Seconds in all."""
+        return self.fit_seconds + self.score_seconds
+
+    @property
+    def is_fatal(self) -> bool:
+        """Whether the error is one of the data or the estimator, not of the setting.
+
+        What fails with the estimator's own setting at once would fail with the others too.
+        """
+        own = self.setting == 0 and self.fold == 0
+        return own and not isinstance(self.error, DivergenceError)
+
+
+def own_generator(random_state: Any) -> np.random.RandomState:
+    """The generator for a ``random_state``; for None one that leaves numpy's global one alone."""
+    fresh = np.random.SeedSequence().generate_state(4) if random_state is None else random_state
+    return np.random.RandomState(fresh) if random_state is None else check_random_state(fresh)
+
+
+def seeded_clone(estimator: Any, setting: Mapping[str, Any], seed: int) -> Any:
+    """A clone with this setting; each ``random_state`` that is None gets a number."""
+    new = clone(estimator).set_params(**clone(dict(setting), safe=False))
+    free = [
+        name
+        for name, value in new.get_params(deep=True).items()
+        if value is None and name.split("__")[-1] == "random_state"
+    ]
+    numbers = check_random_state(seed).randint(2**31 - 1, size=len(free))
+    new.set_params(**dict(zip(sorted(free), map(int, numbers), strict=True)))
+    return new
+
+
+def fit_params_of(estimator: Any, weight: Any, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of ``estimator.fit``: a pipeline hands weights to its last step by that name."""
+    if weight is None:
+        return dict(params)
+    prefix = "" if get_config()["enable_metadata_routing"] else Net(estimator).prefix
+    return {**params, f"{prefix}sample_weight": weight}
+
+
+def fit_on(estimator: Any, rows: Rows, chosen: NDArray[Any], fit_params: Mapping[str, Any]) -> Any:
+    """Fit an estimator on some of the rows."""
+    params = _check_method_params(rows.X, fit_params, chosen)
+    return estimator.fit(_safe_indexing(rows.X, chosen), rows.y[chosen], **params)
+
+
+def fit_fold(
+    estimator: Any,
+    setting: Mapping[str, Any],
+    seed: int,
+    rows: Rows,
+    fold: Fold,
+    fit_params: Mapping[str, Any],
+    place: tuple[int, int],
+) -> Fit:
+    """Fit a setting on a fold's rows and predict those held out; an error is kept, not raised."""
+    fit, start = Fit(*place), time.monotonic()
+    try:
+        new = seeded_clone(estimator, setting, seed)
+        fit_on(new, rows, fold.train, fit_params)
+        fit.fit_seconds = time.monotonic() - start
+        proba = np.asarray(new.predict_proba(_safe_indexing(rows.X, fold.test)))
+        check_classes(new, rows.classes, proba)
+    except Exception as error:
+        fit.error = error
+        return fit
+    fit.score_seconds = time.monotonic() - start - fit.fit_seconds
+    fit.estimator, fit.proba = new, proba.astype(np.float64)
+    return fit
+
+
+def check_classes(estimator: Any, classes: NDArray[Any], proba: NDArray[Any]) -> None:
+    """Raise ValueError unless probabilities are finite and have a column for each class."""
+    found = getattr(estimator, "classes_", classes)
+    if proba.shape[1:] != classes.shape or not np.array_equal(found, classes):
+        raise ValueError(
+            f"{type(estimator).__name__} predicts {proba.shape[1:]} columns for the classes "
+            f"{list(found)}, but y has {classes.tolist()}"
+        )
+    if not np.isfinite(proba).all():
+        raise ValueError(f"{type(estimator).__name__} predicts probabilities that are not finite")

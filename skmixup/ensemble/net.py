@@ -1,0 +1,75 @@
+"""The network's estimator inside an estimator, and the parameters that it has."""
+
+from inspect import Parameter, signature
+from typing import Any
+
+from sklearn.pipeline import Pipeline
+
+from skmixup.estimators import VicinalClassifier
+from skmixup.networks import MLP, PreActResNet
+
+
+class Net:
+    """The network's estimator inside an estimator, which may be a pipeline that ends with it.
+
+    Attributes
+    ----------
+    estimator : estimator object
+        The last step of all.
+    prefix : str
+        What its parameters' names begin with, in the whole: "" or such as "mlp__".
+    """
+
+    def __init__(self, estimator: Any):
+        self.whole = estimator
+        self.prefix = ""
+        while isinstance(estimator, Pipeline):
+            name, estimator = estimator.steps[-1]
+            self.prefix += f"{name}__"
+        self.estimator = estimator
+
+    @property
+    def is_vicinal(self) -> bool:
+        """Whether it is one of this library's classifiers."""
+        return isinstance(self.estimator, VicinalClassifier)
+
+    def value(self, name: str) -> Any:
+        """The value that a parameter has now; ``Parameter.empty`` where nobody knows.
+
+        skorch knows values of ``module__…`` only if they were set: the others are those of the
+        module's constructor.
+        """
+        params = self.whole.get_params(deep=True)
+        if name in params:
+            return params[name]
+        found = self._constructor_parameter(name)
+        return Parameter.empty if found is None else found.default
+
+    def takes(self, name: str) -> bool:
+        """Whether there is such a parameter."""
+        if name in self.whole.get_params(deep=True):
+            return True
+        part, _, rest = name.removeprefix(self.prefix).partition("__")
+        if not (self.is_vicinal and name.startswith(self.prefix) and rest):
+            return False
+        if part in ("module", "optimizer", "criterion"):
+            return self._constructor_parameter(name) is not None
+        return part in self.estimator.prefixes_  # skorch checks the others when it begins
+
+    def _constructor_parameter(self, name: str) -> Parameter | None:
+        """A parameter such as ``module__dropout`` in the signature of the module's class."""
+        part, _, rest = name.removeprefix(self.prefix).partition("__")
+        if not (self.is_vicinal and name.startswith(self.prefix) and rest):
+            return None
+        made = getattr(self.estimator, part, None)
+        made = MLP if part == "module" and made is None else made
+        try:
+            known = signature(made if callable(made) and isinstance(made, type) else type(made))
+        except (TypeError, ValueError):
+            return None
+        if rest in known.parameters:
+            return known.parameters[rest]
+        if part == "module" and self.estimator.module is None:  # or else the one for images
+            return signature(PreActResNet).parameters.get(rest)
+        anything = [p for p in known.parameters.values() if p.kind is Parameter.VAR_KEYWORD]
+        return Parameter(rest, Parameter.KEYWORD_ONLY) if anything else None

@@ -1,0 +1,292 @@
+"""The race: all settings on the first fold, the better half on the others.
+
+It ends early where time is up or somebody presses Ctrl-C. Every fit goes to joblib as a task of
+its own, and its result is seen as it comes.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from joblib import effective_n_jobs
+from numpy.typing import NDArray
+from sklearn.exceptions import FitFailedWarning
+from sklearn.utils.parallel import Parallel, delayed
+
+from skmixup.ensemble.fitting import Fit, fit_fold
+from skmixup.ensemble.folds import Fold, Rows
+from skmixup.ensemble.judging import Judge, Judgement
+from skmixup.ensemble.settings import Setting
+from skmixup.ensemble.temperature import with_temperature
+
+Floats = NDArray[np.float64]
+Place = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What all fits have in common.
+
+    Attributes
+    ----------
+    estimator : estimator object
+        Is cloned.
+    rows : Rows
+    fit_params : mapping
+        More arguments of its ``fit``; those as long as the rows are split with them.
+    n_jobs : int or None
+    """
+
+    estimator: Any
+    rows: Rows
+    fit_params: Mapping[str, Any]
+    n_jobs: int | None
+
+
+class Race:
+    """Fits of settings in folds, and how the settings stand.
+
+    Parameters
+    ----------
+    training : Training
+    settings : list of dict
+        The estimator's own one comes first, and errors of its first fit are raised.
+    folds : list of Fold
+    seeds : ndarray of shape (n_settings, n_folds)
+    judge : Judge
+    clock : Clock
+    say : callable
+        Is told about progress, in words.
+
+    Attributes
+    ----------
+    fits : dict
+        Of (setting, fold).
+    judgements : dict
+        Of settings with a fit in the first fold, in all folds that were run.
+    interrupt : KeyboardInterrupt or None
+        What is still to be raised.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        settings: Sequence[Setting],
+        folds: Sequence[Fold],
+        seeds: NDArray[Any],
+        judge: Judge,
+        clock: "Clock",
+        say: Callable[[str], None],
+    ):
+        self.training = training
+        self.settings = settings
+        self.folds = folds
+        self.seeds = seeds
+        self.judge = judge
+        self.clock = clock
+        self.say = say
+        self.fits: dict[Place, Fit] = {}
+        self.judgements: dict[int, Judgement] = {}
+        self.interrupt: KeyboardInterrupt | None = None
+        self._sent: set[Place] = set()
+
+    def run(self) -> None:
+        """Run it; an interrupt is kept until the end."""
+        try:
+            self._run(self._first_fold())
+            ranking = self.ranking()
+            half = ranking[: (len(ranking) + 1) // 2]
+            for setting in set(range(len(self.settings))) - set(half):
+                self._forget_networks(setting)
+            self._run(self._other_folds(half))
+        except KeyboardInterrupt as interrupt:
+            self.interrupt = interrupt
+        self._report()
+
+    # ---- what is to be run
+
+    def _first_fold(self) -> Iterator[Place]:
+        for setting in range(len(self.settings)):
+            ahead = self._seconds_ahead([(setting, 0)])
+            if setting > 0 and not self.clock.first_fold_has_time(ahead):
+                return
+            yield setting, 0
+
+    def _other_folds(self, settings: Sequence[int]) -> Iterator[Place]:
+        for setting in settings:
+            places = [(setting, fold) for fold in range(1, len(self.folds))]
+            refit = self.fits[settings[0], 0].seconds
+            ahead = self._seconds_ahead(places)
+            if self.clock.has_time(ahead, refit) or not self._one_is_on_its_way():
+                yield from places
+
+    def _one_is_on_its_way(self) -> bool:
+        """Whether a setting is complete, or will be if none of its fits fails."""
+        failed = {place[0] for place, fit in self.fits.items() if fit.error is not None}
+        last = len(self.folds) - 1
+        return any(fold == last and setting not in failed for setting, fold in self._sent)
+
+    def _seconds_ahead(self, places: Sequence[Place]) -> float:
+        """How long it takes until these fits, and those that were begun, are through."""
+        known = [fit.seconds for fit in self.fits.values()]
+        if not known:
+            return 0.0
+        usual = float(np.mean(known))
+        ahead = [*places, *(self._sent - self.fits.keys())]
+        seconds = [self.fits[s, 0].seconds if (s, 0) in self.fits else usual for s, _ in ahead]
+        n_jobs = effective_n_jobs(self.training.n_jobs)
+        return max(sum(seconds) / n_jobs, max(seconds, default=0.0))
+
+    # ---- running it
+
+    def _run(self, places: Iterable[Place]) -> None:
+        for fit in self._results(self._tasks(places)):
+            self.fits[fit.setting, fit.fold] = fit
+            if fit.error is not None and fit.is_fatal:
+                raise fit.error
+            self._take(fit)
+
+    def _tasks(self, places: Iterable[Place]) -> Iterator[Any]:
+        t = self.training
+        for place in places:
+            self._sent.add(place)
+            setting, fold = place
+            yield delayed(fit_fold)(
+                t.estimator,
+                self.settings[setting],
+                int(self.seeds[place]),
+                t.rows,
+                self.folds[fold],
+                t.fit_params,
+                place,
+            )
+
+    def _results(self, tasks: Iterator[Any]) -> Iterator[Fit]:
+        """The results in the order of the tasks, each as soon as it is there."""
+        n_jobs = self.training.n_jobs
+        dispatch = "n_jobs" if self.clock.time_limit is not None else "2*n_jobs"
+        try:
+            parallel = Parallel(n_jobs=n_jobs, pre_dispatch=dispatch, return_as="generator")
+        except ValueError:  # A backend without generators, as Dask's: a few tasks at a time.
+            parallel = Parallel(n_jobs=n_jobs)
+            while some := [*islice(tasks, max(1, effective_n_jobs(n_jobs)))]:
+                yield from parallel(some)
+            return
+        yield from parallel(tasks)
+
+    def _take(self, fit: Fit) -> None:
+        """Judge a setting after its first fit, and after its last."""
+        setting = fit.setting
+        if fit.fold == 0 and fit.error is None:
+            self.judgements[setting] = self.judge.judge([self.probas(setting)[0]])
+            self._say(setting, "first fold")
+        if self.is_complete(setting) and len(self.folds) > 1:
+            self.judgements[setting] = self.judge.judge(self.probas(setting))
+            self._say(setting, f"all {len(self.folds)} folds")
+
+    def _say(self, setting: int, what: str) -> None:
+        score = float(np.mean(self.judgements[setting].scores))
+        self.say(
+            f"setting {setting + 1} of {len(self.settings)}, {what}: score {score:.4g} "
+            f"after {self.clock.elapsed():.1f} s; {self.settings[setting]}"
+        )
+
+    def _forget_networks(self, setting: int) -> None:
+        for place, fit in self.fits.items():
+            if place[0] == setting:
+                fit.estimator = None
+
+    def _report(self) -> None:
+        failed = [fit for fit in self.fits.values() if fit.error is not None]
+        if failed and not self.complete() and self.interrupt is None:
+            raise failed[0].error  # type: ignore[misc]
+        if failed:
+            warnings.warn(
+                f"{len(failed)} of {len(self.fits)} fits failed; their settings are left out. The "
+                f"first error: {type(failed[0].error).__name__}: {failed[0].error}",
+                FitFailedWarning,
+                stacklevel=2,
+            )
+
+    # ---- how the settings stand
+
+    def probas(self, setting: int) -> list[Floats]:
+        """Predictions of a setting for the held-out rows of the folds that were run."""
+        fits = [self.fits.get((setting, fold)) for fold in range(len(self.folds))]
+        return [fit.proba for fit in fits if fit is not None and fit.proba is not None]
+
+    def stacked(self, setting: int) -> Floats:
+        """Predictions of a complete setting, fold under fold, with its temperature."""
+        temperature = self.judgements[setting].temperature
+        return with_temperature(np.vstack(self.probas(setting)), temperature)
+
+    def is_complete(self, setting: int) -> bool:
+        """Whether a setting was fitted in every fold."""
+        return len(self.probas(setting)) == len(self.folds)
+
+    def complete(self) -> list[int]:
+        """The complete settings."""
+        return [s for s in range(len(self.settings)) if self.is_complete(s)]
+
+    def networks(self, setting: int) -> list[Any]:
+        """The estimators of a complete setting, fold by fold."""
+        return [self.fits[setting, fold].estimator for fold in range(len(self.folds))]
+
+    def tried(self) -> list[int]:
+        """The settings that were fitted in the first fold, failed ones too."""
+        return sorted({setting for setting, _ in self.fits})
+
+    def best(self) -> int:
+        """The complete setting with the best score."""
+        return next(setting for setting in self.ranking() if self.is_complete(setting))
+
+    def ranking(self) -> list[int]:
+        """The settings that were judged, best first; of equals the earlier one."""
+        means = {s: np.mean(j.scores) for s, j in self.judgements.items()}
+        known = [s for s in sorted(means) if np.isfinite(means[s])]
+        return sorted(known, key=lambda s: -means[s])
+
+
+class Clock:
+    """How much of a time limit is left.
+
+    Parameters
+    ----------
+    time_limit : float or None
+        Seconds for everything.
+    n_folds : int
+    refit : bool
+        Whether a fit on all rows comes after the race.
+    """
+
+    def __init__(self, time_limit: float | None, n_folds: int, refit: bool, start: float):
+        self.time_limit = time_limit
+        self.n_folds = n_folds
+        self.refit = refit
+        self.start = start
+
+    def elapsed(self) -> float:
+        """Seconds since the beginning of ``fit``."""
+        return time.monotonic() - self.start
+
+    def first_fold_has_time(self, seconds: float) -> bool:
+        """Whether the first fold may take so much longer.
+
+        Half of the settings take (n_folds − 1) times as long afterwards: where there is not enough
+        time for all, the first fold gets the share that it would have had.
+        """
+        if self.time_limit is None:
+            return True
+        return self.elapsed() + seconds <= self.time_limit * 2 / (self.n_folds + 1)
+
+    def has_time(self, seconds: float, refit_seconds: float) -> bool:
+        """Whether fits that take so long are through in time, and a refit after them."""
+        if self.time_limit is None:
+            return True
+        if self.refit:  # The folds hold (k − 1)/k of the rows.
+            seconds += refit_seconds * self.n_folds / max(self.n_folds - 1, 1)
+        return self.elapsed() + seconds <= self.time_limit

@@ -1,0 +1,204 @@
+"""Which fits are made, in which order, and what ends them early."""
+
+import time
+
+import joblib
+import numpy as np
+import pytest
+from sklearn.exceptions import FitFailedWarning
+from sklearn.model_selection import ShuffleSplit
+
+from skmixup.training.divergence import DivergenceError
+from tests.ensemble.toys import toy
+
+
+def sharpness(estimator):
+    """The parameter of each fit so far."""
+    return [fit[0] for fit in type(estimator).log]
+
+
+def constant_score(estimator, X, y):
+    return 0.5
+
+
+# The race.
+
+
+def test_all_settings_run_on_the_first_fold_and_the_better_half_on_the_others(blobs, searching):
+    estimator = toy()
+    clf = searching(estimator, calibrate=False).fit(*blobs)
+    results = clf.cv_results_
+    tried = [setting["beta"] for setting in results["params"]]
+    assert tried[0] == 1.0  # the estimator's own
+    assert len(set(tried)) == 6
+    betas = sharpness(estimator)
+    assert betas[:6] == tried
+    first = results["split0_test_score"]
+    half = np.argsort(-first, kind="stable")[:3]
+    assert betas[6:] == [tried[i] for i in half for _ in range(2)]
+    np.testing.assert_array_equal(np.flatnonzero(results["n_splits"] == 3), np.sort(half))
+    assert clf.n_completed_ == 3
+
+
+def test_of_equal_settings_the_earlier_ones_go_on(blobs, searching):
+    clf = searching(toy(), scoring=constant_score).fit(*blobs)
+    assert clf.cv_results_["n_splits"].tolist() == [3, 3, 3, 1, 1, 1]
+    assert clf.best_index_ == 0
+    assert clf.cv_results_["rank_test_score"].tolist() == [1, 1, 1, 4, 4, 4]
+
+
+def test_one_fold_is_enough(blobs, searching):
+    clf = searching(toy(), cv=ShuffleSplit(1, random_state=0)).fit(*blobs)
+    assert clf.n_completed_ == 6
+    assert clf.n_splits_ == 1
+
+
+# Failing fits.
+
+
+def test_settings_that_fail_are_left_out_with_a_warning(blobs, searching):
+    estimator = toy(fails={2, 4, 8})  # two on the first fold, one on the others
+    with pytest.warns(FitFailedWarning, match="3 of 10 fits failed.*RuntimeError: cannot be fit"):
+        clf = searching(estimator).fit(*blobs)
+    assert np.isnan(clf.cv_results_["mean_test_score"][[1, 3]]).all()
+    assert clf.n_completed_ == 1
+    assert clf.cv_results_["rank_test_score"][clf.best_index_] == 1
+    assert len(clf.estimators_) == 3
+
+
+def test_an_error_with_the_estimators_own_setting_is_raised_at_once(blobs, searching):
+    estimator = toy(fails={1})
+    with pytest.raises(RuntimeError, match="cannot be fitted"):
+        searching(estimator).fit(*blobs)
+    assert len(sharpness(estimator)) == 1
+
+
+def test_divergence_with_the_own_setting_is_one_setting_less(blobs, searching):
+    estimator = toy(fails={1}, error=DivergenceError("diverged"))
+    with pytest.warns(FitFailedWarning, match="diverged"):
+        clf = searching(estimator).fit(*blobs)
+    assert clf.n_completed_ == 3
+
+
+def test_settings_that_all_fail_are_an_error(blobs, searching):
+    with pytest.raises(DivergenceError, match="diverged"):
+        searching(toy(fails=range(99), error=DivergenceError("diverged"))).fit(*blobs)
+
+
+# Ctrl-C.
+
+
+@pytest.mark.parametrize(("interrupted", "n_complete"), [(9, 1), (10, 1), (11, 2)])
+def test_an_interrupt_leaves_what_is_complete(blobs, searching, interrupted, n_complete):
+    clf = searching(toy(interrupted={interrupted}))
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(*blobs)
+    assert clf.n_completed_ == n_complete
+    assert clf.predict_proba(blobs[0]).shape == (90, 3)
+    assert set(clf.predict(blobs[0])) <= {"0", "1", "2"}
+    whole = searching(toy()).fit(*blobs)
+    for fold in range(3):
+        complete = clf.cv_results_["n_splits"] == 3
+        key = f"split{fold}_test_score"
+        np.testing.assert_array_equal(
+            clf.cv_results_[key][complete], whole.cv_results_[key][complete]
+        )
+
+
+def test_an_interrupt_before_anything_is_complete_leaves_the_last_fit(blobs, searching):
+    clf = searching(toy(interrupted={8}))
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(*blobs)
+    assert not hasattr(clf, "cv_results_")
+    clf = searching(toy(interrupted={13 + 4})).fit(*blobs)  # one fit has twelve
+    before = clf.predict_proba(blobs[0])
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(*blobs)
+    np.testing.assert_array_equal(clf.predict_proba(blobs[0]), before)
+
+
+def test_an_interrupt_of_the_refit_leaves_the_networks_of_the_folds(blobs, searching):
+    clf = searching(toy(interrupted={13}), refit=True)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(*blobs)
+    assert clf.n_completed_ == 3
+    assert len(clf.estimators_) == 3
+    single = searching(toy(), ensemble=False).fit(*blobs)
+    np.testing.assert_array_equal(clf.predict_proba(blobs[0]), single.predict_proba(blobs[0]))
+
+
+# Time.
+
+
+def test_a_limit_that_is_too_short_for_anything_leaves_one_complete_setting(blobs, searching):
+    estimator = toy(seconds=0.02)
+    clf = searching(estimator, time_limit=1e-9, refit=True).fit(*blobs)
+    assert clf.n_completed_ == 1
+    assert sharpness(estimator) == [1.0] * 4  # three folds, and all rows
+    assert len(clf.cv_results_["params"]) == 1
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_a_limit_is_kept_and_shared_between_the_stages(blobs, searching, n_jobs):
+    estimator = toy(seconds=0.1)
+    clf = searching(estimator, n_runs=40, time_limit=2.0, refit=True, n_jobs=n_jobs)
+    start = time.monotonic()
+    with joblib.parallel_backend("threading"):
+        clf.fit(*blobs)
+    assert 1.0 < time.monotonic() - start < 4.0  # the machine may be busy
+    assert 2 <= clf.n_completed_ < 20
+    assert 4 <= len(clf.cv_results_["params"]) < 40
+    assert clf.n_completed_ <= (len(clf.cv_results_["params"]) + 1) // 2
+
+
+def test_a_long_limit_changes_nothing(blobs, searching):
+    limited = searching(toy(), time_limit=1000.0).fit(*blobs)
+    free = searching(toy()).fit(*blobs)
+    np.testing.assert_array_equal(limited.predict_proba(blobs[0]), free.predict_proba(blobs[0]))
+
+
+# Workers.
+
+
+def test_the_same_whatever_the_workers(blobs, searching):
+    alone = searching(toy(), store_oof=True).fit(*blobs)
+    with joblib.parallel_backend("threading"):
+        beside = searching(toy(), store_oof=True, n_jobs=2).fit(*blobs)
+    np.testing.assert_array_equal(beside.predict_proba(blobs[0]), alone.predict_proba(blobs[0]))
+    np.testing.assert_array_equal(beside.oof_proba_, alone.oof_proba_)
+    np.testing.assert_array_equal(beside.weights_, alone.weights_)
+
+
+@pytest.mark.filterwarnings("ignore")  # Dask's own
+def test_dask(blobs, searching):
+    distributed = pytest.importorskip("distributed")
+    alone = searching(toy()).fit(*blobs)
+    with (
+        distributed.Client(processes=False, n_workers=1, dashboard_address=None),
+        joblib.parallel_backend("dask"),
+    ):
+        beside = searching(toy(), n_jobs=2).fit(*blobs)
+    np.testing.assert_array_equal(beside.predict_proba(blobs[0]), alone.predict_proba(blobs[0]))
+
+
+def test_every_fit_has_a_seed_of_its_own_unless_the_user_gave_one(blobs, searching):
+    estimator = toy()
+    searching(estimator).fit(*blobs)
+    seeds = [fit[1] for fit in type(estimator).log]
+    assert len(set(seeds)) == 12
+    assert estimator.random_state is None
+    fixed = toy().set_params(random_state=7)
+    searching(fixed).fit(*blobs)
+    assert {fit[1] for fit in type(fixed).log} == {7}
+
+
+def test_progress_in_words(blobs, searching, capsys):
+    searching(toy(), verbose=1, refit=True).fit(*blobs)
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.startswith("[MixupClassifierCV] ") for line in lines)
+    assert sum("first fold: score -" in line for line in lines) == 6
+    assert sum("all 3 folds: score -" in line for line in lines) == 3
+    assert "weights 1.00 of setting" in lines[-2]
+    assert "refit on all rows" in lines[-1]
+    searching(toy()).fit(*blobs)
+    assert capsys.readouterr().out == ""

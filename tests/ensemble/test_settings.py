@@ -1,0 +1,200 @@
+"""Which settings are tried: the automatic space, names, and the rows of the design."""
+
+import numpy as np
+import pytest
+from scipy.stats import loguniform, uniform
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+from torch.optim import SGD
+
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    VicinalClassifier,
+)
+from skmixup.ensemble.net import Net
+from skmixup.ensemble.settings import design_settings, own_setting, space_of
+from skmixup.networks import MLP
+
+TABLE = {
+    "alpha",
+    "layers",
+    "lr",
+    "optimizer__weight_decay",
+    "max_epochs",
+    "module__dropout",
+    "module__hidden_sizes",
+}
+
+
+def space(estimator, n_dimensions=2, distributions="auto"):
+    return space_of(distributions, Net(estimator), n_dimensions)
+
+
+# The automatic space.
+
+
+@pytest.mark.parametrize(
+    ("estimator", "n_dimensions", "names"),
+    [
+        (ManifoldMixupClassifier(), 2, TABLE),
+        (MixupClassifier(), 2, TABLE - {"layers"}),
+        (VicinalClassifier(), 2, TABLE - {"layers", "alpha"}),
+        (ManifoldMixupClassifier(layers=[1, 2]), 2, TABLE - {"layers"}),
+        (ManifoldMixupClassifier(module__hidden_sizes=()), 2, TABLE - {"module__hidden_sizes"}),
+        (
+            ManifoldMixupClassifier(),
+            4,
+            {"alpha", "layers", "lr", "optimizer__weight_decay", "max_epochs"},
+        ),
+        (
+            ManifoldMixupClassifier(nn.Linear, module__in_features=3, module__out_features=2),
+            2,
+            {"alpha", "layers", "lr", "optimizer__weight_decay", "max_epochs"},
+        ),
+    ],
+)
+def test_the_automatic_space_has_what_applies(estimator, n_dimensions, names):
+    assert set(space(estimator, n_dimensions)) == names
+
+
+def test_the_automatic_space_lies_around_the_own_values():
+    net = ManifoldMixupClassifier(
+        lr=0.02, max_epochs=20, optimizer__weight_decay=0.5, module__hidden_sizes=(64, 32)
+    )
+    factors = space(net)
+    assert factors["lr"].at(0.5) == pytest.approx(0.02)
+    assert factors["optimizer__weight_decay"].at(0.5) == pytest.approx(0.5)
+    assert (factors["max_epochs"].at(0.0), factors["max_epochs"].at(0.9999)) == (15, 50)
+    assert factors["module__hidden_sizes"].values == ((64, 32), (64, 32, 32), (128, 64))
+    assert 0.0 in factors["alpha"].values
+    assert own_setting(Net(net), factors) == {
+        "alpha": 0.2,
+        "layers": "auto",
+        "lr": 0.02,
+        "optimizer__weight_decay": 0.5,
+        "max_epochs": 20,
+        "module__dropout": 0.1,
+        "module__hidden_sizes": (64, 32),
+    }
+
+
+def test_an_optimizer_whose_weight_decay_is_off():
+    factors = space(ManifoldMixupClassifier(optimizer=SGD))
+    assert 0 < factors["optimizer__weight_decay"].at(0.0) < 1e-3
+
+
+def test_names_of_a_pipeline_begin_with_its_step():
+    inner = make_pipeline(StandardScaler(), ManifoldMixupClassifier())
+    pipeline = make_pipeline(StandardScaler(), inner)
+    prefix = "pipeline__manifoldmixupclassifier__"
+    factors = space(pipeline)
+    assert set(factors) == {prefix + name for name in TABLE}
+    own = own_setting(Net(pipeline), factors)
+    assert own[prefix + "lr"] == 0.003
+    assert own[prefix + "module__dropout"] == 0.1
+    pipeline.set_params(**own)  # every name is a parameter
+
+
+def test_estimators_without_an_automatic_space():
+    with pytest.raises(ValueError, match=r"for LogisticRegression give a dict"):
+        space(LogisticRegression())
+    with pytest.raises(TypeError, match="InterpolationConsistencyClassifier"):
+        space(InterpolationConsistencyClassifier())
+
+
+# Names.
+
+
+@pytest.mark.parametrize(
+    ("estimator", "name"),
+    [
+        (ManifoldMixupClassifier(), "alhpa"),
+        (ManifoldMixupClassifier(), "module__widht"),
+        (ManifoldMixupClassifier(), "optimizer__momentum"),
+        (ManifoldMixupClassifier(MLP), "module__depths"),
+        (ManifoldMixupClassifier(), "criterion__smoothing"),
+        (make_pipeline(StandardScaler(), ManifoldMixupClassifier()), "alpha"),
+        (make_pipeline(ManifoldMixupClassifier()), "manifoldmixupclassifier__module__widht"),
+        (LogisticRegression(), "c"),
+    ],
+)
+def test_a_name_that_does_not_exist(estimator, name):
+    with pytest.raises(ValueError, match=rf"names \['{name}'\], which \w+ does not have.*: its"):
+        space(estimator, distributions={name: [1, 2]})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "alpha",
+        "module__dropout",
+        "module__width",  # of the default network for images
+        "optimizer__weight_decay",
+        "criterion__label_smoothing",
+        "iterator_train__num_workers",
+        "callbacks__print_log",
+    ],
+)
+def test_names_that_exist(name):
+    assert set(space(ManifoldMixupClassifier(), distributions={name: [1, 2]})) == {name}
+
+
+def test_a_module_whose_constructor_takes_anything():
+    class Any(nn.Module):
+        def __init__(self, **kwargs):
+            super().__init__()
+
+    net = ManifoldMixupClassifier(Any)
+    assert set(space(net, distributions={"module__x": [1]})) == {"module__x"}
+    assert own_setting(Net(net), ["module__x"]) == {}
+
+
+# The rows.
+
+
+def test_the_own_setting_comes_first_and_the_design_completes_it():
+    factors = space(ManifoldMixupClassifier())
+    own = own_setting(Net(ManifoldMixupClassifier()), factors)
+    settings = design_settings(factors, own, "auto", 0)
+    assert settings[0] == own
+    assert len(settings) == 10
+    alphas = [setting["alpha"] for setting in settings]
+    assert {alphas.count(a) for a in (0.0, 0.1, 0.2, 0.4, 1.0)} == {2}  # ten runs, five values
+    assert all(type(v) in (float, int, str, tuple) for s in settings for v in s.values())
+    assert design_settings(factors, own, "auto", 0) == settings
+    assert design_settings(factors, own, "auto", 1) != settings
+
+
+def test_an_own_setting_outside_the_space_is_run_beside_the_design():
+    factors = space(ManifoldMixupClassifier(), distributions={"lr": uniform(0.01, 0.09)})
+    settings = design_settings(factors, {"lr": 0.003}, 6, 0)
+    assert [s["lr"] for s in settings if s["lr"] < 0.01] == [0.003]
+    places = np.sort([(s["lr"] - 0.01) / 0.09 for s in settings[1:]])
+    np.testing.assert_array_equal(np.floor(5 * places), np.arange(5))
+
+
+def test_every_setting_is_tried_once():
+    factors = space(ManifoldMixupClassifier(), distributions={"alpha": [0.0, 0.2, 0.4]})
+    with pytest.warns(UserWarning, match="n_runs=9 is more than the 3 different settings"):
+        settings = design_settings(factors, {"alpha": 0.2}, 9, 0)
+    assert settings[0] == {"alpha": 0.2}
+    assert sorted(s["alpha"] for s in settings) == [0.0, 0.2, 0.4]
+    assert len(design_settings(factors, {"alpha": 0.3}, "auto", 0)) == 4
+
+
+def test_a_space_without_choice():
+    fixed = space(ManifoldMixupClassifier(), distributions={"alpha": [0.4]})
+    assert design_settings(fixed, {"alpha": 0.2}, "auto", 0) == [{"alpha": 0.2}, {"alpha": 0.4}]
+    assert design_settings(fixed, {"alpha": 0.4}, "auto", 0) == [{"alpha": 0.4}]
+    assert design_settings(space(ManifoldMixupClassifier(), distributions={}), {}, 7, 0) == [{}]
+
+
+def test_more_parameters_than_runs():
+    names = {"alpha": [0.0, 0.2], "lr": loguniform(1e-3, 1e-2), "max_epochs": [1, 2]}
+    factors = space(ManifoldMixupClassifier(), distributions=names)
+    with pytest.raises(ValueError, match="n_runs=3 is too few for 3 parameters"):
+        design_settings(factors, own_setting(Net(ManifoldMixupClassifier()), factors), 3, 0)
