@@ -191,6 +191,7 @@ def read_search(search: Any, objective: Objective, maximize: bool | None) -> Run
             "compared as if they had the same"
         )
     space = getattr(search, "param_distributions", getattr(search, "param_grid", None))
+    space = getattr(search, "param_distributions_", space)  # what "auto" stood for
     spaces = space if isinstance(space, list | tuple) else [space]
     declared = {
         name: _declared(s[name] for s in spaces if isinstance(s, Mapping) and name in s)

@@ -94,11 +94,12 @@ class MixupClassifierCV(WeightedNetworks):
         the number of folds it was fitted in in ``n_splits``; other folds' scores are NaN. The
         mean of a setting that left the race after the first fold is its score there and what the
         complete ones gained on average from the first fold to all. Complete ones rank first.
+    param_distributions_ : dict
+        The space of the design, also where it was "auto".
     weights_ : ndarray of shape (n_settings,)
         Of the settings in `cv_results_`; their sum is 1.
     temperature_ : float
-        Probabilities p become p^(1/T), divided by their sum. Where several settings have a weight,
-        each has its own one too, before they are averaged, and this is the last one.
+        Probabilities p become p^(1/T), divided by their sum.
     estimators_ : list of estimators
         The networks of all folds of the settings with a weight, setting by setting; with
         ``refit=True`` the one trained on all rows.
@@ -227,7 +228,7 @@ class MixupClassifierCV(WeightedNetworks):
         X, rows = self._check_rows(X, y, sample_weight)
         routed = routed_fit_params(self, params)
         rng = own_generator(self.random_state)
-        settings = self._settings(Net(estimator), X, rng)
+        space, settings = self._settings(Net(estimator), X, rng)
         folds = make_folds(self.cv, rows, routed.splitter.split)
         scorer = scorer_of(self.scoring, rows.classes)
         judge = Judge(self.scoring, scorer, self.calibrate, rows, folds, routed.scorer.score)
@@ -240,6 +241,7 @@ class MixupClassifierCV(WeightedNetworks):
         race.run()
         if race.complete():
             self._keep(race)
+            self.param_distributions_ = space
         if race.interrupt is not None:
             raise race.interrupt
         if self.refit:
@@ -266,6 +268,11 @@ class MixupClassifierCV(WeightedNetworks):
                 f"estimator={estimator!r} has no predict_proba: an ensemble is a mean of "
                 "probabilities"
             )
+        if isinstance(X, dict) and not hasattr(X, "shape"):
+            raise TypeError(
+                "X is a dict, whose rows cannot be split into folds: pass "
+                "skorch.helper.SliceDict(**X)"
+            )
         y = check_labels(y)
         (X,) = indexable(as_array(X))
         check_consistent_length(X, y)
@@ -278,17 +285,22 @@ class MixupClassifierCV(WeightedNetworks):
         validate_data(self, X, skip_check_array=True)
         return X, Rows(X, y, codes, classes, weight)
 
-    def _settings(self, net: Net, X: Any, rng: np.random.RandomState) -> list[dict[str, Any]]:
-        """The estimator's own setting and those of the design; None makes the same design."""
+    def _settings(
+        self, net: Net, X: Any, rng: np.random.RandomState
+    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """The space, and the estimator's own setting and those of the design.
+
+        The design is always the same where ``random_state`` is None.
+        """
         n_dimensions = len(np.shape(X)) if hasattr(X, "shape") else 2
-        factors = space_of(self.param_distributions, net, n_dimensions)
+        space = space_of(self.param_distributions, net, n_dimensions)
         seed = 0 if self.random_state is None else int(rng.randint(2**31 - 1))
-        return design_settings(factors, own_setting(net, factors), self.n_runs, seed)
+        return space, design_settings(space, own_setting(net, space), self.n_runs, seed)
 
     def _keep(self, race: Race) -> None:
         """Keep what a race found: the settings, their weights, and the networks with a weight."""
         complete, tried, best = race.complete(), race.tried(), race.best()
-        members = [race.stacked(setting) for setting in complete]
+        members = [np.vstack(race.probas(setting)) for setting in complete]
         if self.ensemble and not self.refit:
             weights = greedy_weights(members, race.judge.preference())
         else:
@@ -303,14 +315,10 @@ class MixupClassifierCV(WeightedNetworks):
         self.weights_ = np.array([chosen.get(setting, 0.0) for setting in tried])
         self.estimators_ = [network for s in chosen for network in race.networks(s)]
         mean = sum(w * proba for w, proba in zip(weights, members, strict=True))
-        if len(chosen) > 1:
-            self.temperature_ = race.judge.temperature(mean)
-            mean = with_temperature(mean, self.temperature_)
-        else:  # It has its temperature already.
-            self.temperature_ = float(self.cv_results_["temperature"][self.weights_ > 0][0])
+        self.temperature_ = race.judge.temperature(mean)
         self.__dict__.pop("oof_proba_", None)
         if self.store_oof:
-            self.oof_proba_ = race.judge.by_rows(mean)
+            self.oof_proba_ = race.judge.by_rows(with_temperature(mean, self.temperature_))
         shares = ", ".join(f"{w:.2f} of setting {s + 1}" for s, w in chosen.items())
         self._say(f"weights {shares}; temperature {self.temperature_:.3g}")
 

@@ -153,16 +153,18 @@ class Judge:
     def preference(self) -> Callable[[Floats], Any]:
         """What tells better from worse predictions for all held-out rows, fold under fold.
 
-        The mean score of the folds; log-loss tells apart what other scores find equal.
+        The mean score of the folds after a temperature; log-loss tells apart what other scores
+        find equal.
         """
         ends = np.cumsum([len(fold.test) for fold in self.folds])[:-1]
 
         def preferred(stacked: Floats) -> Any:
             codes, weight = self._held_out(len(stacked))
-            log_loss = mean_log_loss(stacked, codes, weight)
+            proba = with_temperature(stacked, self.temperature(stacked))
+            log_loss = mean_log_loss(proba, codes, weight)
             if self.scoring == "neg_log_loss":
                 return -log_loss
-            parts = zip(self.folds, np.split(stacked, ends), strict=True)
+            parts = zip(self.folds, np.split(proba, ends), strict=True)
             return np.mean([self.score_fold(fold, part) for fold, part in parts]), -log_loss
 
         return preferred

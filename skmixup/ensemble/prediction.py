@@ -1,6 +1,5 @@
 """What several networks predict together."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,24 +14,20 @@ Floats = NDArray[np.float64]
 
 
 class WeightedNetworks(ClassifierMixin, BaseEstimator):
-    """The weighted mean of networks' probabilities, each setting with its own temperature.
+    """The weighted mean of networks' probabilities, with a temperature.
 
     Attributes
     ----------
     estimators_ : list of estimators
         One, or those of all folds of the settings with a weight, setting by setting.
     weights_ : ndarray of shape (n_settings,)
-    cv_results_ : dict
-        Its column ``temperature`` has those of the settings.
     temperature_ : float
-        Of the mean.
     n_splits_ : int
     classes_ : ndarray of shape (n_classes,)
     """
 
     estimators_: list[Any]
     weights_: Floats
-    cv_results_: dict[str, Any]
     temperature_: float
     n_splits_: int
     classes_: NDArray[Any]
@@ -56,21 +51,16 @@ class WeightedNetworks(ClassifierMixin, BaseEstimator):
         if getattr(X, "ndim", 2) > 1:  # else the networks say what to do about it
             validate_data(self, X, reset=False, skip_check_array=True)
         mean = sum(
-            share * with_temperature(network.predict_proba(X), temperature)
-            for network, share, temperature in self._members()
+            share * np.asarray(network.predict_proba(X), dtype=np.float64)
+            for network, share in zip(self.estimators_, self._shares(), strict=True)
         )
         return with_temperature(mean, self.temperature_)
 
-    def _members(self) -> Iterator[tuple[Any, float, float]]:
-        """The networks, each with its share of the mean and its own temperature."""
+    def _shares(self) -> Floats:
+        """The weight of each network in the mean."""
         if len(self.estimators_) == 1:
-            yield self.estimators_[0], 1.0, 1.0
-            return
-        chosen = np.flatnonzero(self.weights_)
-        for i, network in enumerate(self.estimators_):
-            setting = chosen[i // self.n_splits_]
-            own = float(self.cv_results_["temperature"][setting]) if len(chosen) > 1 else 1.0
-            yield network, float(self.weights_[setting]) / self.n_splits_, own
+            return np.ones(1)
+        return np.repeat(self.weights_[self.weights_ > 0] / self.n_splits_, self.n_splits_)
 
     def predict_log_proba(self, X: Any) -> Floats:
         """Logarithms of :meth:`predict_proba`.

@@ -21,7 +21,6 @@ from skmixup.ensemble.fitting import Fit, fit_fold
 from skmixup.ensemble.folds import Fold, Rows
 from skmixup.ensemble.judging import Judge, Judgement
 from skmixup.ensemble.settings import Setting
-from skmixup.ensemble.temperature import with_temperature
 
 Floats = NDArray[np.float64]
 Place = tuple[int, int]
@@ -126,13 +125,13 @@ class Race:
 
     def _one_is_on_its_way(self) -> bool:
         """Whether a setting is complete, or will be if none of its fits fails."""
-        failed = {place[0] for place, fit in self.fits.items() if fit.error is not None}
+        failed = {place[0] for place, fit in list(self.fits.items()) if fit.error is not None}
         last = len(self.folds) - 1
         return any(fold == last and setting not in failed for setting, fold in self._sent)
 
     def _seconds_ahead(self, places: Sequence[Place]) -> float:
         """How long it takes until these fits, and those that were begun, are through."""
-        known = [fit.seconds for fit in self.fits.values()]
+        known = [fit.seconds for fit in list(self.fits.values())]  # other threads add to it
         if not known:
             return 0.0
         usual = float(np.mean(known))
@@ -218,11 +217,6 @@ class Race:
         """Predictions of a setting for the held-out rows of the folds that were run."""
         fits = [self.fits.get((setting, fold)) for fold in range(len(self.folds))]
         return [fit.proba for fit in fits if fit is not None and fit.proba is not None]
-
-    def stacked(self, setting: int) -> Floats:
-        """Predictions of a complete setting, fold under fold, with its temperature."""
-        temperature = self.judgements[setting].temperature
-        return with_temperature(np.vstack(self.probas(setting)), temperature)
 
     def is_complete(self, setting: int) -> bool:
         """Whether a setting was fitted in every fold."""

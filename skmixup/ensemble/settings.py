@@ -12,8 +12,9 @@ from inspect import Parameter
 from typing import Any
 
 import numpy as np
+from scipy.stats import loguniform, uniform
 
-from skmixup.design.factors import Choices, Continuum, Factor, LogIntegers, as_factors
+from skmixup.design.factors import as_factors
 from skmixup.ensemble.net import Net
 from skmixup.estimators import InterpolationConsistencyClassifier
 from skmixup.tuning.candidates import first_points, settings_at
@@ -26,12 +27,13 @@ Setting = dict[str, Any]
 #: What ``n_runs="auto"`` stands for, where there are not nearly as many parameters.
 USUAL_RUNS = 10
 
-ALPHAS = (0.0, 0.1, 0.2, 0.4, 1.0)
+ALPHAS = [0.0, 0.1, 0.2, 0.4, 1.0]
+N_EPOCHS = 6
 WIDEST = 512
 
 
-def automatic_space(net: Net, n_dimensions: int) -> dict[str, Factor]:
-    """The space that ``param_distributions="auto"`` stands for.
+def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
+    """The space that ``param_distributions="auto"`` stands for, as a user would write it.
 
     Parameters
     ----------
@@ -47,43 +49,44 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Factor]:
         )
     own = net.estimator
     is_table = own.module is None and n_dimensions == 2
-    space: dict[str, Factor | None] = {
-        "alpha": Choices(ALPHAS) if "alpha" in own.get_params() else None,
-        "layers": Choices(("auto", "input")) if getattr(own, "layers", None) == "auto" else None,
-        "lr": Continuum(own.lr / 3, own.lr * 3, log=True),
+    space = {
+        "alpha": ALPHAS if "alpha" in own.get_params() else None,
+        "layers": ["auto", "input"] if getattr(own, "layers", None) == "auto" else None,
+        "lr": loguniform(own.lr / 3, own.lr * 3),
         "optimizer__weight_decay": _weight_decays(net),
-        "max_epochs": _epochs(own.max_epochs, (0.75, 2.5) if is_table else (0.5, 1.5)),
-        "module__dropout": Continuum(0.0, 0.35) if is_table else None,
+        "max_epochs": _epochs(own.max_epochs, *((0.75, 2.5) if is_table else (0.5, 1.5))),
+        "module__dropout": uniform(0.0, 0.35) if is_table else None,
         "module__hidden_sizes": _sizes(net) if is_table else None,
     }
-    return {net.prefix + name: factor for name, factor in space.items() if factor is not None}
+    return {net.prefix + name: values for name, values in space.items() if values is not None}
 
 
-def _weight_decays(net: Net) -> Factor | None:
-    """Ten times less and more than now, for optimizers that have weight decay."""
+def _weight_decays(net: Net) -> Any:
+    """Up to ten times less and more than now, for optimizers that have weight decay."""
     own = net.value(f"{net.prefix}optimizer__weight_decay")
     if not isinstance(own, int | float):
         return None
     middle = float(own) or 1e-4
-    return Continuum(middle / 10, middle * 10, log=True)
+    return loguniform(middle / 10, middle * 10)
 
 
-def _epochs(own: int, ends: tuple[float, float]) -> Factor:
-    low, high = (max(1, round(own * end)) for end in ends)
-    return LogIntegers(low, high)
+def _epochs(own: int, least: float, most: float) -> list[int]:
+    """Numbers of epochs of even ratios, with the own one."""
+    numbers = np.geomspace(max(1, least * own), max(1, most * own), N_EPOCHS)
+    return sorted({own, *map(round, numbers.tolist())} - {0})
 
 
-def _sizes(net: Net) -> Factor | None:
+def _sizes(net: Net) -> list[tuple[int, ...]] | None:
     """The hidden layers as they are, one more of them, and twice as wide ones."""
     own = tuple(net.value(f"{net.prefix}module__hidden_sizes"))
     if not own:
         return None
     wide = tuple(max(size, min(2 * size, WIDEST)) for size in own)
-    return Choices(tuple(dict.fromkeys((own, (*own, own[-1]), wide))))
+    return list(dict.fromkeys((own, (*own, own[-1]), wide)))
 
 
-def space_of(param_distributions: Any, net: Net, n_dimensions: int) -> dict[str, Factor]:
-    """The factors of the design, whose names were looked up in the estimator."""
+def space_of(param_distributions: Any, net: Net, n_dimensions: int) -> dict[str, Any]:
+    """The space of the design, whose names were looked up in the estimator."""
     if isinstance(net.estimator, InterpolationConsistencyClassifier):
         raise TypeError(
             "estimator=InterpolationConsistencyClassifier learns from rows without a label, which "
@@ -92,10 +95,7 @@ def space_of(param_distributions: Any, net: Net, n_dimensions: int) -> dict[str,
         )
     if isinstance(param_distributions, str):
         return automatic_space(net, n_dimensions)
-    if isinstance(param_distributions, Mapping) and not param_distributions:
-        return {}
-    factors = as_factors(param_distributions, "param_distributions")
-    unknown = [name for name in factors if not net.takes(name)]
+    unknown = [name for name in param_distributions if not net.takes(name)]
     if unknown:
         valid = sorted(net.whole.get_params(deep=True))
         raise ValueError(
@@ -103,7 +103,7 @@ def space_of(param_distributions: Any, net: Net, n_dimensions: int) -> dict[str,
             f"have: its parameters are {', '.join(valid)}"
             + (f"; and {net.prefix}module__… of its module" if net.is_vicinal else "")
         )
-    return factors
+    return dict(param_distributions)
 
 
 def own_setting(net: Net, names: Iterable[str]) -> Setting:
@@ -113,22 +113,23 @@ def own_setting(net: Net, names: Iterable[str]) -> Setting:
 
 
 def design_settings(
-    factors: Mapping[str, Factor], own: Setting, n_runs: Any, seed: int
+    space: Mapping[str, Any], own: Setting, n_runs: Any, seed: int
 ) -> list[Setting]:
     """The estimator's own setting, and the rows of a uniform design that complete it.
 
     Parameters
     ----------
-    factors : mapping of str → Factor
+    space : mapping of str → list or distribution
     own : dict
     n_runs : int or "auto"
         How many settings, the own one included.
     seed : int
         Of the design.
     """
-    vary = varying(factors)
-    if not factors:
+    if not space:
         return [own]
+    factors = as_factors(space, "param_distributions")
+    vary = varying(factors)
     automatic = isinstance(n_runs, str)
     if automatic:
         n_runs = max(USUAL_RUNS, len(vary) + 2)

@@ -84,44 +84,60 @@ def test_the_mean_of_a_setting_that_left_the_race(blobs, searching):
 
 
 def test_effects_are_read_from_it(blobs, searching):
-    effects = design_effects(searching(toy(), n_runs=8).fit(*blobs))
-    assert "beta" in str(effects)
-    assert "8 runs" in str(effects)
+    clf = searching(toy(), n_runs=8).fit(*blobs)
+    effects = design_effects(clf)
+    assert len(effects.responses.y) == 8
+    (factor,) = effects.responses.factors
+    assert factor.name == "beta"
+    assert factor.log
+
+
+def test_effects_know_the_automatic_space():
+    net = clone(NET).set_params(max_epochs=1)
+    clf = MixupClassifierCV(net, cv=2, random_state=0).fit(X, y)
+    assert set(clf.param_distributions_) == set(clf.best_params_)
+    log = {factor.name: factor.log for factor in design_effects(clf).responses.factors}
+    assert log["lr"]
+    assert not log["module__dropout"]
 
 
 # Predictions.
 
 
-def test_predictions_are_the_weighted_mean_of_the_fold_networks():
-    clf = MixupClassifierCV(NET, **FAST, random_state=0, store_oof=True).fit(X, y)
+def test_predictions_are_the_weighted_mean_of_the_fold_networks(blobs, searching):
+    data, labels = blobs
+    clf = searching(toy(), n_runs=12, cv=StratifiedKFold(3), store_oof=True).fit(data, labels)
     chosen = np.flatnonzero(clf.weights_)
+    assert len(chosen) > 1
     assert clf.weights_.sum() == pytest.approx(1)
-    assert len(clf.estimators_) == 2 * len(chosen)
-    mean, oof = 0.0, 0.0
-    splits = [*StratifiedKFold(2).split(X, y)]
+    assert len(clf.estimators_) == 3 * len(chosen)
+    mean, oof = np.zeros((90, 3)), np.zeros((90, 3))
+    splits = [*StratifiedKFold(3).split(data, labels)]
     for k, row in enumerate(chosen):
-        networks = clf.estimators_[2 * k : 2 * k + 2]
-        own = clf.cv_results_["temperature"][row] if len(chosen) > 1 else 1.0
-        mean += clf.weights_[row] * np.mean(
-            [tempered(network.predict_proba(X), own) for network in networks], axis=0
-        )
-        part = np.empty((150, 3))
+        networks = clf.estimators_[3 * k : 3 * k + 3]
+        assert {n.beta for n in networks} == {clf.cv_results_["params"][row]["beta"]}
         for network, (_, held_out) in zip(networks, splits, strict=True):
-            part[held_out] = tempered(network.predict_proba(X[held_out]), own)
-        oof += clf.weights_[row] * part
-    np.testing.assert_allclose(clf.predict_proba(X), tempered(mean, clf.temperature_))
+            mean += clf.weights_[row] / 3 * network.predict_proba(data)
+            oof[held_out] += clf.weights_[row] * network.predict_proba(data[held_out])
+    np.testing.assert_allclose(clf.predict_proba(data), tempered(mean, clf.temperature_))
     np.testing.assert_allclose(clf.oof_proba_, tempered(oof, clf.temperature_))
-    np.testing.assert_array_equal(clf.predict(X), clf.predict_proba(X).argmax(axis=1))
-    np.testing.assert_allclose(np.exp(clf.predict_log_proba(X)), clf.predict_proba(X))
-    if len(chosen) > 1:
-        assert clf.temperature_ == pytest.approx(fit_temperature(oof, y, np.ones(150)))
+    codes = labels.astype(int)
+    assert clf.temperature_ == pytest.approx(fit_temperature(oof, codes, np.ones(90)))
+
+
+def test_labels_and_logarithms_follow_from_the_probabilities():
+    clf = MixupClassifierCV(NET, **FAST, random_state=0).fit(X, y)
+    proba = clf.predict_proba(X)
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    np.testing.assert_array_equal(clf.predict(X), proba.argmax(axis=1))
+    np.testing.assert_allclose(np.exp(clf.predict_log_proba(X)), proba)
 
 
 def test_several_settings_are_better_than_one_of_them(blobs, searching):
     one = searching(toy(), n_runs=12, ensemble=False, store_oof=True).fit(*blobs)
     several = searching(toy(), n_runs=12, store_oof=True).fit(*blobs)
     assert one.weights_.tolist() == [float(i == one.best_index_) for i in range(12)]
-    assert one.temperature_ == one.cv_results_["temperature"][one.best_index_]
+    assert one.temperature_ == pytest.approx(one.cv_results_["temperature"][one.best_index_])
     losses = [log_loss(blobs[1], clf.oof_proba_) for clf in (one, several)]
     assert losses[1] <= losses[0] + 1e-9
 
@@ -152,7 +168,7 @@ def test_refit_leaves_one_network_of_the_best_setting(blobs, searching):
     assert type(estimator).log[-1][2] == 90
     expected = tempered(network.predict_proba(blobs[0]), clf.temperature_)
     np.testing.assert_allclose(clf.predict_proba(blobs[0]), expected)
-    assert clf.temperature_ == clf.cv_results_["temperature"][clf.best_index_]
+    assert clf.temperature_ == pytest.approx(clf.cv_results_["temperature"][clf.best_index_])
 
 
 def test_rows_that_are_held_out_more_than_once_or_never(blobs, searching):
@@ -265,6 +281,25 @@ def test_images_and_tensors():
     np.testing.assert_array_equal(
         tensors.predict_proba(torch.as_tensor(images)), clf.predict_proba(images)
     )
+
+
+def test_several_inputs():
+    import torch
+    from skorch.helper import SliceDict
+
+    class Sum(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = torch.nn.Linear(4, 3)
+
+        def forward(self, a, b):
+            return self.head(a + b)
+
+    net = ManifoldMixupClassifier(Sum, layers=0, max_epochs=1)
+    clf = MixupClassifierCV(net, **FAST, random_state=0).fit(SliceDict(a=X, b=X), y)
+    assert clf.predict_proba(SliceDict(a=X, b=X)).shape == (150, 3)
+    with pytest.raises(TypeError, match="SliceDict"):
+        clf.fit({"a": X, "b": X}, y)
 
 
 def test_groups_keep_together(blobs, searching):

@@ -65,13 +65,15 @@ def test_the_automatic_space_lies_around_the_own_values():
     net = ManifoldMixupClassifier(
         lr=0.02, max_epochs=20, optimizer__weight_decay=0.5, module__hidden_sizes=(64, 32)
     )
-    factors = space(net)
-    assert factors["lr"].at(0.5) == pytest.approx(0.02)
-    assert factors["optimizer__weight_decay"].at(0.5) == pytest.approx(0.5)
-    assert (factors["max_epochs"].at(0.0), factors["max_epochs"].at(0.9999)) == (15, 50)
-    assert factors["module__hidden_sizes"].values == ((64, 32), (64, 32, 32), (128, 64))
-    assert 0.0 in factors["alpha"].values
-    assert own_setting(Net(net), factors) == {
+    found = space(net)
+    assert found["lr"].median() == pytest.approx(0.02)
+    assert found["optimizer__weight_decay"].median() == pytest.approx(0.5)
+    epochs = found["max_epochs"]
+    assert (min(epochs), max(epochs)) == (15, 50)
+    assert 20 in epochs
+    assert found["module__hidden_sizes"] == [(64, 32), (64, 32, 32), (128, 64)]
+    assert 0.0 in found["alpha"]
+    assert own_setting(Net(net), found) == {
         "alpha": 0.2,
         "layers": "auto",
         "lr": 0.02,
@@ -82,9 +84,17 @@ def test_the_automatic_space_lies_around_the_own_values():
     }
 
 
+@pytest.mark.parametrize("own", [0, 1, 2, 1000])
+def test_numbers_of_epochs_are_positive_and_include_the_own_one(own):
+    epochs = space(ManifoldMixupClassifier(max_epochs=own))["max_epochs"]
+    assert min(epochs) > 0
+    assert epochs == sorted(set(epochs))
+    assert own in [*epochs, 0]
+
+
 def test_an_optimizer_whose_weight_decay_is_off():
-    factors = space(ManifoldMixupClassifier(optimizer=SGD))
-    assert 0 < factors["optimizer__weight_decay"].at(0.0) < 1e-3
+    decays = space(ManifoldMixupClassifier(optimizer=SGD))["optimizer__weight_decay"]
+    assert 0 < decays.ppf(0) < 1e-3
 
 
 def test_names_of_a_pipeline_begin_with_its_step():
