@@ -1,7 +1,6 @@
 """Adversarial examples: the small change of the input that hurts a network most."""
 
 from collections.abc import Callable
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array
 
 from skmixup.labels import label_column
+from skmixup.robustness.checks import check_at_least_0, check_at_least_1
 from skmixup.robustness.gradient import (
     check_columns,
     check_has_gradient,
@@ -164,25 +164,20 @@ def ifgsm(
 
     Examples
     --------
-    >>> import torch
-    >>> from skorch import NeuralNetClassifier
     >>> from sklearn.datasets import make_blobs
+    >>> from skmixup import MixupClassifier
     >>> from skmixup.robustness import ifgsm
     >>> X, y = make_blobs(200, centers=2, random_state=0)
-    >>> X = X.astype("float32")
-    >>> net = NeuralNetClassifier(
-    ...     torch.nn.Linear, module__in_features=2, module__out_features=2,
-    ...     criterion=torch.nn.CrossEntropyLoss, train_split=None, verbose=0,
-    ... ).fit(X, y)
-    >>> X_adv = ifgsm(net, X, y, eps=0.5, step=0.1, n_steps=10)
+    >>> clf = MixupClassifier(max_epochs=5, random_state=0).fit(X, y)
+    >>> X_adv = ifgsm(clf, X, y, eps=0.5, step=0.1, n_steps=10)
     >>> print(f"{abs(X_adv - X).max():.2f}")
     0.50
     """
-    _check_at_least_0("eps", eps)
+    check_at_least_0("eps", eps)
     step = eps / 4 if step is None else step
-    _check_at_least_0("step", step)
-    _check_at_least_1("n_steps", n_steps)
-    _check_at_least_1("batch_size", batch_size)
+    check_at_least_0("step", step)
+    check_at_least_1("n_steps", n_steps)
+    check_at_least_1("batch_size", batch_size)
     net, X = last_step(clf, X)
     check_has_gradient(net, X)
     check_columns(net, X)
@@ -318,16 +313,6 @@ def _check_same_input(victim_input: Any, crafter_input: Any) -> None:
             "clf and source hand different values to their last steps, where the attack takes "
             "place: fit both behind the same preprocessing"
         )
-
-
-def _check_at_least_0(name: str, value: float) -> None:
-    if not isinstance(value, Real) or not 0 <= value < np.inf:
-        raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
-
-
-def _check_at_least_1(name: str, value: int) -> None:
-    if not isinstance(value, Integral) or value < 1:
-        raise ValueError(f"{name} must be an int >= 1, got {value!r}")
 
 
 def _check_clip(clip: _Clip | None, X: NDArray[Any]) -> tuple[Any, Any]:

@@ -1,6 +1,5 @@
 """Does a classifier that says 0.9 turn out right nine times in ten?"""
 
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from skmixup.labels import label_column
+from skmixup.robustness.checks import check_at_least_1
 
 _STRATEGIES = ("uniform", "quantile")
 
@@ -168,8 +168,7 @@ def bin_rows(
     n_bins: int,
     strategy: str,
 ) -> Bins:
-    if not isinstance(n_bins, Integral) or isinstance(n_bins, bool) or n_bins < 1:
-        raise ValueError(f"n_bins must be an int >= 1, got {n_bins!r}")
+    check_at_least_1("n_bins", n_bins)
     if strategy == "uniform":
         # right-closed, as in eq. 1 of Guo et al.
         index = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], confidence)

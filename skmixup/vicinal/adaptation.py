@@ -2,13 +2,14 @@
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from skmixup.vicinal.batch_norm import statistics_of_rows
 from skmixup.vicinal.nested import map_tensors, n_rows, take, tensors_in
 
 # Rows whose path to a module deep inside is computed.
@@ -104,7 +105,7 @@ def _first_calls(
             raise _Seen
 
     with ExitStack() as stack:
-        stack.enter_context(_batch_statistics(module, n_rows(rows)))
+        stack.enter_context(statistics_of_rows(module, n_rows(rows)))
         for hooked, hook in [(module, note_given), *((target, note) for target in targets)]:
             stack.callback(hooked.register_forward_pre_hook(hook, with_kwargs=True).remove)
         try:
@@ -132,24 +133,3 @@ def _show(target: nn.Module, arguments: tuple[tuple[Any, ...], dict[str, Any]]) 
     except TypeError:
         args, kwargs = (_tensors(arguments)[0],), {}
     adapt(*args, **kwargs)
-
-
-@contextmanager
-def _batch_statistics(module: nn.Module, n: int) -> Iterator[None]:
-    """Normalise by the rows at hand, as in training, and put running statistics back."""
-    norms = [
-        norm
-        for norm in module.modules()
-        if isinstance(norm, nn.modules.batchnorm._NormBase) and not norm.training and n > 1
-    ]
-    before = [{k: v.clone() for k, v in norm.named_buffers()} for norm in norms]
-    for norm in norms:
-        norm.train()
-    try:
-        yield
-    finally:
-        for norm, buffers in zip(norms, before, strict=True):
-            norm.eval()
-            for name, value in buffers.items():
-                buffer: Tensor = norm.get_buffer(name)
-                buffer.copy_(value)

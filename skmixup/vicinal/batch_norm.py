@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from torch import nn
+from torch import Tensor, nn
 
 from skmixup.vicinal.blocks import unwrap
 
 _BatchNorm = nn.modules.batchnorm._BatchNorm
+_Norm = nn.modules.batchnorm._NormBase  # with torch's InstanceNorm
 
 
 def single_row_statistics(module: nn.Module, n_rows: int) -> AbstractContextManager[None]:
@@ -51,3 +52,24 @@ def batch_statistics(teacher: nn.Module, student: nn.Module, n_rows: int) -> Ite
     finally:
         for norm, (training, tracks) in zip(norms, before, strict=True):
             norm.training, norm.track_running_stats = training, tracks
+
+
+@contextmanager
+def statistics_of_rows(module: nn.Module, n_rows: int) -> Iterator[None]:
+    """In evaluation mode, normalise by the rows at hand and put running statistics back."""
+    norms = [
+        norm
+        for norm in module.modules()
+        if isinstance(norm, _Norm) and not norm.training and n_rows > 1
+    ]
+    before = [{k: v.clone() for k, v in norm.named_buffers()} for norm in norms]
+    for norm in norms:
+        norm.train()
+    try:
+        yield
+    finally:
+        for norm, buffers in zip(norms, before, strict=True):
+            norm.eval()
+            for name, value in buffers.items():
+                buffer: Tensor = norm.get_buffer(name)
+                buffer.copy_(value)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skmixup.vicinal.blocks import N_AUTO_BLOCKS, layer_at, parts, unwrap
-from skmixup.vicinal.layers import MixingHook, check_mixable, not_called
+from skmixup.vicinal.layers import MixingHook, check_mixable, not_called, sole_output
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.nested import take
 
@@ -132,8 +132,7 @@ class LayerCheck:
             for site in sites:
 
                 def keep(_layer: Any, _args: Any, output: Any, site: str = site) -> None:
-                    alone = isinstance(output, tuple) and len(output) == 1
-                    value = output[0] if alone else output
+                    value = sole_output(output)
                     if site not in outputs:  # a copy: what comes next may work in place
                         copied = isinstance(value, Tensor)
                         outputs[site] = value.detach().clone() if copied else value
@@ -155,7 +154,7 @@ class LayerCheck:
         def replace(_layer: Any, _args: Any, output: Any) -> Any:
             if not kept:
                 return None  # the first call only, as in mixing
-            return (kept.pop(),) if isinstance(output, tuple) else kept.pop()
+            return kept.pop() if sole_output(output) is output else (kept.pop(),)
 
         with torch.enable_grad():
             expected, again = (first_output(self.run(self.rows)) for _ in range(2))

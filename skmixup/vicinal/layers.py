@@ -17,6 +17,11 @@ from skmixup.vicinal.recomputation import (
 )
 
 
+def sole_output(output: Any) -> Any:
+    """Return what a layer returned; of a tuple of one, as in transformers' blocks, that one."""
+    return output[0] if isinstance(output, tuple) and len(output) == 1 else output
+
+
 class MixingHook:
     """Forward hook that mixes the output of its layer once when it has been armed.
 
@@ -47,14 +52,13 @@ class MixingHook:
 
     def mixed_output(self, mix: Callable[[Tensor], Tensor], output: Any) -> Any:
         """Mix `output`, a tensor or a tuple of nothing but one."""
-        alone = isinstance(output, tuple) and len(output) == 1
-        value = output[0] if alone else output
+        value = sole_output(output)
         check_mixable(value, f"the output of layer {self.site!r}")
         mixed = mix(value)
         if self.detach:
             mixed = mixed.detach()
         self.mixed = mixed
-        return (mixed,) if alone else mixed
+        return mixed if value is output else (mixed,)
 
 
 class RecomputedHook(MixingHook):

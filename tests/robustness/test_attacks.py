@@ -339,6 +339,7 @@ def test_sparse_input_of_the_last_step_is_refused(plain_net, blobs):
         ({"eps": "0.1"}, r"eps must be a finite number >= 0, got '0\.1'"),
         ({"step": -1}, "step must be a finite number >= 0, got -1"),
         ({"n_steps": 0}, "n_steps must be an int >= 1, got 0"),
+        ({"n_steps": True}, "n_steps must be an int >= 1, got True"),
         ({"n_steps": 2.5}, r"n_steps must be an int >= 1, got 2\.5"),
         ({"batch_size": 0}, "batch_size must be an int >= 1, got 0"),
         ({"clip": (1, 0)}, r"low <= high, got \(1, 0\)"),

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
 from skmixup.vicinal import CutMix, Gaussian
+from tests.training.steps import sequential
 
 RNG = np.random.default_rng(0)
 CODES = np.arange(48) % 3
@@ -17,10 +18,6 @@ WEIGHT = RNG.uniform(0.2, 3, size=48)
 IMAGES = RNG.normal(size=(48, 1, 6, 6)).astype(np.float32)
 PARAMS = {"max_epochs": 3, "batch_size": 16, "lr": 0.05, "random_state": 0}
 HOLD_OUT = {"train_split": lambda dataset, y=None, **kw: (dataset, dataset)}
-
-
-def sequential():
-    return nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 3))
 
 
 def convolution():
@@ -75,3 +72,33 @@ class CrossEntropy:
     def get_loss(self, y_pred, y_true, *args, **kwargs):
         y_true = to_tensor(y_true, device=self.device)
         return F.cross_entropy(y_pred, y_true)
+
+
+class Single:
+    """skorch's own, word for word."""
+
+    def train_step_single(self, batch, **fit_params):
+        self._set_training(True)
+        Xi, yi = batch
+        y_pred = self.infer(Xi, **fit_params)
+        loss = self.get_loss(y_pred, yi, X=Xi, training=True)
+        loss.backward()
+        return {"loss": loss, "y_pred": y_pred}
+
+    def validation_step(self, batch, **fit_params):
+        self._set_training(False)
+        Xi, yi = batch
+        with torch.no_grad():
+            y_pred = self.infer(Xi, **fit_params)
+            loss = self.get_loss(y_pred, yi, X=Xi, training=False)
+        return {"loss": loss, "y_pred": y_pred}
+
+
+class Stepping:
+    """A train_step that calls the plain train_step_single."""
+
+    def train_step(self, batch, **fit_params):
+        self.optimizer_.zero_grad()
+        step = self.train_step_single(batch, **fit_params)
+        self.optimizer_.step()
+        return step

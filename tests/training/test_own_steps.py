@@ -25,6 +25,8 @@ from tests.training.own_methods import (
     SAMPLE,
     WEIGHT,
     CrossEntropy,
+    Single,
+    Stepping,
     WithPenalty,
     X,
     Y,
@@ -32,26 +34,6 @@ from tests.training.own_methods import (
     fitted,
     sequential,
 )
-
-
-class Single:
-    """skorch's own, word for word."""
-
-    def train_step_single(self, batch, **fit_params):
-        self._set_training(True)
-        Xi, yi = batch
-        y_pred = self.infer(Xi, **fit_params)
-        loss = self.get_loss(y_pred, yi, X=Xi, training=True)
-        loss.backward()
-        return {"loss": loss, "y_pred": y_pred}
-
-    def validation_step(self, batch, **fit_params):
-        self._set_training(False)
-        Xi, yi = batch
-        with torch.no_grad():
-            y_pred = self.infer(Xi, **fit_params)
-            loss = self.get_loss(y_pred, yi, X=Xi, training=False)
-        return {"loss": loss, "y_pred": y_pred}
 
 
 class Whole(Single):
@@ -79,16 +61,6 @@ class Asking:
 
     def validation_step(self, batch, **fit_params):
         return super().validation_step(batch, **fit_params)
-
-
-class Stepping:
-    """A train_step that calls the plain train_step_single."""
-
-    def train_step(self, batch, **fit_params):
-        self.optimizer_.zero_grad()
-        step = self.train_step_single(batch, **fit_params)
-        self.optimizer_.step()
-        return step
 
 
 class All(WithPenalty, Single):

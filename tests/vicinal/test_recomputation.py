@@ -8,6 +8,8 @@ from torch.utils.checkpoint import checkpoint
 
 from skmixup import InterpolationConsistencyClassifier, ManifoldMixupClassifier
 from skmixup.vicinal import ManifoldMixup
+from tests.training.own_methods import Single, Stepping
+from tests.training.steps import gradients
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(24, 4)).astype(np.float32)
@@ -49,10 +51,7 @@ def gradients_of(site, block_gradient=None, mix_per="batch", **module):
     torch.manual_seed(0)
     net.train_step((torch.from_numpy(X), torch.from_numpy(Y)))
     assert not any(layer._forward_hooks for layer in net.module_.modules())
-    return {
-        name: None if p.grad is None else p.grad.clone()
-        for name, p in net.module_.named_parameters()
-    }
+    return gradients(net)
 
 
 def assert_same(found, expected):
@@ -108,34 +107,12 @@ def test_two_forward_passes_in_a_step_are_refused():
     InterpolationConsistencyClassifier(Net, layers=["stem"], **checkpointed).fit(X, y)
 
 
-class OwnSingle(ManifoldMixupClassifier):
-    """A training step as skorch's documentation writes one."""
-
-    def train_step_single(self, batch, **fit_params):
-        x, y = batch
-        y_pred = self.infer(x, **fit_params)
-        loss = self.get_loss(y_pred, y, X=x, training=True)
-        loss.backward()
-        return {"loss": loss, "y_pred": y_pred}
-
-
-class OwnStep(ManifoldMixupClassifier):
-    def train_step(self, batch, **fit_params):
-        self.optimizer_.zero_grad()
-        step = self.train_step_single(batch, **fit_params)
-        self.optimizer_.step()
-        return step
-
-
-class OwnWholeStep(OwnStep):
-    train_step_single = OwnSingle.train_step_single
-
-
-@pytest.mark.parametrize("estimator", [OwnSingle, OwnStep, OwnWholeStep])
+@pytest.mark.parametrize("own", [(Single,), (Stepping,), (Stepping, Single)])
 @pytest.mark.parametrize("use_reentrant", [False, True])
-def test_steps_of_the_users_own_too(estimator, use_reentrant):
+def test_steps_of_the_users_own_too(own, use_reentrant):
     params = {"layers": ["body.0"], "alpha": 1.0, "max_epochs": 3, "random_state": 0}
     expected = ManifoldMixupClassifier(Net, **params).fit(X, Y)
+    estimator = type("Own", (*own, ManifoldMixupClassifier), {})
     found = estimator(Net, module__use_reentrant=use_reentrant, **params).fit(X, Y)
     np.testing.assert_allclose(found.predict_proba(X), expected.predict_proba(X), atol=1e-6)
     assert not any(layer._forward_hooks for layer in found.module_.modules())
