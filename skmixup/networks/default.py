@@ -11,7 +11,17 @@ NETWORKS = {"MLP": MLP, "PreActResNet": PreActResNet}
 
 
 def default_network_in(state: Mapping[str, Tensor]) -> tuple[str, int, int] | None:
-    """Return the name of the default network a state dict is of, its inputs and outputs, or None.
+    """Recognise the default network that a state dict was saved from.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+
+    Returns
+    -------
+    (name, n_inputs, n_outputs), or None
+        A key of ``NETWORKS``, the number of columns or channels, and of logits; None for another
+        module.
 
     Examples
     --------

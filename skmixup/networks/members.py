@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 
 class MemberInputs(nn.Module):
-    """Give each member its own view of the input: its columns times the member's weights.
+    """Give each member its own view of the input: columns times weights of the member's own.
 
     Parameters
     ----------
@@ -36,8 +36,8 @@ class MemberInputs(nn.Module):
 class MemberDropout(nn.Dropout):
     """Dropout that drops the same units of a row in all members.
 
-    With as many random numbers as one network needs: drawing them for each of four members took a
-    tenth of the time of a training step, and predictions were no better.
+    So it draws as many random numbers as for one network: drawing them for each of four members
+    took a tenth of the time of a training step, and predictions were no better.
 
     Shape
     -----

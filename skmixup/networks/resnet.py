@@ -6,7 +6,24 @@ from torch import Tensor, nn
 
 
 class PreActBlock(nn.Module):
-    """Pre-activation residual block: x + conv(relu(bn(conv(relu(bn(x))))))."""
+    """Pre-activation residual block: x + conv(relu(bn(conv(relu(bn(x)))))).
+
+    Parameters
+    ----------
+    in_channels, out_channels : int
+    stride : int
+        Of the first convolution; 2 halves height and width.
+
+    Shape
+    -----
+    Input (n, in_channels, height, width), output (n, out_channels, height / stride,
+    width / stride), rounded up.
+
+    References
+    ----------
+    He, Zhang, Ren, Sun: Identity Mappings in Deep Residual Networks. ECCV 2016, arXiv:1603.05027,
+    figure 4e.
+    """
 
     def __init__(self, in_channels: int, out_channels: int, stride: int):
         super().__init__()
@@ -22,7 +39,7 @@ class PreActBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(n, in_channels, h, w) → (n, out_channels, h / stride, w / stride)."""
+        """Output of the block."""
         activated = self.relu1(self.norm1(x))
         # As in the paper's code, a projection takes the activated input, the identity the raw one.
         skip = x if self.shortcut is None else self.shortcut(activated)
@@ -42,7 +59,8 @@ class PreActResNet(nn.Module):
         Residual blocks in each stage; (2, 2, 2, 2) with ``width=64`` is PreAct ResNet-18. The
         default is small enough to train on a CPU.
     width : int, default=32
-        Channels of the first stage; each further stage halves height and width and doubles it.
+        Channels of the first stage. Each further stage halves the image's height and width and
+        doubles the channels.
 
     Shape
     -----

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-# Rows that quantiles are computed from: they cost a sort of each column.
+# At most so many rows: quantiles cost a sort of each column.
 MAX_ROWS = 16_384
 NORMAL_IQR = 1.349  # interquartile range of the standard normal distribution
 
@@ -50,7 +50,8 @@ class RobustScaling(nn.Module):
     def adapt_to_data(self, X: Tensor) -> None:
         """Set center and scale from the training rows `X`; of many, from 16 384 of them."""
         if len(X) > MAX_ROWS:
-            generator = torch.Generator().manual_seed(0)  # no order of rows can mislead it
+            # drawn at random: the first ones of sorted rows would mislead it
+            generator = torch.Generator().manual_seed(0)
             X = X[torch.randint(len(X), (MAX_ROWS,), generator=generator).to(X.device)]
         rows = X.cpu().numpy().astype(np.float64)
         low, center, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)

@@ -6,7 +6,8 @@ from collections import deque
 from time import monotonic
 from typing import Any
 
-# Seconds after which a waiting thread looks by itself, should an interrupt have cut off the word.
+# Seconds after which a waiting thread looks whether its turn has come: an interrupt may have kept
+# the one before from telling it.
 POLL = 0.1
 
 

@@ -26,7 +26,7 @@ class Window:
     whole : bool
         Python's and numpy's states too, or torch's only.
     takes_turn : bool, default=True
-        False hands the draws a generator without even trying to be alone.
+        False never takes a turn: draws are handed a generator.
     """
 
     def __init__(self, randomness: RandomStates, *, whole: bool, takes_turn: bool = True):
@@ -132,7 +132,7 @@ class _Turn(Window):
 
 
 class FetchWindow(Window):
-    """A whole window whose turn is worth waiting for; one that does not come is told."""
+    """A whole window whose turn is worth waiting for; a warning tells if it does not come."""
 
     def _take_turn(self) -> bool:
         taken = turns.take(None if self.randomness.waits else FETCH_PATIENCE)

@@ -38,7 +38,7 @@ def fgsm(
     Parameters
     ----------
     clf : fitted classifier
-        Any of our classifiers or any skorch ``NeuralNetClassifier`` or
+        Any classifier of this package, any skorch ``NeuralNetClassifier`` or
         ``NeuralNetBinaryClassifier``; or a ``Pipeline`` or a search (``GridSearchCV``, …) that
         ends in one. **The attack is on the input of the last step**: `X` goes through the
         earlier steps first, `eps` and `clip` are in the units that come out of them (after
@@ -85,8 +85,9 @@ def fgsm(
 
     .. math:: x' = \mathrm{clip}\,(x + \epsilon\,\mathrm{sign}\,\nabla_x J(f(x), y))
 
-    A coordinate of gradient zero stays as it is. Where a network is so sure that the loss is 0
-    in its floating type, all are zero and the row is returned unchanged: that is no robustness.
+    A coordinate whose gradient is 0 stays as it is. If a network is so sure that the loss is 0 in
+    its floating type, all coordinates are, and the row is returned unchanged: that does not mean
+    that it is robust.
 
     References
     ----------
@@ -155,7 +156,7 @@ def ifgsm(
     .. math:: x_{t+1} = \mathrm{proj}_B\,(x_t + \mathrm{step}\cdot
               \mathrm{sign}\,\nabla_x J(f(x_t), y)), \quad x_0 = x
 
-    What a training method gains against single steps it may lose against many: report both.
+    A training method that helps against single steps may not help against many: report both.
 
     References
     ----------
@@ -222,8 +223,9 @@ def accuracy_under_attack(
         `fgsm`, `ifgsm`, or a function of your own that is called as
         ``attack(net, X, y, **attack_params)`` and returns changed rows.
     source : fitted classifier, default=None
-        The network the attack is crafted on. None: `clf` itself (white box). Another network:
-        transfer to a black box.
+        The network that the attack is crafted on. None: `clf` itself, whose gradients are then
+        known to the attacker (white box). Another network: `clf` is a black box, and the attack
+        made on `source` is tried on it (transfer).
     target : array-like of shape (n_samples,), default=None
         Labels the attack steers to; `attack` is then called with them and ``targeted=True``.
     **attack_params

@@ -16,13 +16,22 @@ _SUM_TOLERANCE = 1e-3
 
 
 class Bins(NamedTuple):
-    """What the top-label predictions look like in each bin that is not empty."""
+    """Predictions of each row's most likely class, summed up in each bin that is not empty.
+
+    Attributes
+    ----------
+    accuracy, confidence : ndarray of shape (n_bins,)
+        Weighted means of being right and of the largest probability.
+    share : ndarray of shape (n_bins,)
+        Share of the total weight; sums to 1.
+    """
 
     accuracy: NDArray[np.float64]
     confidence: NDArray[np.float64]
     share: NDArray[np.float64]
 
     def calibration_error(self) -> float:
+        """Equation (3) of Guo et al., arXiv 1706.04599."""
         return float(np.sum(self.share * np.abs(self.accuracy - self.confidence)))
 
 
@@ -168,6 +177,7 @@ def bin_rows(
     n_bins: int,
     strategy: str,
 ) -> Bins:
+    """Sum rows up in bins of their confidence; `strategy` as in `expected_calibration_error`."""
     check_at_least_1("n_bins", n_bins)
     if strategy == "uniform":
         # right-closed, as in eq. 1 of Guo et al.

@@ -17,7 +17,7 @@ from skmixup.randomness.fit import preserved_randomness
 
 
 def last_step(clf: Any, X: Any) -> tuple[Any, Any]:
-    """The last step of pipelines and searches, and what it gets to see of X."""
+    """Return the last step of a pipeline or a search, and X as the steps before hand it on."""
     if hasattr(clf, "best_estimator_"):
         return last_step(clf.best_estimator_, X)
     if isinstance(clf, Pipeline):
@@ -64,7 +64,13 @@ def check_columns(net: Any, X: Any) -> None:
 
 
 def columns_of(net: Any, y: ArrayLike, X: NDArray[Any]) -> NDArray[np.int64]:
-    """The output of the module that belongs to each label."""
+    """Return the number of the module's output that belongs to each label of `y`.
+
+    Raises
+    ------
+    ValueError
+        For a label that the net does not know.
+    """
     labels = of_one_type(label_column(y))
     check_consistent_length(X, labels)
     if type(net).predict is NeuralNetClassifier.predict:
@@ -86,7 +92,15 @@ def columns_of(net: Any, y: ArrayLike, X: NDArray[Any]) -> NDArray[np.int64]:
 
 
 def gradient_sign(net: Any, x: NDArray[Any], columns: NDArray[np.int64]) -> NDArray[Any]:
-    """Sign of the gradient of the loss of rows `x`, which leaves the network as it is."""
+    """Return the sign of the gradient of the loss with respect to rows `x`, of their shape.
+
+    Parameters and their gradients stay as they are.
+
+    Raises
+    ------
+    TypeError
+        If the output of the module does not depend on `x` by a gradient.
+    """
     like = next(iter(net.module_.parameters()), torch.empty(0))
     with torch.inference_mode(False), torch.enable_grad():
         inputs = torch.tensor(x, dtype=like.dtype, device=like.device, requires_grad=True)
@@ -120,7 +134,7 @@ def evaluating(net: Any) -> Iterator[None]:
 
 
 def same_randomness(clf: Any) -> AbstractContextManager[Any]:
-    """Keep random states as they are: a DataLoader draws a seed for every pass."""
+    """Context that leaves random states as they were: a DataLoader draws a seed every time."""
     module = getattr(clf, "module_", None)
     module = module if isinstance(module, nn.Module) else None
     parameter = None if module is None else next(module.parameters(), None)

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from skmixup.vicinal.batch_norm import statistics_of_rows
 from skmixup.vicinal.nested import map_tensors, n_rows, take, tensors_in
 
-# Rows whose path to a module deep inside is computed.
+# At most so many rows are sent through a module to see what arrives at one deep inside, so many of
+# them at a time.
 MAX_ROWS = 16_384
 CHUNK = 1024
 
@@ -42,8 +43,13 @@ def adapt_to_rows(module: nn.Module, run: Callable[[Any], Any], rows: Any) -> No
         Runs it on a batch.
     rows : Tensor, or dict or list of tensors
         The training rows. A module that gets them as they are is shown them as they are; one that
-        gets what others make of them is shown that, of at most 16 384 rows. One inside a module
-        that has the method is its business.
+        gets what others make of them is shown that, of at most 16 384 rows. A module inside one
+        that has the method is left to that one.
+
+    Warns
+    -----
+    UserWarning
+        If such a module is not called in evaluation mode.
     """
     targets = [target for _, target in adaptable_modules(module)]
     if targets and targets[0] is module:
@@ -78,7 +84,7 @@ def adapt_to_rows(module: nn.Module, run: Callable[[Any], Any], rows: Any) -> No
 def _inputs_of(target: nn.Module, module: nn.Module, run: Callable[[Any], Any], rows: Any) -> Any:
     """Arguments of the first call of `target`, for all rows or a sample of them."""
     total = n_rows(rows)
-    if total > MAX_ROWS:  # in no order, that could mislead it
+    if total > MAX_ROWS:  # drawn at random: the first ones of sorted rows would mislead it
         order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
         rows, total = take(rows, order[:MAX_ROWS]), MAX_ROWS
     parts = [

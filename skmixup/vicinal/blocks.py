@@ -43,9 +43,19 @@ def block_names(module: nn.Module) -> list[str]:
         What the module, or modules inside it, declare in an attribute ``mixup_layers``, a list of
         submodule names. Without one, the direct children that have parameters, minus the last
         (the head). A lone child is entered, and so is a ``ModuleList``, which has no forward.
-        Where two or more of these are made of several layers with weights, as the stages of a
-        ResNet are, they are the blocks, and the single layers beside them (its stem) are not;
-        where one is, and it holds two or more such in turn, as an encoder does, those are.
+
+    Raises
+    ------
+    ValueError
+        For a declared name that is not one of a submodule.
+
+    Notes
+    -----
+    Of these children, some may be made of several layers with weights. If two or more are, as the
+    stages of a ResNet, only they are the blocks, and not the single layers beside them (the stem).
+    If one is, as the encoder of a transformer, the same is asked of its children. If none is, but
+    a normalisation layer stands by itself among the children, those that hold several layers with
+    parameters (one convolution and its normalisation) are the blocks.
     """
     module = unwrap(module)
     declared = _declared_blocks(module)
@@ -108,10 +118,10 @@ def _composite_blocks(among: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.
 
 
 def _stages_after_a_stem(among: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
-    """Those of `among` that hold several layers, where a normalisation stands beside them bare.
+    """Those of `among` that hold several layers, if a normalisation layer stands beside them.
 
-    Such as ``conv1, bn1, layer1, layer2, …`` with one convolution and its norm in each stage: the
-    first two are one block's parts, not blocks.
+    As in ``conv1, bn1, layer1, layer2, …`` with one convolution and its norm in each stage: the
+    first two are parts of one block, not blocks.
     """
     bare_norm = any(
         not list(part.children()) and all(p.ndim == 1 for p in _own_parameters(part))

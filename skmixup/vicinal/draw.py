@@ -50,7 +50,7 @@ class Draw:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairs(Draw):
-    """Rows paired with partners; how they are joined is for the subclass to say."""
+    """Rows paired with partners; subclasses say how the two are joined."""
 
     lam: Tensor
     partner: Tensor

@@ -14,14 +14,15 @@ from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.nested import take
 
 N_ROWS = 3
-# Far beyond rounding in other kernels, far below what another row makes of an output: in units of
-# the largest entry, and at least so many units of the last place.
+# Outputs that differ by less than this share of their largest entry count as equal: far more than
+# rounding differs between kernels, far less than outputs of different rows do. In low precision,
+# at least so many units of the last place.
 TOLERANCE = 1e-3
 ULPS = 16
 
 
 class LayerCheck:
-    """Runs a module on three rows and looks at what its layers return.
+    """Run a module on three rows and look at what its layers return.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ class LayerCheck:
         return tuple(sites)
 
     def _entered(self, sites: Sequence[str]) -> list[str]:
-        """Replace blocks whose parts are called one by one, and they never, by these parts."""
+        """Replace blocks that are never called themselves, only their parts, by these parts."""
         called = self._outputs(sites, self.rows)
         entered: list[str] = []
         for site in sites:
@@ -102,7 +103,7 @@ class LayerCheck:
         return entered
 
     def _problems(self, sites: Sequence[str]) -> dict[str, Exception]:
-        """What speaks against each of `sites`; nothing for those that can be mixed at."""
+        """Errors for those of `sites` that cannot be mixed at."""
         whole = self._outputs(sites, self.rows)
         swapped = self._outputs(sites, take(self.rows, torch.tensor([1, 0, 2])))
         fewer = self._outputs(sites, take(self.rows, torch.tensor([0, 1])))
@@ -144,10 +145,11 @@ class LayerCheck:
         return outputs
 
     def _carries_all(self, site: str) -> bool:
-        """Whether nothing reaches the module's output but through the layer.
+        """Whether all that the module's output depends on goes through the layer.
 
-        Other rows are run with the layer's output for these: it is a cut through the network if
-        the module's output is then that of these rows.
+        The module is run on the rows in another order, while the layer returns what it returned
+        for the first order. If the module's output is then that for the first order, nothing of
+        the rows went past the layer.
         """
         kept = [self._outputs([site], self.rows)[site]]
 
@@ -175,7 +177,7 @@ def _warn_bypassed(sites: Sequence[str]) -> None:
 
 
 def check_hookable(module: nn.Module, site: str) -> None:
-    """Raise ValueError for a layer whose calls no hook that is added now would be told of."""
+    """Raise ValueError for a layer at which a hook that is added now would not run or not mix."""
     layer = layer_at(unwrap(module), site)
     if isinstance(layer, torch.jit.ScriptModule):
         raise ValueError(

@@ -23,7 +23,7 @@ def sole_output(output: Any) -> Any:
 
 
 class MixingHook:
-    """Forward hook that mixes the output of its layer once when it has been armed.
+    """Forward hook that mixes the output of its layer once, after `mix` has been set.
 
     Attributes
     ----------
@@ -62,9 +62,9 @@ class MixingHook:
 
 
 class RecomputedHook(MixingHook):
-    """Mixing hook that does the same again where activation checkpointing recomputes its layer.
+    """Mixing hook that mixes again when activation checkpointing recomputes its layer.
 
-    Without that, the gradients of the layer's checkpoint would be those of unmixed rows.
+    Otherwise the gradients of the checkpoint would be those of unmixed rows.
 
     Parameters
     ----------
@@ -155,8 +155,7 @@ def mixing_at(
     TypeError
         If the submodule returns anything but one floating-point tensor.
     RuntimeError
-        If the forward pass went by without calling the submodule: its labels would be mixed
-        and its inputs would not.
+        If the forward pass did not call the submodule: labels would be mixed and inputs not.
     """
     compiled = unwrap(module) is not module
     hook = standing_hook(module, site) if compiled else RecomputedHook(site, until)
@@ -209,7 +208,16 @@ def check_mixable(value: Any, what: str) -> None:
 
 
 def backward(loss: Tensor, mixed: Tensor | None, block_gradient: str | None) -> None:
-    """Compute the gradients that `block_gradient` leaves; none where what it leaves is frozen."""
+    """Compute gradients of the parameters that `block_gradient` lets learn; frozen ones get none.
+
+    Parameters
+    ----------
+    loss : Tensor of shape ()
+    mixed : Tensor or None
+        What was mixed at a hidden layer; None: nothing was.
+    block_gradient : {None, "below", "above"}
+        With "below", `mixed` was cut off from what it was computed from already.
+    """
     if block_gradient == "above":
         backward_below(loss, mixed)
     elif block_gradient is None or loss.requires_grad:

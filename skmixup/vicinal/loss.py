@@ -30,10 +30,11 @@ def vicinal_loss(
     Parameters
     ----------
     criterion : callable
-        Loss of torch's form ``criterion(output, target)``. Where its attribute ``reduction`` can
-        be set to "none", that gives the losses ℓ of the rows; "mean" divides their sum by n, "sum"
-        does not divide. Of one without, which returns a number only, the number for y_i and the
-        number for y_j are joined, which needs one λ for the minibatch and no weights.
+        Loss of torch's form ``criterion(output, target)``. If it has an attribute ``reduction``,
+        that is set to "none" to get the losses ℓ of the rows; then "mean" divides their sum by n,
+        "sum" does not divide. A criterion without it, which returns one number, is called for the
+        labels y_i and for y_j, and λ joins the two numbers; that needs one λ for the minibatch and
+        no weights.
     output : Tensor of shape (n, …) or tuple
         What the module returned; of a tuple, the first element counts (skorch's convention).
         Logits of shape (n, C, k) are those of k networks that are trained at once: the loss is the
@@ -48,10 +49,22 @@ def vicinal_loss(
     -------
     Tensor of shape ()
 
+    Raises
+    ------
+    TypeError
+        If losses of rows are needed and the criterion returns one number, or if its losses have
+        another shape than the rows.
+
     Notes
     -----
     A label that is the criterion's ``ignore_index`` adds nothing to the sum, and the mean is over
     the rows with another label, as in torch.
+
+    References
+    ----------
+    Chapelle, Weston, Bottou, Vapnik: Vicinal risk minimization. NIPS 13 (2000). Zhang, Cissé,
+    Dauphin, Lopez-Paz: mixup. ICLR 2018, arXiv:1710.09412, section 2: the empirical vicinal risk,
+    here of one minibatch.
     """
     output = first_output(output)
     criterion = unwrap(criterion) if isinstance(criterion, nn.Module) else criterion
@@ -73,7 +86,7 @@ def vicinal_losses(
 ) -> Tensor:
     """Loss of each virtual pair, shape (n,): what :func:`vicinal_loss` is the mean of.
 
-    Shape () for a criterion that returns a number only.
+    Shape () for a criterion that returns one number.
     """
     loss = row_losses(criterion, output, target)
     pairs = draw.lam is not None and draw.partner is not None
@@ -91,7 +104,7 @@ def vicinal_losses(
 
 
 def needs_row_losses(criterion: Any) -> str:
-    """Say why a criterion that returns a number only will not do."""
+    """Say why a criterion that returns one number will not do."""
     return (
         f"criterion {name_of(criterion)} returns one number for a minibatch, but weights and "
         "mix_per='sample' need the loss of each row. Give it an attribute `reduction` that, set "
@@ -167,7 +180,7 @@ def _n_kept(target: Tensor, ignored: int) -> Tensor:
 def row_losses(criterion: Any, output: Tensor, target: Tensor) -> Tensor:
     """Loss of each row, shape (n,), whatever reduction `criterion` is set to.
 
-    Shape () for a criterion that returns a number only, reduced as it does that.
+    Shape () for a criterion that returns one number, reduced in the criterion's own way.
 
     Raises
     ------

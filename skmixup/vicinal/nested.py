@@ -42,6 +42,6 @@ def n_rows(X: Any) -> int:
 
 
 def leading(X: Any) -> Tensor:
-    """The tensor whose dtype and device numbers for all of `X` are made in: floats, if any."""
+    """The tensor that numbers drawn for all of `X` take dtype and device from: floats, if any."""
     tensors = [tensor for _, tensor in tensors_in(X)]
     return next((tensor for tensor in tensors if tensor.is_floating_point()), tensors[0])

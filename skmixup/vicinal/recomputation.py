@@ -35,7 +35,7 @@ class GradientsPending:
             handle.remove()
 
     def check_one_call(self, site: str, n_calls: int) -> None:
-        """Raise RuntimeError unless the layer was called once: which call is run again?"""
+        """Raise RuntimeError for several calls: it cannot be told which of them is run again."""
         if n_calls > 1 or self.n_forwards > 1:
             raise RuntimeError(
                 f"layer {site!r} is called several times in a training step, in an activation "
@@ -55,7 +55,7 @@ def check_recomputable(site: str, pending: GradientsPending | None) -> None:
     if pending is not None and blocked is None:
         return  # the recomputation is mixed as this call is
     if not _in_autograd_function():
-        return  # torch.no_grad: a frozen part, that is not computed again
+        return  # torch.no_grad: a frozen part, which is not computed again
     how = f"with block_gradient={blocked!r}" if blocked else "outside of a training step"
     raise RuntimeError(
         f"layer {site!r} is inside a reentrant activation checkpoint, where gradients of mixed "

@@ -116,7 +116,8 @@ class Mixup(Vicinity):
     ----------
     alpha : float or pair of float, default=1.0
         Strength: λ ~ Beta(α, α), or Beta(a, b) for a pair. 0 is empirical risk minimisation,
-        exactly; the larger, the closer λ is to ½.
+        exactly; the larger, the closer λ is to ½. 1, the paper's choice for CIFAR, makes λ
+        uniform.
     mix_per : {"batch", "sample"}, default="batch"
         One λ for the whole minibatch, as in the papers, or one for each pair.
     mix_prob : float in [0, 1], default=1.0
@@ -279,6 +280,7 @@ class CutMix(Mixup):
     Parameters
     ----------
     alpha : float or pair of float, default=1.0
+        As in :class:`Mixup`; 1, the paper's choice, makes λ uniform.
     mix_per : {"batch", "sample"}, default="batch"
         One box, or one choice of columns, for the whole minibatch or one for each pair.
     mix_prob : float in [0, 1], default=1.0
