@@ -4,6 +4,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -54,10 +55,13 @@ ROOMS = {
 }
 
 
-def imports_of(file: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(file.read_text())):
+def imports_of(file: Path, *, at_once: bool = False) -> Iterator[str]:
+    """Names that a file imports; with `at_once`, those it imports when it is imported itself."""
+    tree = ast.parse(file.read_text())
+    for node in tree.body if at_once else ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+            assert node.level == 0, f"{file}: a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 
@@ -75,6 +79,30 @@ def test_nothing_imports_upward(room):
 
 def test_nothing_imports_the_ensemble():
     assert not any("ensemble" in rule for room, rule in ROOMS.items() if room != "ensemble")
+
+
+def test_no_module_imports_itself_through_others():
+    files = {
+        ".".join(file.relative_to(PACKAGE.parent).with_suffix("").parts): file
+        for file in PACKAGE.rglob("*.py")
+    }
+    modules = {name.removesuffix(".__init__"): file for name, file in files.items()}
+
+    def module_of(name: str) -> str:  # a.b for a.b.f, where f is no module
+        return name if name in modules or "." not in name else name.rpartition(".")[0]
+
+    graph = {
+        module: {module_of(name) for name in imports_of(file, at_once=True)}
+        for module, file in modules.items()
+    }
+    assert set(modules) <= set(TopologicalSorter(graph).static_order())
+
+
+@pytest.mark.parametrize(("folder", "most"), [(PACKAGE, 400), (Path(__file__).parent, 499)])
+def test_no_file_is_long(folder, most):
+    """A file has one subject, and one that is longer has more."""
+    lengths = {file: len(file.read_text().splitlines()) for file in folder.rglob("*.py")}
+    assert {str(file): length for file, length in lengths.items() if length > most} == {}
 
 
 def test_every_room_has_its_rule():
