@@ -186,7 +186,7 @@ def bin_rows(
         index = _equal_mass(confidence, weight, n_bins)
     else:
         raise ValueError(f"strategy must be one of {_STRATEGIES}, got {strategy!r}")
-    mass = np.bincount(index, weight, n_bins)
+    mass = np.asarray(np.bincount(index, weight, n_bins), dtype=np.float64)
     full = mass > 0
     return Bins(
         accuracy=np.bincount(index, weight * correct, n_bins)[full] / mass[full],
