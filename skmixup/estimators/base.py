@@ -6,16 +6,16 @@ from copy import copy, deepcopy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
-from sklearn.utils._param_validation import (
+from sklearn.utils.validation import check_is_fitted
+from skorch.history import History
+from torch import nn
+
+from skmixup.estimators.constraints import (
     Interval,
     Options,
     StrOptions,
     validate_parameter_constraints,
 )
-from sklearn.utils.validation import check_is_fitted
-from skorch.history import History
-from torch import nn
-
 from skmixup.estimators.criteria import criterion_of, let_average
 from skmixup.estimators.functions import as_criterion
 from skmixup.estimators.images import check_default_shape
@@ -78,8 +78,8 @@ class VicinalEstimator(LookingNet):
         A default network whose sizes are not known yet is made later, by `fit` or `load_params`.
         """
         if self.module is None and not self._knows_sizes():
-            self._initialize_callbacks()
-            self._initialize_history()
+            self.make_callbacks()
+            self.initialize_history()
             return self
         seed(self)
         randomness = isolated_randomness(self._rng_, resolve_device(self.device))
@@ -126,6 +126,9 @@ class VicinalEstimator(LookingNet):
     def _n_outputs(self) -> int:
         raise NotImplementedError
 
+    # skorch moves a part to the device after it has called initialize_module or _criterion, in
+    # these methods, which set_params and AccelerateMixin call by themselves.
+
     def _initialize_module(self, *args: Any, **kwargs: Any) -> Self:
         with self._resolved_device():
             self.__dict__.pop("module_", None)
@@ -168,8 +171,7 @@ class VicinalEstimator(LookingNet):
             except BaseException as error:
                 new = self.__dict__.get("module_") is not before.get("module_")
                 if not state.has_begun or (new and isinstance(error, DivergenceError)):
-                    self.__dict__.clear()
-                    self.__dict__.update(before)
+                    self._put_back(before)
                 raise
 
     def _train(self, X: Any, y: Any, *, fresh: bool, seen: Any) -> Self:

@@ -46,7 +46,6 @@ class FittingNet(LabeledNet):
             self.class_weight,
             codes,
             self.classes_,
-            X,
             as_they_are=not self.brings_all_rows(),
         )
         return self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
@@ -84,6 +83,9 @@ class FittingNet(LabeledNet):
             held_out = self._fit_state_.split[1][1]
             if held_out is not None:
                 check_held_out(held_out, self.classes_)
+
+    def check_data(self, X: Any, y: Any) -> None:
+        """Nothing: `fit` and `partial_fit` have checked; skorch's ``fit_loop`` calls it."""
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches of inputs and class codes."""

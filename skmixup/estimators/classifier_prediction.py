@@ -132,7 +132,10 @@ class PredictingNet(FittingNet):
         )
 
     def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
-        """Return what makes probabilities of the module's outputs; "auto" asks the criterion."""
+        """Return what makes probabilities of the module's outputs; "auto" asks the criterion.
+
+        skorch has no public place to say so.
+        """
         if self.predict_nonlinearity != "auto":
             return super()._get_predict_nonlinearity()
         criterion = criterion_of(self) if len(self._criteria) <= 1 else None

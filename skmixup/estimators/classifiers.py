@@ -5,13 +5,13 @@ from typing import Any, ClassVar, Self, Unpack, overload
 
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils._param_validation import StrOptions
 from skorch import NeuralNetClassifier
 from torch import nn
 
 from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.classifier_prediction import PredictingNet
+from skmixup.estimators.constraints import StrOptions
 from skmixup.estimators.parameters import passed_on
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.vicinal.vicinity import Dirac, Vicinity
@@ -283,6 +283,3 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         with self._call(epochs=epochs, groups=groups, whole=False):
             fresh = not self.initialized_
             return self._fit(X, y, sample_weight, classes=classes, fresh=fresh)
-
-    def check_data(self, X: Any, y: Any) -> None:
-        """Nothing is left to check here: `fit` and `partial_fit` have done it."""

@@ -160,6 +160,10 @@ def look_like_probabilities(outputs: Tensor) -> bool:
     return bool(((outputs.sum(dim=1) - 1).abs() <= tolerance).all() and (outputs >= 0).all())
 
 
+def _is_torchs(criterion: Any) -> bool:
+    return any(base.__module__ == nn.MSELoss.__module__ for base in type(criterion).__mro__)
+
+
 def _tolerance(outputs: Tensor) -> float:
     return 1e-4 if outputs.dtype in (torch.float32, torch.float64) else 2e-2
 
@@ -256,7 +260,7 @@ def _try(
         what = "as codes" if target is codes else "one-hot"
         if isinstance(criterion, nn.BCELoss):
             advice = ". BCELoss takes probabilities; for logits use torch.nn.BCEWithLogitsLoss"
-        elif target is codes and not isinstance(criterion, nn.modules.loss._Loss):
+        elif target is codes and not _is_torchs(criterion):
             advice = (
                 ". If it takes labels of the output's shape, let it make them: "
                 f"torch.nn.functional.one_hot(target, {n_classes}).float()"

@@ -15,9 +15,6 @@ from skmixup.randomness.fit import isolated_randomness
 from skmixup.training.schedule import declare
 from skmixup.training.vicinal_net import VicinalNet
 
-# What skorch keeps in the instance although it is no parameter.
-_SKORCH_STATE = ("history_", "initialized_", "virtual_params_", "_params_to_validate")
-
 # Parts that a fit makes anew, so that their parameters need only be kept until then.
 _MADE_IN_FIT = ("dataset", "iterator_train", "iterator_valid")
 
@@ -35,21 +32,39 @@ def passed_on(scope: dict[str, Any]) -> dict[str, Any]:
 class ParametrizedNet(VicinalNet):
     """A :class:`VicinalNet` whose constructor stores its parameters and nothing else."""
 
-    # Defaults of skorch's state, so that an unfitted estimator holds only its parameters.
-    history_: Any = None
-    initialized_: bool = False
-    virtual_params_: Any = MappingProxyType({})
-
     def __init__(self, module: Any, **params: Any):
         given = params.get("history")  # skorch takes one of another class, for many processes
         super().__init__(module, **params)
-        for name in _SKORCH_STATE:
-            self.__dict__.pop(name, None)
+        for name in ("history_", "initialized_", "virtual_params_"):
+            del self.__dict__[name]
         if given is not None:
             self.history_ = given
         unknown = tuple(n for n in params if not self._is_parameter(n) and n != "history")
         if unknown:  # skorch names them when it initialises the net
             self._unknown_params = unknown
+
+    # ---- what scikit-learn and skorch check of an estimator
+
+    # check_no_attributes_set_in_init of scikit-learn wants an unfitted estimator to have no
+    # attributes but parameters. skorch sets three more, which __init__ moves from there to here.
+    history_: Any = None
+    initialized_: bool = False
+    virtual_params_: Any = MappingProxyType({})
+
+    def _get_param_names(self) -> list[str]:
+        # BaseEstimator asks for them in get_params and so in clone. skorch's answer is all that is
+        # in the instance, which check_dont_overwrite_attributes and users' callbacks add to.
+        return sorted(filter(self._is_parameter, self.__dict__))
+
+    @property
+    def _params_to_validate(self) -> set[str]:
+        # NeuralNet._validate_params refuses those that belong to no part. skorch collects them in
+        # the constructor and in set_params; here they follow from the parameters that are there.
+        return set(self._get_param_names()) - self._own_names()
+
+    @_params_to_validate.setter
+    def _params_to_validate(self, value: set[str]) -> None:
+        pass
 
     # ---- which of the attributes are parameters
 
@@ -59,18 +74,6 @@ class ParametrizedNet(VicinalNet):
             return False
         unknown = self.__dict__.get("_unknown_params", ())
         return name in self._own_names() or "__" in name or name in unknown
-
-    def _get_param_names(self) -> list[str]:
-        return sorted(filter(self._is_parameter, self.__dict__))
-
-    @property
-    def _params_to_validate(self) -> set[str]:
-        # skorch keeps this set in the instance; it follows from the parameters that are there.
-        return set(self._get_param_names()) - self._own_names()
-
-    @_params_to_validate.setter
-    def _params_to_validate(self, value: set[str]) -> None:
-        pass
 
     @classmethod
     @cache
@@ -114,14 +117,18 @@ class ParametrizedNet(VicinalNet):
             with self._isolated_if_made_anew(params):
                 self._set_params(params)
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            self._put_back(before)
             raise
         if self.__dict__.get("module_") is not before.get("module_"):
             changed = [name for name in params if self._part(name) not in _MADE_IN_FIT]
             if before.get("_module_ready_"):
                 self._untrained_after_ = sorted(changed)
         return self
+
+    def _put_back(self, before: dict[str, Any]) -> None:
+        """Take all attributes from a copy of them that was made before."""
+        self.__dict__.clear()
+        self.__dict__.update(before)
 
     def _set_params(self, params: dict[str, Any]) -> None:
         vicinity = {k: v for k, v in params.items() if k.startswith("vicinity__")}
@@ -130,15 +137,27 @@ class ParametrizedNet(VicinalNet):
         for name, value in plain.items():
             object.__setattr__(self, name, value)
         if "callbacks" in plain and self.initialized_ and self._are_callbacks(self.callbacks):
-            self._initialize_callbacks()
+            self.make_callbacks()
         super().set_params(**rest)
         self._set_optimizer_params(rest | plain)
         if vicinity:
             self._set_vicinity_params(vicinity)
 
+    def make_callbacks(self) -> None:
+        """Make the callbacks anew, as `callbacks` says."""
+        if self.callbacks == "disable":
+            self.callbacks_: list[Any] = []
+        else:
+            self.initialize_callbacks()
+
+    def _made_at_once(self) -> set[str]:
+        """Parts that skorch makes anew as soon as one of their parameters is set."""
+        # skorch keeps the names of its modules and criteria in private lists only
+        return {*self._modules, *self._criteria, "compile"}
+
     def _is_there_already(self, name: str, value: Any) -> bool:
         """Whether a part would be made anew for a parameter that stays what it is."""
-        if self._part(name) not in {*self._modules, *self._criteria, "compile"}:
+        if self._part(name) not in self._made_at_once():
             return False
         given = self.__dict__.get(name, self)  # the net itself is no parameter of its own
         plain = isinstance(value, (str, bool, int, float, tuple)) and type(value) is type(given)
@@ -174,7 +193,7 @@ class ParametrizedNet(VicinalNet):
                 self._set_group_param(part + "__param_groups", int(path[1]), path[2], value)
             else:
                 anew = True
-        if anew:
+        if anew:  # not initialize_optimizer, which leaves out what set_params is to hand to it
             self._initialize_optimizer()
         elif self.initialized_ and any(n == "lr" or n.endswith("__lr") for n in params):
             self._declared_rates_ = declare(self.__dict__.get("optimizer_"))
@@ -198,8 +217,7 @@ class ParametrizedNet(VicinalNet):
     @contextmanager
     def _isolated_if_made_anew(self, params: dict[str, Any]) -> Iterator[None]:
         """Let a module that is made anew draw its weights from the net's own randomness."""
-        parts = {self._part(name) for name in params}
-        anew = parts & {*self._modules, *self._criteria, "compile"}
+        anew = self._made_at_once().intersection(map(self._part, params))
         rng = self.__dict__.get("_rng_")
         with isolated_randomness(rng, self._device_) if anew and rng else nullcontext():
             yield

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Self, Unpack, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_consistent_length
 from torch import nn
 
 from skmixup.estimators.arguments import ClassifierParameters
+from skmixup.estimators.constraints import Interval
 from skmixup.estimators.datasets import is_dataset, refuse_loader
 from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import as_array, check_inputs, encode
@@ -249,7 +249,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         check_consistent_length(X, y)
         self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))
         codes = self._codes(labels, labeled)
-        weight = self._row_weights(sample_weight, codes, labeled, X)
+        weight = self._row_weights(sample_weight, codes, labeled)
         try:
             self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
         except KeyboardInterrupt:
@@ -292,7 +292,6 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         sample_weight: Any,
         codes: NDArray[np.int64],
         labeled: NDArray[np.bool_],
-        X: Any,
     ) -> NDArray[np.float32] | None:
         if sample_weight is not None:
             sample_weight = np.asarray(as_array(sample_weight))
@@ -303,7 +302,6 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
             self.class_weight,
             codes[labeled],
             self.classes_,
-            X[labeled],
             as_they_are=not self.brings_all_rows(),
         )
         if of_labeled is None:

@@ -1,12 +1,12 @@
 """What each row counts in the loss: `sample_weight` times `class_weight`."""
 
-from numbers import Real
+from numbers import Number, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import _check_sample_weight
+from sklearn.utils.validation import check_array, check_non_negative
 
 from skmixup.estimators.inputs import as_array
 
@@ -16,7 +16,6 @@ def row_weights(
     class_weight: Any,
     codes: NDArray[np.int64],
     classes: NDArray[Any],
-    X: Any,
     *,
     as_they_are: bool = False,
 ) -> NDArray[np.float32] | None:
@@ -29,7 +28,6 @@ def row_weights(
     codes : ndarray of shape (n,)
         Position of each row's label in `classes`.
     classes : ndarray of shape (n_classes,)
-    X : array-like of shape (n, …)
     as_they_are : bool, default=False
         False, in `fit`: the product of both is divided by its mean, so that multiplying all
         weights by a constant changes nothing, as in an average. True, in `partial_fit`, as in
@@ -44,9 +42,7 @@ def row_weights(
     """
     if sample_weight is None and class_weight is None:
         return None
-    weight = _check_sample_weight(
-        as_array(sample_weight), X, dtype=np.float64, ensure_non_negative=True
-    )
+    weight = _checked(1.0 if sample_weight is None else sample_weight, len(codes))
     if class_weight is not None:
         if isinstance(class_weight, dict):
             per_class = _weights_from_dict(class_weight, classes)
@@ -62,6 +58,24 @@ def row_weights(
         raise ValueError("sample_weight (times class_weight) must be positive for some row")
     _check_classes_left(weight, codes, classes)
     return (weight / mean).astype(np.float32)
+
+
+def _checked(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
+    """Return a weight for each row, from one for each or from one for all."""
+    if isinstance(sample_weight, Number):
+        sample_weight = np.full(n_rows, sample_weight)
+    weight: NDArray[np.float64] = check_array(
+        as_array(sample_weight), ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+    )
+    if weight.shape != (n_rows,):
+        raise ValueError(
+            f"sample_weight has the shape {weight.shape}; it needs a weight for each row, of "
+            f"shape ({n_rows},), or one number for all"
+        )
+    check_non_negative(weight, "`sample_weight`")
+    if not weight.any():
+        raise ValueError("sample_weight must be positive for some row; got 0 for all")
+    return weight
 
 
 def weights_after_split(
