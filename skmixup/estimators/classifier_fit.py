@@ -2,27 +2,28 @@
 
 from typing import Any, Self
 
+from sklearn.utils.validation import check_consistent_length
+from skorch.utils import is_dataset
 from torch.utils.data import Dataset
 
-from skmixup.estimators.classifier_labels import LabeledNet
+from skmixup.estimators.classifier_labels import ClassifyingNet
 from skmixup.estimators.dataset_batches import CollatedBatches, DatasetBatches
 from skmixup.estimators.datasets import (
     check_held_out,
     check_label,
     first_item,
-    is_dataset,
     labels_for,
     labels_of,
     refuse_loader,
 )
 from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.input_types import input_cast
-from skmixup.estimators.inputs import check_consistent_length, check_inputs, check_labels, encode
+from skmixup.estimators.inputs import check_inputs, check_labels, encode
 from skmixup.estimators.weights import row_weights
 from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
 
 
-class FittingNet(LabeledNet):
+class FittingNet(ClassifyingNet):
     """A classifier that takes arrays, tables, tensors and data sets to train on."""
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool) -> Self:
@@ -50,26 +51,23 @@ class FittingNet(LabeledNet):
         )
         return self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
 
-    def _labeled_rows(self, X: Any, y: Any) -> ArrayDataset:
+    def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:
         X, y = check_inputs(self, X, reset=False), check_labels(y)
         check_consistent_length(X, y)
         return ArrayDataset(X, y, encode(y, self.classes_))
 
-    def _own_dataset(self, X: Any, y: Any, sample_weight: Any) -> Any:
+    def _refuse_weights(self, sample_weight: Any, needed: str) -> None:
         if sample_weight is not None or self.class_weight is not None:
-            raise ValueError(
-                "sample_weight and class_weight need the default `dataset`; "
-                f"got dataset={self.dataset!r}"
-            )
+            raise ValueError(f"sample_weight and class_weight need {needed}")
+
+    def _own_dataset(self, X: Any, y: Any, sample_weight: Any) -> Any:
+        self._refuse_weights(sample_weight, f"the default `dataset`; got dataset={self.dataset!r}")
         return self.get_dataset(X, y)
 
     def _check_dataset(
         self, X: Dataset[Any], y: Any, sample_weight: Any, classes: Any, fresh: bool
     ) -> Any:
-        if sample_weight is not None or self.class_weight is not None:
-            raise ValueError(
-                "sample_weight and class_weight need X and y as arrays, not a Dataset"
-            )
+        self._refuse_weights(sample_weight, "X and y as arrays, not a Dataset")
         self._set_classes(labels_for(self, X, y, classes, fresh=fresh), classes, fresh)
         first = first_item(X)
         if first is not None:

@@ -12,12 +12,12 @@ from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.criteria import (
     as_log_probabilities,
     averaged,
-    check_criterion,
     check_ignored_label,
     check_logits,
     criterion_of,
     returns_logits,
     targets_for,
+    try_criterion,
 )
 from skmixup.labels import sorted_classes
 from skmixup.training.batches import in_memory
@@ -25,7 +25,7 @@ from skmixup.training.own_loss import is_users
 from skmixup.vicinal.loss import first_output
 
 
-class LabeledNet(VicinalEstimator):
+class ClassifyingNet(VicinalEstimator):
     """A net with one output for each class."""
 
     classes: Any
@@ -120,7 +120,7 @@ class LabeledNet(VicinalEstimator):
         found = in_memory(dataset)
         vicinity = self.get_vicinity()
         sample = getattr(vicinity, "mix_per", None) == "sample"
-        check_criterion(
+        try_criterion(
             criterion_of(self),
             output,
             len(self.classes_),

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from skorch.utils import to_device, to_numpy
+from skorch.utils import is_dataset, to_device, to_numpy
 from torch import Tensor, nn
 
 from skmixup.estimators.classifier_fit import FittingNet
@@ -19,7 +19,7 @@ from skmixup.estimators.criteria import (
     to_probabilities,
 )
 from skmixup.estimators.dataset_batches import DatasetBatches
-from skmixup.estimators.datasets import is_dataset, refuse_loader
+from skmixup.estimators.datasets import refuse_loader
 from skmixup.estimators.inputs import check_inputs
 from skmixup.randomness.fit import PreservedRandomness
 from skmixup.randomness.unseen import draws_nothing

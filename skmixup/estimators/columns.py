@@ -1,5 +1,7 @@
 """Tables a network cannot take as they are: errors that name the columns and the way out."""
 
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -26,10 +28,9 @@ def check_numeric_columns(X: Any, estimator: str) -> None:
     }
     if not found:
         return
-    named = [f"{name!r} ({dtype})" for name, dtype in list(found.items())[:_MAX_NAMED]]
-    more = f" and {len(found) - len(named)} more" if len(found) > len(named) else ""
+    named = listed(len(found), (f"{name!r} ({dtype})" for name, dtype in found.items()))
     message = (
-        f"X has columns that are not numbers: {', '.join(named)}{more}. {estimator} averages "
+        f"X has columns that are not numbers: {named}. {estimator} averages "
         f"rows, which means nothing for them before they are encoded. skrub encodes any table:\n"
         f"    skrub.tabular_pipeline({estimator}())\n"
     )
@@ -46,6 +47,12 @@ def check_numeric_columns(X: Any, estimator: str) -> None:
             f"    )"
         )
     raise ValueError(message)
+
+
+def listed(n: int, names: Iterable[str]) -> str:
+    """Return the first ten of `n` names, and how many more there are, for a message."""
+    more = f" and {n - _MAX_NAMED} more" if n > _MAX_NAMED else ""
+    return ", ".join(islice(names, _MAX_NAMED)) + more
 
 
 def _check_numeric_array(X: Any) -> None:
@@ -93,7 +100,7 @@ def advice_on(error: ValueError, X: Any, estimator: str) -> str | None:
     message = str(error)
     if "contains NaN" in message:
         columns = _columns_with_missing(X)
-        where = f" in columns {', '.join(columns[:_MAX_NAMED])}" if columns else ""
+        where = f" in columns {listed(len(columns), columns)}" if columns else ""
         return (
             f"Input X contains NaN{where}. {estimator} does not take missing values; put an "
             f"imputer before it:\n"

@@ -58,8 +58,11 @@ def _is_likelihood(criterion: Any) -> bool:
 
 def is_binary_output(criterion: Any, logits: Tensor, n_classes: int) -> bool:
     """Whether the module has one output for two classes and the criterion takes that."""
-    one = logits.ndim == 1 or (logits.ndim == 2 and logits.shape[1] == 1)
-    return n_classes == 2 and one and isinstance(criterion, _BINARY)
+    return n_classes == 2 and _is_one_a_row(logits) and isinstance(criterion, _BINARY)
+
+
+def _is_one_a_row(outputs: Tensor) -> bool:
+    return outputs.ndim == 1 or (outputs.ndim == 2 and outputs.shape[1] == 1)
 
 
 def check_logits(logits: Any, criterion: Any, classes: Any) -> None:
@@ -144,7 +147,7 @@ def to_probabilities(outputs: Tensor, criterion: Any, *, are_logits: bool) -> Te
 
 
 def _normalized(shares: Tensor) -> Tensor:
-    if shares.ndim == 1 or shares.shape[1] == 1:
+    if _is_one_a_row(shares):
         shares = shares.reshape(-1)
         return torch.stack([1 - shares, shares], dim=1)
     shares = shares + torch.finfo(shares.dtype).tiny
@@ -186,7 +189,7 @@ def check_ignored_label(criterion: Any, classes: Any) -> None:
         )
 
 
-def check_criterion(
+def try_criterion(
     criterion: Any, output: Any, n_classes: int, *, are_logits: bool, needs_rows: bool
 ) -> None:
     """Before training, try the criterion on the module's output for a few rows.
@@ -235,10 +238,10 @@ def check_criterion(
         if takes_all_outputs(criterion, output, codes):
             return
     if needs_rows or not _is_likelihood(criterion):  # which is known to fit
-        _try(criterion, logits, n_classes, are_logits=are_logits, needs_rows=needs_rows)
+        _try_on_rows(criterion, logits, n_classes, are_logits=are_logits, needs_rows=needs_rows)
 
 
-def _try(
+def _try_on_rows(
     criterion: Any, outputs: Tensor, n_classes: int, *, are_logits: bool, needs_rows: bool
 ) -> None:
     """Compute the loss of a few rows; not as many as there are classes: shapes tell them apart."""

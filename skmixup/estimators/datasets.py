@@ -7,7 +7,7 @@ import numpy as np
 import skorch.dataset
 import torch
 from numpy.typing import NDArray
-from skorch.utils import is_dataset, to_numpy
+from skorch.utils import to_numpy
 from torch import Tensor
 from torch.utils.data import (
     ConcatDataset,
@@ -18,6 +18,7 @@ from torch.utils.data import (
     TensorDataset,
 )
 
+from skmixup.estimators.input_types import dtype_name, forget_inputs
 from skmixup.estimators.inputs import check_labels, encode
 from skmixup.labels import label_column
 from skmixup.randomness.fit import items_looked_at
@@ -56,7 +57,7 @@ def first_item(dataset: Dataset[Any]) -> tuple[Any, Any] | None:
     return pair_of(item, f"a {name}")
 
 
-def row_of(item: tuple[Any, Any], collate: Callable[..., Any] | None) -> Tensor | None:
+def input_tensor(item: tuple[Any, Any], collate: Callable[..., Any] | None) -> Tensor | None:
     """One input as the module gets it, or None where it is no single tensor.
 
     Parameters
@@ -114,7 +115,7 @@ def input_of(batch: Any) -> Any:
 
 
 def one_label_a_row(y: Any) -> NDArray[Any]:
-    labels = _column(y)
+    labels = _flat_labels(y)
     if labels.ndim != 1:
         raise ValueError(
             f"a batch has targets of shape {labels.shape}, where one label a row is expected, "
@@ -170,15 +171,15 @@ def _listed_labels(dataset: Any) -> NDArray[Any] | None:
         parts = [_listed_labels(part) for part in dataset.datasets]
         return None if any(part is None for part in parts) else np.concatenate(parts)  # type: ignore[arg-type]
     if isinstance(dataset, TensorDataset):
-        return _column(dataset.tensors[1]) if len(dataset.tensors) == 2 else None
+        return _flat_labels(dataset.tensors[1]) if len(dataset.tensors) == 2 else None
     for name in ("y", "targets", "labels"):  # skorch's name, and torchvision's two
         listed = getattr(dataset, name, None)
         if listed is not None and hasattr(listed, "__len__") and len(listed) == len(dataset):
-            return _column(listed)
+            return _flat_labels(listed)
     return None
 
 
-def _column(labels: Any) -> NDArray[Any]:
+def _flat_labels(labels: Any) -> NDArray[Any]:
     array = to_numpy(labels) if isinstance(labels, Tensor) else np.asarray(labels)
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
@@ -226,7 +227,7 @@ def labels_for(net: Any, X: Dataset[Any], y: Any, classes: Any, *, fresh: bool) 
     first = first_item(X)
     if fresh:
         collate = net.get_params_for("iterator_train").get("collate_fn")
-        _note_inputs(net, None if first is None else row_of(first, collate))
+        _note_inputs(net, None if first is None else input_tensor(first, collate))
     known = not fresh or classes is not None or net.classes is not None
     if y is not None:
         y = check_labels(y)
@@ -244,26 +245,8 @@ def labels_for(net: Any, X: Dataset[Any], y: Any, classes: Any, *, fresh: bool) 
 
 def _note_inputs(net: Any, row: Tensor | None) -> None:
     """Keep the shape and type of the rows of a data set, where one could be looked at."""
-    for name in (
-        "input_shape_", "_input_dtype_", "_yielded_dtype_", "n_features_in_",
-        "feature_names_in_", "_input_dtypes_",
-    ):  # fmt: skip
-        net.__dict__.pop(name, None)
+    forget_inputs(net)
     if row is not None:
         net.input_shape_ = tuple(row.shape)
-        net._yielded_dtype_ = str(row.dtype).removeprefix("torch.")  # skops refuses a dtype
+        net._yielded_dtype_ = dtype_name(row.dtype)
         net.n_features_in_ = row.shape[0] if row.ndim else 1
-
-
-__all__ = [
-    "check_held_out",
-    "check_label",
-    "first_item",
-    "input_of",
-    "is_dataset",
-    "labels_for",
-    "labels_of",
-    "one_label_a_row",
-    "pair_of",
-    "refuse_loader",
-]

@@ -10,6 +10,8 @@ from scipy.sparse import issparse
 from skorch.helper import SliceDataset, SliceDict
 from torch import Tensor
 
+from skmixup.estimators.input_types import forget_inputs
+
 
 def refuse_several_inputs(X: Any, y: Any = None) -> None:
     """Raise ValueError for a list of one array for each input, which scikit-learn takes as rows.
@@ -84,8 +86,7 @@ def check_dict(net: Any, X: Mapping[Any, Any], *, reset: bool) -> SliceDict:
     shapes = {key: tuple(array.shape[1:]) for key, array in arrays.items()}
     kinds = {key: str(array.dtype) for key, array in arrays.items()}
     if reset:
-        for name in ("n_features_in_", "feature_names_in_", "_input_dtype_"):  # of a table
-            net.__dict__.pop(name, None)
+        forget_inputs(net)
         net.input_shape_, net._input_dtypes_ = shapes, kinds
     for key, shape in net.input_shape_.items():
         if shapes[key] != shape:

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import IterableDataset, default_collate
 
 from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import as_array
-from skmixup.estimators.resolution import warn_of_vanishing_columns
+from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
 from skmixup.randomness.fit import items_looked_at, preserved_randomness
 from skmixup.training.batches import in_memory
 from skmixup.vicinal.blocks import INPUT, block_names, unwrap
@@ -18,7 +19,7 @@ from skmixup.vicinal.layers import standing_hook
 from skmixup.vicinal.nested import take, tensors_in
 
 # Rows of a user's own data set that a module may look at before training.
-SAMPLED_ROWS = 1000
+SHOWN_ROWS = 1000
 
 
 def rows_to_show(net: Any, dataset: Any) -> Any:
@@ -32,7 +33,7 @@ def rows_to_show(net: Any, dataset: Any) -> Any:
         return data.inputs if rows is None else take(data.inputs, torch.from_numpy(rows))
     if not is_by_position(dataset):
         return None
-    step = max(1, len(dataset) // SAMPLED_ROWS)
+    step = max(1, len(dataset) // SHOWN_ROWS)
     return _collated(net, dataset, range(0, len(dataset), step), warn=True)
 
 
@@ -44,8 +45,7 @@ def three_rows(net: Any, dataset: Any) -> Any:
     chosen = np.linspace(0, len(dataset) - 1, N_ROWS).astype(int)
     if found is None:
         return _collated(net, dataset, chosen.tolist())
-    data, rows = found
-    return take(data.inputs, torch.from_numpy(chosen if rows is None else rows[chosen]))
+    return _inputs_at(found, chosen)
 
 
 def two_rows(net: Any, dataset: Any) -> Any:
@@ -55,14 +55,18 @@ def two_rows(net: Any, dataset: Any) -> Any:
     """
     found = in_memory(dataset)
     if found is not None:
-        data, rows = found
-        ends = np.array([0, len(dataset) - 1])
-        return take(data.inputs, torch.from_numpy(ends if rows is None else rows[ends]))
+        return _inputs_at(found, np.array([0, len(dataset) - 1]))
     shape = getattr(net, "input_shape_", None)
     if shape is None or isinstance(shape, dict):
         return three_rows(net, dataset)
     name = net.__dict__.get("_yielded_dtype_") or "float32"
     return torch.zeros((2, *shape), dtype=getattr(torch, name))
+
+
+def _inputs_at(found: Any, chosen: NDArray[np.int64]) -> Any:
+    """Inputs at positions of a data set in memory, as :func:`in_memory` found it."""
+    data, rows = found
+    return take(data.inputs, torch.from_numpy(chosen if rows is None else rows[chosen]))
 
 
 def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> tuple[str, ...]:

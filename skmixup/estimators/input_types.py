@@ -9,6 +9,24 @@ from torch import Tensor
 from skmixup.vicinal.nested import map_tensors
 
 
+def dtype_name(dtype: torch.dtype) -> str:
+    """Name of a dtype, such as "float32": what a net keeps of it, since skops stores no dtypes."""
+    return str(dtype).removeprefix("torch.")
+
+
+def forget_inputs(net: Any) -> None:
+    """Remove what an earlier fit noted about its X: names, shape and types."""
+    for name in (
+        "n_features_in_",
+        "feature_names_in_",
+        "input_shape_",
+        "_input_dtype_",  # what the module takes
+        "_input_dtypes_",  # the same for each value of a dict
+        "_yielded_dtype_",  # what a data set yields, before it is converted
+    ):
+        net.__dict__.pop(name, None)
+
+
 def input_cast(net: Any) -> Callable[[Any], Any]:
     """Return what gives batches of a data set the type that the module takes.
 
@@ -70,7 +88,7 @@ def try_inputs(net: Any, rows: Any, *, cast: bool) -> Any:
         except Exception as error:
             first_error = first_error or error
         else:
-            net._input_dtype_ = str(dtype).removeprefix("torch.")
+            net._input_dtype_ = dtype_name(dtype)
             return output
     assert first_error is not None
     if rows.dtype.is_floating_point and any(part in str(first_error) for part in _WANT_INTEGERS):

@@ -7,17 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import (
-    assert_all_finite,
-    check_consistent_length,
-    validate_data,
-)
+from sklearn.utils.validation import assert_all_finite, validate_data
 from torch import Tensor
 
 from skmixup.estimators.columns import advice_on, check_numeric_columns
 from skmixup.estimators.dicts import check_dict, refuse_several_inputs, rows_as_dict
 from skmixup.estimators.images import advice_on_axes
-from skmixup.estimators.resolution import warn_of_vanishing_columns
+from skmixup.estimators.input_types import forget_inputs
+from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
 from skmixup.labels import label_column, of_one_type
 
 
@@ -65,6 +62,8 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
     given, estimator = as_array(X), type(net).__name__
     check_numeric_columns(given, estimator)
     dtype = np.dtype(np.float32 if reset else _dtype_of_fit(net, given))
+    if reset:
+        forget_inputs(net)
     try:
         X = validate_data(
             net, given, reset=reset, dtype=dtype, order="C", allow_nd=True, ensure_2d=True
@@ -81,7 +80,6 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
         warn_of_vanishing_columns(given, X, estimator)
         net.input_shape_ = shape
         net._input_dtype_ = "float32"
-        net.__dict__.pop("_input_dtypes_", None)  # of a dict
     elif shape != getattr(net, "input_shape_", shape):  # none is known after load_params
         raise ValueError(
             advice_on_axes(shape, net.input_shape_)
@@ -134,12 +132,3 @@ def encode(y: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
             f"{np.unique(y[unknown])[:10].tolist()}"
         )
     return codes.astype(np.int64, copy=False)
-
-
-__all__ = [
-    "as_array",
-    "check_consistent_length",
-    "check_inputs",
-    "check_labels",
-    "encode",
-]

@@ -8,11 +8,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
+from skorch.utils import is_dataset
 from torch import nn
 
 from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.constraints import Interval
-from skmixup.estimators.datasets import is_dataset, refuse_loader
+from skmixup.estimators.datasets import refuse_loader
 from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import as_array, check_inputs, encode
 from skmixup.estimators.mixup import MixupClassifier
@@ -264,7 +265,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         codes[labeled] = encode(labels, self.classes_)
         return codes
 
-    def _labeled_rows(self, X: Any, y: Any) -> ArrayDataset:
+    def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:
         X = check_inputs(self, X, reset=False)
         y, labeled, labels = split_labels(y)
         check_consistent_length(X, y)

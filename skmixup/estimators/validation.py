@@ -59,9 +59,9 @@ class HoldingOutNet(PersistentNet):
         arrays = None
         if valid is not None and in_memory(train) is not None and in_memory(valid) is None:
             arrays = arrays_of(valid)
-        return train, valid if arrays is None else self._labeled_rows(*arrays)
+        return train, valid if arrays is None else self._array_dataset(*arrays)
 
-    def _labeled_rows(self, X: Any, y: Any) -> Any:
+    def _array_dataset(self, X: Any, y: Any) -> Any:
         """Return rows with their labels as a data set in memory."""
         raise NotImplementedError
 

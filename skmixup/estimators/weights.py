@@ -53,11 +53,9 @@ def row_weights(
         weight = weight * per_class[codes]
     if as_they_are:
         return weight.astype(np.float32)
-    mean = weight.mean()
-    if not mean > 0:
-        raise ValueError("sample_weight (times class_weight) must be positive for some row")
+    relative = _over_mean(weight, weight, "some row")
     _check_classes_left(weight, codes, classes)
-    return (weight / mean).astype(np.float32)
+    return relative
 
 
 def _checked(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
@@ -106,13 +104,15 @@ def weights_after_split(
         # "balanced" is n / (number of classes · n_c); constant factors go with the mean below.
         factor = np.where(here > 0, everywhere / np.maximum(here, 1), 1.0)
         weight = weight * np.where(codes >= 0, factor[codes], 1.0)
-    mean = weight[rows][codes[rows] >= 0].mean() if len(labeled) else 0.0
-    if not mean > 0:
-        raise ValueError(
-            "sample_weight (times class_weight) must be positive for some row that train_split "
-            "leaves to train on"
-        )
-    return (weight / mean).astype(np.float32)
+    trained_on = weight[rows][codes[rows] >= 0]
+    return _over_mean(weight, trained_on, "some row that train_split leaves to train on")
+
+
+def _over_mean(weight: NDArray[Any], of: NDArray[Any], which: str) -> NDArray[np.float32]:
+    """Divide weights by the mean of some of them, which must not be 0."""
+    if not of.any():
+        raise ValueError(f"sample_weight (times class_weight) must be positive for {which}")
+    return (weight / of.mean()).astype(np.float32)
 
 
 def _weights_from_dict(class_weight: dict[Any, Any], classes: NDArray[Any]) -> NDArray[np.float64]:

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from skmixup.estimators.columns import listed
+
 # Rows that are looked at, and numbers: sorting them takes some ten milliseconds.
 SAMPLED_ROWS = 4096
 SAMPLED_NUMBERS = 2**18
@@ -17,7 +19,6 @@ ROUNDING = 1e-12
 _RESOLVED = [
     np.dtype(name) for name in ("float32", "float16", "int16", "uint16", "int8", "uint8", "bool")
 ]
-_MAX_NAMED = 10
 
 
 def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator: str) -> None:
@@ -45,11 +46,10 @@ def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator:
             vanishing[i] |= _different(_column(X, i)[:, None])[0] > 1
     found = np.flatnonzero(vanishing).tolist()
     if len(found):
-        named = ", ".join(_name(X, i) for i in found[:_MAX_NAMED])
-        more = f" and {len(found) - _MAX_NAMED} more" if len(found) > _MAX_NAMED else ""
+        named = listed(len(found), (_name(X, i) for i in found))
         warnings.warn(
             "X is converted to float32, in which many values of a column are the same if they are "
-            f"large and close to each other: {named}{more}. Standardise such columns before, in "
+            f"large and close to each other: {named}. Standardise such columns before, in "
             f"float64:\n    make_pipeline(StandardScaler(), {estimator}())",
             UserWarning,
             stacklevel=2,
