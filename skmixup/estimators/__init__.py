@@ -1,4 +1,4 @@
-"""scikit-learn's contract on top of the vicinal training step."""
+"""Estimators: vicinal training behind scikit-learn's ``fit`` and ``predict``."""
 
 from skmixup.estimators.classifiers import VicinalClassifier
 from skmixup.estimators.mixup import ManifoldMixupClassifier, MixupClassifier

@@ -1,8 +1,9 @@
-"""Arguments of the constructors that stand behind ``**kwargs``, named for static checkers.
+"""Names that constructors take by ``**kwargs``, listed for static checkers such as mypy.
 
-A checker cannot be told that ``module__…`` may be anything and all else is a typing error. So the
-names of the default network and of torch's usual parts are listed here; the constructors take
-them where no module is given, and any name beside a module of the user's own.
+A checker cannot be told that every name that begins with ``module__`` is allowed and any other
+unknown name is a mistake. So each constructor has two overloads. Without a module it takes the
+names listed here, those of the default network and of torch's usual parts, and a checker reports
+any other. With a module (or ``None`` as the first argument) it takes any name.
 """
 
 from collections.abc import Callable, Sequence

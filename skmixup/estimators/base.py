@@ -1,4 +1,4 @@
-"""scikit-learn's contract for a skorch net: parameters, state, devices, randomness."""
+"""What all estimators share: checks of parameters, making the module, training, fitted state."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ from skmixup.training.schedule import SHAPES, finish
 
 
 class VicinalEstimator(LookingNet):
-    """What the estimators share: checks, the module, devices, state, training."""
+    """Base of all estimators: a skorch net that keeps scikit-learn's contract."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "criterion": [callable],
@@ -62,7 +62,7 @@ class VicinalEstimator(LookingNet):
     }
 
     def check_parameters(self) -> None:
-        """Check every parameter before any work; the error names it, its value, the valid ones."""
+        """Raise an error for a bad parameter, which names it, its value and what is valid."""
         self.check_training_readiness()
         params = self.get_params(deep=False)
         known = {k: v for k, v in params.items() if k in self._parameter_constraints}
@@ -119,7 +119,7 @@ class VicinalEstimator(LookingNet):
         return NETWORKS[network](n_inputs, n_outputs, **kwargs)
 
     def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:
-        """Note which default network is to be made, before any data are known."""
+        """Say which default network to make, and its sizes, before there are data to tell them."""
         self._network_ = network, n_inputs, n_outputs
         self.n_features_in_ = n_inputs
 
@@ -140,7 +140,7 @@ class VicinalEstimator(LookingNet):
             return super()._initialize_criterion(*args, **kwargs)
 
     def initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
-        """Make the criterion; the default network averages its members as suits it."""
+        """Make the criterion, and let the default network average its members to suit it."""
         criterion = as_criterion(self.criterion, self.get_params_for("criterion"))
         if criterion is None:
             super().initialize_criterion(*args, **kwargs)
@@ -154,10 +154,10 @@ class VicinalEstimator(LookingNet):
 
     @contextmanager
     def _call(self, *, epochs: int | None, groups: Any, whole: bool) -> Iterator[None]:
-        """Context of one call of `fit` or `partial_fit`; an error before the first step undoes it.
+        """Context of one call of `fit` or `partial_fit`.
 
-        Where an error ends it before its first step, or a new module diverges, which is of no use
-        to anybody, the estimator is as it was.
+        The estimator is put back as it was before where an error ends the call before its first
+        step, and where a module that the call has made diverges.
         """
         if epochs is not None and (
             not isinstance(epochs, Integral) or isinstance(epochs, bool) or epochs < 0
@@ -183,7 +183,7 @@ class VicinalEstimator(LookingNet):
         if fresh:
             initialize_seeded(self)
             if "module_" not in self.__dict__:
-                self._default_module()  # says why there is none
+                self._default_module()  # raises the error that says why it could not be made
         elif "_rng_" not in self.__dict__:
             seed(self)
         self.check_callbacks()
@@ -193,9 +193,8 @@ class VicinalEstimator(LookingNet):
             with self._device_for_users_code(), self.own_randomness():
                 self.notify("on_train_begin", X=seen, y=y)
                 with self._fit_state_.randomness.whole:
-                    if not self.__dict__.get(
-                        "_module_ready_", True
-                    ):  # else it was trained, or its weights were loaded
+                    # A module that is ready was trained before, or its weights were loaded.
+                    if not self.__dict__.get("_module_ready_", True):
                         self._adapt_module(X, y)
                     self.check_module(X)
                     self._check_layers(X)
@@ -210,9 +209,10 @@ class VicinalEstimator(LookingNet):
         return self
 
     def _run_epochs(self, X: Any, y: Any, seen: Any, *, fresh: bool) -> None:
-        """Train; an interrupt keeps what has been learnt, and goes on to whoever called.
+        """Train; Ctrl-C keeps what has been learnt, and is raised again.
 
-        The epoch that it cuts off leaves no row in the history, where every row has all scores.
+        The epoch that it cuts off is removed from the history, so that every row there has all
+        scores.
         """
         n_before = len(self.history)
         try:
@@ -231,7 +231,7 @@ class VicinalEstimator(LookingNet):
             raise
 
     def _drop_incomplete_epoch(self) -> None:
-        """Take out a last row of the history that lacks what callbacks find in the others."""
+        """Remove a last row of the history that lacks scores that the other rows have."""
         *before, last = self.history or [{}]
         if len(self.history) > self._fit_state_.n_complete_epochs and not (
             before and before[-1].keys() <= last.keys()
@@ -239,7 +239,7 @@ class VicinalEstimator(LookingNet):
             del self.history[-1]
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
-        """Tell the callbacks, and count the epochs that all of them have heard the end of."""
+        """Tell the callbacks, and count the epochs whose end all callbacks have been told."""
         state = self._fit_state_
         if method_name == "on_train_begin" and state is not None:
             state.n_complete_epochs = len(self.history)
@@ -248,9 +248,9 @@ class VicinalEstimator(LookingNet):
             state.n_complete_epochs = len(self.history)
 
     def initialize_history(self) -> Self:
-        """Start a new history; the old one, which somebody may hold, is not emptied.
+        """Start a new history, of the same class as the last; the last one itself stays as it is.
 
-        One of a class of its own, as skorch's constructor takes it, is followed by its like.
+        skorch would empty it, also where the user has kept a reference to it.
         """
         given = self.__dict__.get("history_")
         if type(given) in (type(None), History):
@@ -269,7 +269,7 @@ class VicinalEstimator(LookingNet):
         return "classes_inferred_" not in self.__dict__
 
     def check_trained(self) -> None:
-        """Raise NotFittedError where a prediction would be one of untrained weights."""
+        """Raise NotFittedError if the module is not trained."""
         changed = self.__dict__.get("_untrained_after_")
         reason = f"set_params({', '.join(f'{name}=…' for name in changed)})" if changed else ""
         message = (

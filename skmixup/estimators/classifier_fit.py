@@ -1,4 +1,4 @@
-"""From what users pass to `fit` to a data set of inputs, class codes and weights."""
+"""What a classifier is trained on: arrays, tables and data sets become inputs, codes, weights."""
 
 from typing import Any, Self
 
@@ -83,7 +83,7 @@ class FittingNet(ClassifyingNet):
                 check_held_out(held_out, self.classes_)
 
     def check_data(self, X: Any, y: Any) -> None:
-        """Nothing: `fit` and `partial_fit` have checked; skorch's ``fit_loop`` calls it."""
+        """Do nothing: skorch's ``fit_loop`` calls it, after `fit` has checked everything."""
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches of inputs and class codes."""

@@ -1,4 +1,4 @@
-"""The classes of a classifier: labels as the user wrote them outside, codes 0 … C − 1 inside."""
+"""The classes of a classifier: the user's labels outside, codes 0 … C − 1 inside."""
 
 from typing import Any
 
@@ -74,12 +74,12 @@ class ClassifyingNet(VicinalEstimator):
         return {"classes": classes.tolist(), "dtype": str(classes.dtype)}
 
     def set_notes(self, notes: dict[str, Any]) -> None:
-        """Take over the labels of a net that was saved, where this one knows none."""
+        """Take the labels from the notes of a file, unless this net knows its labels."""
         if "classes" in notes and self.classes is None and self.saw_no_data():
             self.classes_inferred_ = np.array(notes["classes"], dtype=notes["dtype"])
 
     def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:
-        """Note which default network is to be made; `classes`, where given, must be as many."""
+        """Say which default network to make; it must have an output for each of `classes`."""
         if self.classes is not None:
             self._check_n_classes(n_outputs)
         super().use_network(network, n_inputs, n_outputs)
@@ -97,7 +97,7 @@ class ClassifyingNet(VicinalEstimator):
     # ---- codes for the loss, labels for callbacks
 
     def check_output(self, output: Any, target: Tensor | None) -> Any:
-        """Check that there is one logit per class; take logs where the criterion is NLLLoss."""
+        """Check that there is one output per class; NLLLoss gets the logarithms it takes."""
         criterion, logits = criterion_of(self), first_output(output)
         check_logits(logits, criterion, self.classes_)
         if isinstance(criterion, nn.NLLLoss):
@@ -109,7 +109,7 @@ class ClassifyingNet(VicinalEstimator):
         return targets_for(criterion_of(self), output, target)
 
     def check_module(self, dataset: Any = None) -> None:
-        """Try module and criterion on a few rows: what does not fit shows before training."""
+        """Try module and criterion on a few rows, so that errors come before training."""
         check_ignored_label(criterion_of(self), self.classes_)
         super().check_module(dataset)
 

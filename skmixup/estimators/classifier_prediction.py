@@ -34,17 +34,18 @@ class PredictingNet(FittingNet):
     predict_nonlinearity: Any
 
     def forward_iter(self, X: Any, training: bool = False, device: Any = "cpu") -> Any:
-        """Outputs of the module, batch by batch, whatever labels a data set has, if any."""
+        """Yield the module's outputs batch by batch; labels of a data set are not looked at."""
         iterator = self.get_iterator(self.get_dataset(X), training=training)
         for batch in iterator.inputs() if isinstance(iterator, DatasetBatches) else iterator:
             yield to_device(self.evaluation_step(batch, training=training), device=device)
 
     def _raw_outputs(self, X: Any) -> Tensor:
-        """First output of the module for every row, float64 on the CPU."""
+        """The module's outputs for all rows (the first of several), as float64 on the CPU."""
         self.check_trained()
         refuse_loader(X)
         data = X if is_dataset(X) else ArrayDataset(check_inputs(self, X, reset=False))
-        # device= is passed because skorch's cached version would take the parameter, maybe "auto".
+        # skorch's scoring callbacks put a cached forward_iter in the place of this one, whose
+        # default for device is the parameter, which may be "auto".
         with self._device_for_users_code(), self._prediction_window(X):
             parts = map(first_output, self.forward_iter(data, device="cpu"))
             if is_dataset(X):
@@ -64,7 +65,7 @@ class PredictingNet(FittingNet):
     def _prediction_window(self, X: Any) -> Iterator[None]:
         """Leave random states as they are; nothing to do where nothing is drawn.
 
-        A DataLoader draws a seed from torch's state, a data set of the user's from any.
+        A DataLoader draws its seed from torch's state, and a user's data set may draw from any.
         """
         own_rows = is_dataset(X)
         if not own_rows and self.iterator_valid is TensorBatches and draws_nothing(self.module_):
@@ -134,7 +135,7 @@ class PredictingNet(FittingNet):
     def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
         """Return what makes probabilities of the module's outputs; "auto" asks the criterion.
 
-        skorch has no public place to say so.
+        Overrides a private method of skorch's, which asks there and nowhere else.
         """
         if self.predict_nonlinearity != "auto":
             return super()._get_predict_nonlinearity()
@@ -160,10 +161,11 @@ class PredictingNet(FittingNet):
 
 
 def _stacked(parts: Iterable[Tensor], n_rows: int) -> Tensor:
-    """All rows as float64, copied as they come.
+    """All outputs as one float64 tensor, into which each batch is copied as it comes.
 
-    Kept until the end, the small outputs would lie between the activations of their batches and
-    keep the memory allocator from using it again: 8 times X at a million rows of 30 columns.
+    Outputs kept until the end would lie in memory between the activations of their batches, and
+    the allocator could not use that memory again: at a million rows of 30 columns it took 8 times
+    the size of X.
     """
     rows = torch.empty(0)
     filled = 0

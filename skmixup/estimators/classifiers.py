@@ -28,49 +28,49 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     Parameters
     ----------
     module : nn.Module class or instance, or None, default=None
-        The network; its forward returns logits of shape (n, n_classes), or a tuple with these
-        first. One that is k networks, each with a loss of its own, returns (n, n_classes, k) while
-        it is in training mode. A method ``adapt_to_data(X)`` of it, or of a module inside it, is
-        called once before training, with the training rows or what reaches the inner module of
-        them. ``None`` is the default for the data: for X of shape (n, n_features)
-        :class:`skmixup.networks.MLP`, which scales its inputs, for (n, channels, height, width)
-        :class:`skmixup.networks.PreActResNet`. ``module__…`` are its arguments. An instance is
-        copied; the copy is ``module_``.
+        The network; its forward returns logits of shape (n, n_classes), or a tuple that begins
+        with them. ``module__…`` are its arguments; an instance is copied. None chooses a network
+        for the data: :class:`skmixup.networks.MLP`, which scales its inputs, for X of shape
+        (n, n_features), and :class:`skmixup.networks.PreActResNet` for X of shape
+        (n, channels, height, width). A module made of k networks that each have a loss returns
+        (n, n_classes, k) in training mode. If the module, or one inside it, has a method
+        ``adapt_to_data(X)``, it is called once before training, with the training rows, or with
+        what the inner module gets for them.
     vicinity : Vicinity, default=None
         One of :mod:`skmixup.vicinal`; None is :class:`~skmixup.vicinal.Dirac`, that is, empirical
         risk minimisation.
     mix_epochs : int, float or None, default=None
-        Draw from the vicinity during the first `mix_epochs` epochs only (int), or that fraction of
-        `max_epochs` (float in [0, 1]), and train on clean pairs after. None: always.
+        Draw from the vicinity only during the first `mix_epochs` epochs (int), or that fraction of
+        `max_epochs` (float in [0, 1]), and train on clean pairs afterwards. None: in all epochs.
         Very long training with mixup hurts on small data; turning it off late helps.
     class_weight : dict, "balanced" or None, default=None
-        Weight of each class, as in scikit-learn; a dict has every class. Multiplies
+        Weight of each class, as in scikit-learn; a dict must have every class. It multiplies
         `sample_weight`.
     random_state : int, RandomState or None, default=None
         Source of all randomness: initial weights, order of rows, dropout, vicinity. With the
         same int on the same machine, predictions are bit-identical on CPU. Global random states
         are never changed.
     criterion : torch loss class, instance or function, default=nn.CrossEntropyLoss
-        ``criterion__label_smoothing``, ``criterion__weight``, … are its arguments. It is given
-        rows of logits and class codes; NLLLoss log-probabilities, and losses such as
-        BCEWithLogitsLoss one-hot labels. One of your own returns one loss, or with its attribute
-        ``reduction`` set to "none" that of each row, which weights and ``mix_per="sample"`` need.
+        ``criterion__label_smoothing``, ``criterion__weight``, … are its arguments. It gets logits
+        and class codes; NLLLoss gets log-probabilities, and losses such as BCEWithLogitsLoss get
+        one-hot labels. A loss of your own returns one number, or the loss of each row if its
+        attribute ``reduction`` is set to "none", which weights and ``mix_per="sample"`` need.
     optimizer : torch optimizer class, default=torch.optim.AdamW
         Its fused kernel is used where it has one for the device; ``optimizer__fused=False``
         turns that off.
     lr : float, default=0.003
-        Learning rate, at its peak. An optimizer's state that is loaded brings its moments, not its
-        decayed rate.
+        Learning rate at its highest. Training that goes on from a loaded optimizer starts at this
+        rate again, not at the one it had fallen to.
     lr_schedule : {"auto", "cosine", "one_cycle"} or None, default="auto"
         How the learning rate moves over the steps of each call of `fit` or `partial_fit`:
         "cosine" falls to 0, "one_cycle" rises during the first 0.3 of the steps and then falls,
-        None stays. "auto" is "cosine"; beside skorch's callbacks LRScheduler, which moves it, and
-        EarlyStopping, which ends at an epoch that nobody knows before, it is None.
+        None does not move. "auto" is "cosine", but None beside skorch's callbacks LRScheduler,
+        which moves the rate itself, and EarlyStopping, with which the last epoch is not known.
     max_epochs : int, default=32
         Epochs of each call of `fit` or `partial_fit`.
     batch_size : int or "auto", default="auto"
-        Rows in a minibatch. "auto" is a power of two: next to n/32 from 16 to 64, and from 8192
-        rows on next to n/128, at most 256. -1 is all rows.
+        Rows in a minibatch. "auto" is a power of two: the one nearest to n/32, within 16 and 64,
+        and from 8192 rows on the one nearest to n/128, at most 256. -1 is all rows.
     iterator_train : class
         How rows become minibatches in training. The default gathers whole tensors.
         ``iterator_train__…`` arguments that belong to torch's DataLoader (``num_workers``,
@@ -84,13 +84,13 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         groups), or as in skorch ``ValidSplit(…)`` or ``predefined_split(data set)``. None holds
         out none.
     callbacks : list, "disable" or None, default=None
-        skorch callbacks; they see labels as you wrote them and outputs for rows not mixed.
+        skorch callbacks; they see your labels, and outputs for rows that are not mixed.
     predict_nonlinearity : callable, "auto" or None, default="auto"
-        From the module's output to probabilities; "auto" is what suits the criterion, such as
-        the softmax for cross-entropy. Outputs that are probabilities stay as they are for a
-        criterion that is not torch's.
+        Makes probabilities of the module's outputs. "auto" chooses it by the criterion, for
+        instance the softmax for cross-entropy; for a criterion that is not torch's, outputs that
+        are probabilities stay as they are, and others go through the softmax.
     warm_start : bool, default=False
-        Whether `fit` goes on from where the last call ended.
+        Whether `fit` goes on training the module that it has, instead of making a new one.
     verbose : int, default=0
         1 prints a line for each epoch.
     device : "auto", str or torch.device, default="auto"
@@ -114,7 +114,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     feature_names_in_ : ndarray of str
         Column names, where X has them.
     input_shape_ : tuple of int
-        Shape of one row of X; of a dict, a dict of these, and then there is no `n_features_in_`.
+        Shape of one row of X. If X is a dict, a dict of shapes; there is no `n_features_in_` then.
     module_ : nn.Module
         The trained module.
     history_ : skorch.history.History
@@ -126,9 +126,9 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     Notes
     -----
     In `fit` the product of `sample_weight` and `class_weight` is divided by its mean over the
-    training rows; in `partial_fit`, which sees a part of them, it counts as it is. In a mixed
-    pair, λ·w_i weighs label y_i and (1 − λ)·w_j weighs label y_j; the sum over a minibatch is
-    divided by its number of rows.
+    training rows; in `partial_fit`, which sees a part of the rows, it is used as it is. In a mixed
+    pair label y_i has the weight λ·w_i and label y_j the weight (1 − λ)·w_j; the sum over a
+    minibatch is divided by its number of rows.
 
     References
     ----------
@@ -229,8 +229,8 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         Parameters
         ----------
         X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, channels, h, w)
-            Arrays become float32. Or a torch Dataset that yields (input, label), then with
-            ``y=None``; integers that the module takes stay integers.
+            Arrays become float32. Or a torch Dataset that yields pairs (input, label), with
+            ``y=None``; its integers stay integers if the module takes them.
         y : array-like of shape (n,)
             Class labels: strings, booleans or integers.
         sample_weight : array-like of shape (n,), default=None
@@ -260,8 +260,8 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     ) -> Self:
         """Train `epochs`, or `max_epochs`, more epochs; the first call makes the module.
 
-        Where these are the epochs that an earlier call, cut off in the middle, had left, it goes
-        on as if it had not been.
+        After a call that was cut off, for instance by Ctrl-C, a call with `epochs` as many as were
+        left gives the same result as if it had not been.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Tables a network cannot take as they are: errors that name the columns and the way out."""
+"""Errors for tables that a network cannot take, which name the columns and say what to do."""
 
 from collections.abc import Iterable
 from itertools import islice
@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-_NUMERIC_KINDS = "biufc"  # complex too: scikit-learn has its own words for it
+_NUMERIC_KINDS = "biufc"  # scikit-learn refuses complex numbers itself, in words of its own
 _MAX_NAMED = 10
 
 
 def check_numeric_columns(X: Any, estimator: str) -> None:
     """Raise ValueError if a pandas or polars frame has columns that are not numbers.
 
-    Text that looks like numbers and categories coded as numbers are refused too: mixup averages
-    what it is given, and the average of two categories is none.
+    Text that looks like numbers, and the categories of pandas, are refused even where they would
+    convert: mixup averages rows, and the average of two categories is no category.
     """
     if hasattr(X, "collect") and hasattr(X, "collect_schema") and not hasattr(X, "shape"):
         raise ValueError("X is a lazy frame; pass X.collect()")
@@ -56,7 +56,7 @@ def listed(n: int, names: Iterable[str]) -> str:
 
 
 def _check_numeric_array(X: Any) -> None:
-    """Raise ValueError for masked numbers, and for times and text that pass for numbers."""
+    """Raise ValueError for masked values, and for times and text that would convert to numbers."""
     if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
         raise ValueError(
             "X is a masked array, and the values under its mask are no data; pass "
@@ -65,7 +65,7 @@ def _check_numeric_array(X: Any) -> None:
     first = X[:1] if isinstance(X, (list, tuple)) else X
     try:
         array = np.asarray(first) if isinstance(first, (list, tuple, np.ndarray)) else None
-    except ValueError:  # rows of different lengths, of which scikit-learn has a word to say
+    except ValueError:  # rows of different lengths, which scikit-learn refuses
         return
     if array is None:
         return
@@ -96,7 +96,10 @@ def _converts(array: Any) -> bool:
 
 
 def advice_on(error: ValueError, X: Any, estimator: str) -> str | None:
-    """Say where, and what to do, where scikit-learn found missing values or text in X."""
+    """Return a message for an error of scikit-learn's about missing values or text, or None.
+
+    It names the columns and says what to do.
+    """
     message = str(error)
     if "contains NaN" in message:
         columns = _columns_with_missing(X)

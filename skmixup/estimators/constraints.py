@@ -1,7 +1,7 @@
-"""Declared constraints of parameters, as every estimator of scikit-learn checks them.
+"""Constraints of parameters, as scikit-learn's own estimators declare them.
 
-They are private to scikit-learn, which has no public way to them. All that is used of them comes
-from here, so that there is one line to change where scikit-learn moves them.
+scikit-learn keeps them in a private module and has no public one. The estimators import them from
+here, so that there is one place to change should scikit-learn move them.
 """
 
 from sklearn.utils._param_validation import (

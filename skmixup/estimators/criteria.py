@@ -1,4 +1,4 @@
-"""What criterions take and what comes out: class codes, one-hot labels, logits, probabilities."""
+"""What each criterion takes as output and as target, and how its outputs become probabilities."""
 
 import warnings
 from copy import deepcopy
@@ -19,12 +19,12 @@ _SQUARED = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
 _SIGMOID = (nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
 _ONE_HOT = (*_SIGMOID, nn.BCELoss, *_SQUARED)
 _NOTHING_IGNORED = nn.CrossEntropyLoss().ignore_index  # torch's default
-# Which take one output for two classes, as in skorch's NeuralNetBinaryClassifier.
+# These take one output for two classes, as in skorch's NeuralNetBinaryClassifier.
 _BINARY = (nn.BCEWithLogitsLoss, nn.BCELoss)
 
 
 def criterion_of(net: Any) -> Any:
-    """Return the criterion itself; None where a net of the user's has none of this name."""
+    """Return the criterion without wrappers, or None where a user's net has no ``criterion_``."""
     criterion = net.__dict__.get("criterion_")
     return unwrap(criterion) if isinstance(criterion, nn.Module) else criterion
 
@@ -95,10 +95,11 @@ def targets_for(criterion: Any, output: Any, codes: Tensor) -> Tensor:
 
 
 def as_log_probabilities(outputs: Tensor, *, are_logits: bool) -> Tensor:
-    """What NLLLoss takes, from logits, from probabilities, or from their logarithms.
+    """Return the log-probabilities that NLLLoss takes.
 
-    skorch's modules return probabilities for NLLLoss, torch's their logarithms. Of a row's
-    probabilities the largest is at least 1/C, and of their logarithms none is positive.
+    Modules written for skorch return probabilities, those written for torch their logarithms. The
+    values tell which: the largest probability of a row is at least 1/C, and no logarithm of one is
+    positive.
     """
     if are_logits:
         return torch.log_softmax(outputs, dim=1)
@@ -142,7 +143,7 @@ def to_probabilities(outputs: Tensor, criterion: Any, *, are_logits: bool) -> Te
             return torch.softmax(outputs, dim=-1)
         logarithms = len(outputs) > 0 and outputs.detach().max() <= _tolerance(outputs)
         return outputs.exp() if logarithms else outputs
-    # A criterion that is not torch's: logits, unless they are probabilities already.
+    # For any other criterion the outputs are logits, unless they are probabilities already.
     return outputs if look_like_probabilities(outputs) else torch.softmax(outputs, dim=-1)
 
 
@@ -172,10 +173,10 @@ def _tolerance(outputs: Tensor) -> float:
 
 
 def check_ignored_label(criterion: Any, classes: Any) -> None:
-    """Raise ValueError unless it is plain which label the criterion's ``ignore_index`` is.
+    """Raise ValueError if the criterion's ``ignore_index`` may be a label or a class code.
 
-    The criterion sees positions in `classes`. Where these are the labels themselves, 0 … C − 1,
-    it ignores what was asked for; elsewhere a label and a position would be confused.
+    The criterion sees class codes, positions in `classes`. Labels 0 … C − 1 are their own codes;
+    with other labels it would ignore another class than the user means.
     """
     ignored = getattr(criterion, "ignore_index", None)
     labels, n_classes = classes.tolist(), len(classes)
@@ -237,19 +238,19 @@ def try_criterion(
         codes = torch.zeros(len(logits), dtype=torch.int64, device=logits.device)
         if takes_all_outputs(criterion, output, codes):
             return
-    if needs_rows or not _is_likelihood(criterion):  # which is known to fit
+    if needs_rows or not _is_likelihood(criterion):  # likelihoods are known to fit
         _try_on_rows(criterion, logits, n_classes, are_logits=are_logits, needs_rows=needs_rows)
 
 
 def _try_on_rows(
     criterion: Any, outputs: Tensor, n_classes: int, *, are_logits: bool, needs_rows: bool
 ) -> None:
-    """Compute the loss of a few rows; not as many as there are classes: shapes tell them apart."""
+    """Compute the loss of a few rows: not as many as classes, to tell the two axes apart."""
     n_rows = 3 if n_classes == 2 else 2
     outputs = torch.cat([outputs] * n_rows)[:n_rows]
     codes = torch.arange(len(outputs), device=outputs.device) % n_classes
     try:
-        criterion = deepcopy(criterion)  # it may keep count of what it sees
+        criterion = deepcopy(criterion)  # it may have state, which this call must not change
     except Exception:
         return
     if isinstance(criterion, nn.NLLLoss):

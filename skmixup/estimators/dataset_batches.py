@@ -1,4 +1,4 @@
-"""Batches of a user's own data set or loader, brought to what a training step takes."""
+"""Batches of a user's own data set or loader, converted to what a training step takes."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from skmixup.estimators.inputs import encode
 
 
 class DatasetBatches:
-    """The batches of a user's own data or loader: inputs cast, labels turned into class codes."""
+    """Batches of a user's own data set or loader: inputs are cast, labels become class codes."""
 
     def __init__(self, loader: Any, cast: Callable[[Any], Any], classes: NDArray[Any] | None):
         self.loader = loader
@@ -29,7 +29,7 @@ class DatasetBatches:
             yield self.cast(X), y
 
     def inputs(self) -> Iterator[tuple[Any, None]]:
-        """Batches to predict, whatever labels there are, if any."""
+        """Batches of inputs without labels, to predict."""
         for batch in self.loader:
             yield self.cast(input_of(batch)), None
 

@@ -1,4 +1,4 @@
-"""Data sets of the user's own: what they yield, looked at before training."""
+"""Data sets of the user's own: which inputs and labels they yield, found out before training."""
 
 from collections.abc import Callable
 from typing import Any
@@ -24,7 +24,8 @@ from skmixup.labels import label_column
 from skmixup.randomness.fit import items_looked_at
 from skmixup.training.batches import in_memory
 
-# Items of a data set that are compared with the labels it lists, beside the first of each class.
+# How many items of a data set are compared with the labels that it lists: this many spread over
+# it, and the first of each of this many classes.
 COMPARED_ITEMS = 64
 COMPARED_CLASSES = 1000
 
@@ -58,14 +59,14 @@ def first_item(dataset: Dataset[Any]) -> tuple[Any, Any] | None:
 
 
 def input_tensor(item: tuple[Any, Any], collate: Callable[..., Any] | None) -> Tensor | None:
-    """One input as the module gets it, or None where it is no single tensor.
+    """Return the input of an item as the module gets it, or None unless it is one tensor.
 
     Parameters
     ----------
     item : tuple
         What the data set yields.
     collate : callable or None
-        The user's function that makes a batch of a list of items; it may make tensors of texts.
+        The user's function that makes a batch from a list of items, for instance of texts.
     """
     X = item[0]
     if collate is not None:
@@ -89,12 +90,12 @@ def pair_of(item: Any, what: str) -> tuple[Any, Any]:
 
 
 def check_label(label: Any, classes: NDArray[Any]) -> None:
-    """Raise ValueError unless the label of an item is one, and among the classes."""
+    """Raise ValueError unless the label of an item is among the classes."""
     encode(one_label_a_row(label_column([_plain(label)])), classes)
 
 
 def check_held_out(dataset: Any, classes: NDArray[Any]) -> None:
-    """Raise an error if rows held out are no data set of pairs with labels among the classes."""
+    """Raise an error unless rows held out are (input, label) pairs with labels of the classes."""
     refuse_loader(dataset, "the data set held out by train_split")
     if in_memory(dataset) is None:
         first = first_item(dataset)
@@ -126,10 +127,10 @@ def one_label_a_row(y: Any) -> NDArray[Any]:
 
 
 def labels_of(dataset: Any, y: Any = None) -> Any:
-    """All labels that a data set yields, or None where it lists none and none are listed in `y`.
+    """Return all labels that a data set yields, or None where neither it nor `y` lists them.
 
-    What it lists (``y``, ``targets``, ``labels``) need not be what it yields, after a transform of
-    targets for instance. Where items differ from the list, all items are read.
+    A data set may yield other labels than it lists in ``y``, ``targets`` or ``labels``, for
+    instance after a transform. A few items are compared; where they differ, all items are read.
     """
     listed = _listed_labels(dataset)
     if listed is None and y is not None and len(y) == len(dataset):
@@ -144,7 +145,7 @@ def labels_of(dataset: Any, y: Any = None) -> Any:
 
 
 def check_listed(dataset: Any, y: Any) -> None:
-    """Raise ValueError if labels given beside a data set are not those it yields."""
+    """Raise ValueError if labels passed beside a data set are not those that it yields."""
     if isinstance(dataset, IterableDataset):
         return
     if len(y) != len(dataset):
@@ -196,14 +197,14 @@ def _rows_to_compare(labels: Any) -> list[int]:
     """Rows all over the data, and the first of each label."""
     try:
         first = np.unique(np.asarray(labels), return_index=True)[1][:COMPARED_CLASSES]
-    except TypeError:  # None among strings: the labels are refused later, with a word about it
+    except TypeError:  # None among strings, for which there is an error later
         first = np.zeros(0, dtype=int)
     spread = np.linspace(0, len(labels) - 1, min(COMPARED_ITEMS, len(labels))).astype(int)
     return np.union1d(first, spread).tolist()
 
 
 def _plain(label: Any) -> Any:
-    """A label without its tensor or its array of one element."""
+    """Take a label out of a tensor or an array that holds just it."""
     if isinstance(label, (Tensor, np.ndarray, np.generic)) and np.shape(label) in ((), (1,)):
         return label.item()
     return label
@@ -220,9 +221,9 @@ def _same(label: Any, other: Any) -> bool:
 
 
 def labels_for(net: Any, X: Dataset[Any], y: Any, classes: Any, *, fresh: bool) -> Any:
-    """Return the labels that say which classes there are, or None where the user or a fit did.
+    """Return the labels to take the classes from, or None where the classes are known already.
 
-    Keeps the shape of the rows in `net` if `fresh`.
+    If `fresh`, `net` notes the shape and type of the rows.
     """
     first = first_item(X)
     if fresh:
@@ -244,7 +245,7 @@ def labels_for(net: Any, X: Dataset[Any], y: Any, classes: Any, *, fresh: bool) 
 
 
 def _note_inputs(net: Any, row: Tensor | None) -> None:
-    """Keep the shape and type of the rows of a data set, where one could be looked at."""
+    """Note shape and type of the rows of a data set; `row` is None where none can be seen."""
     forget_inputs(net)
     if row is not None:
         net.input_shape_ = tuple(row.shape)

@@ -14,13 +14,13 @@ from skmixup.estimators.input_types import forget_inputs
 
 
 def refuse_several_inputs(X: Any, y: Any = None) -> None:
-    """Raise ValueError for a list of one array for each input, which scikit-learn takes as rows.
+    """Raise ValueError for a list of one array per input, whose arrays would be taken for rows.
 
     Parameters
     ----------
     X : object
     y : object, default=None
-        The labels, where there are some; as many as each array has rows.
+        The labels, if there are any; their number is the number of rows.
     """
     if not isinstance(X, (list, tuple)) or not all(len(np.shape(x)) > 1 for x in X):
         return
@@ -35,7 +35,7 @@ def refuse_several_inputs(X: Any, y: Any = None) -> None:
 
 
 def rows_as_dict(X: Any) -> Any:
-    """Put rows that are dicts, as a list or skorch's SliceDataset has them, into one dict."""
+    """Turn rows that are dicts, in a list or a SliceDataset of skorch's, into one dict."""
     if not isinstance(X, (list, tuple, SliceDataset)) or not len(X):
         return X
     if not isinstance(X[0], Mapping):
@@ -176,7 +176,7 @@ def _numbers_from_objects(key: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _of_kind(key: str, array: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Integers and booleans may stand for the floats of `fit`, but not the other way round."""
+    """Convert integers and booleans to the floats that `fit` saw; floats are never converted."""
     if str(array.dtype) == dtype:
         return array
     if dtype == "float32" or (dtype == "int64" and array.dtype.kind == "b"):

@@ -1,4 +1,4 @@
-"""What a module is shown, and asked, before it is trained."""
+"""Rows that a module is run on before it is trained, and what that tells."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,14 +18,14 @@ from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
 from skmixup.vicinal.layers import standing_hook
 from skmixup.vicinal.nested import take, tensors_in
 
-# Rows of a user's own data set that a module may look at before training.
+# About how many rows of a user's own data set a module is shown before training.
 SHOWN_ROWS = 1000
 
 
 def rows_to_show(net: Any, dataset: Any) -> Any:
-    """All rows of arrays; of a data set of the user's, which may be slow, about a thousand.
+    """Return rows for `adapt_to_data`, or None for a stream.
 
-    Of a stream None.
+    All rows of arrays; some thousand of a user's data set, which may be slow to read.
     """
     found = in_memory(dataset)
     if found is not None:
@@ -38,7 +38,7 @@ def rows_to_show(net: Any, dataset: Any) -> Any:
 
 
 def three_rows(net: Any, dataset: Any) -> Any:
-    """The first, the last and a row between them, as a batch; of a stream None."""
+    """Return the first row, one in the middle and the last as a batch, or None for a stream."""
     found = in_memory(dataset)
     if found is None and not is_by_position(dataset):
         return None
@@ -49,9 +49,10 @@ def three_rows(net: Any, dataset: Any) -> Any:
 
 
 def two_rows(net: Any, dataset: Any) -> Any:
-    """The first and the last row of arrays; of all else zeros, where the shape is known.
+    """Return a small batch to try the module on, or None for a stream.
 
-    Where a row is several tensors, three rows; of a stream None.
+    The first and the last row of arrays. Of a data set zeros of the shape of its rows, or three
+    rows where the shape is not known or a row is several tensors.
     """
     found = in_memory(dataset)
     if found is not None:
@@ -97,7 +98,7 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
             if not choose or not hidden:
                 raise
     if hidden and _is_default(net) and set(hidden) <= set(block_names(module)):
-        found += hidden  # known to be rows; to look at them would cost milliseconds
+        found += hidden  # known to work; a check would cost milliseconds
     elif hidden and vicinity.pairs_rows:
         compiled, net.__dict__["module_"] = net.module_, module
         net.set_training(False)
@@ -131,7 +132,7 @@ def is_made_of_tensors(X: Any) -> bool:
 
 
 class FirstBatchChecked:
-    """Batches of which the inputs of the first are checked, before the first epoch's first step.
+    """Batches whose first inputs are checked, before the first step of the first epoch.
 
     Parameters
     ----------
@@ -156,9 +157,9 @@ class FirstBatchChecked:
 
 
 def _collated(net: Any, dataset: Any, chosen: Any, *, warn: bool = False) -> Any:
-    """Inputs of a user's data set at the positions `chosen`, put together as its batches are.
+    """Inputs of a user's data set at the positions `chosen`, as one batch.
 
-    With `warn` columns of numbers are told of that the module's floating type cannot resolve.
+    With `warn`, warn of columns whose values become equal in float32.
     """
     collate = net.get_params_for("iterator_train").get("collate_fn")
     with items_looked_at():  # a transform may be random

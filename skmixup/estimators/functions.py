@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# The modules that the functions belong to: what is known of one holds for the other.
+# The module for each function, so that what is known of the module holds for the function.
 _MODULES: dict[Any, type[nn.Module]] = {
     F.cross_entropy: nn.CrossEntropyLoss,
     F.nll_loss: nn.NLLLoss,
@@ -44,21 +44,22 @@ class FunctionLoss(nn.Module):
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
     def forward(self, output: Any, target: Tensor) -> Tensor:
-        """Loss."""
+        """Return the function's value."""
         options = self.options
         if "reduction" in self.__dict__:
             options = {**options, "reduction": self.reduction}
         return self.function(output, target, **options)
 
     def extra_repr(self) -> str:
-        """Name of the function."""
+        """Return the name of the function, for the repr."""
         return self.__name__
 
 
 def as_criterion(given: Any, options: dict[str, Any]) -> nn.Module | None:
-    """Return a criterion for a function of output and target; None for all else.
+    """Return a criterion if `given` is a loss function of output and target, else None.
 
-    Classes and functions without arguments, which make a criterion, are all else.
+    None also for what makes a criterion when it is called: a class, or a function that needs no
+    arguments.
     """
     if isinstance(given, partial) and not given.args:
         inner = as_criterion(given.func, {**given.keywords, **options})

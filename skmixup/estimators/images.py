@@ -1,4 +1,4 @@
-"""Which axis of images is which: errors that say where the default network would guess."""
+"""Errors for images whose axes are in another order than the networks take."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from skmixup.vicinal.vicinity import CutMix
 
 Shape = tuple[int, ...]
 
-# Channels of images with a name: grey, RGB, RGB and opacity.
+# Usual numbers of channels: grey, RGB, RGB and opacity.
 _CHANNELS = (1, 3, 4)
 _TO_FIRST = (
     "pass X.transpose(0, 3, 1, 2) (a tensor: X.permute(0, 3, 1, 2); a Dataset: x.permute(2, 0, 1) "
@@ -16,10 +16,10 @@ _TO_FIRST = (
 
 
 def check_default_shape(shape: Shape | None) -> None:
-    """Raise ValueError unless the default networks know rows of this shape.
+    """Raise ValueError unless there is a default network for rows of this shape.
 
-    A shape with few channels last, as images are stored in files, is taken for what it is: the
-    network would convolve over the columns of pixels.
+    Images with the channels last, as files store them, are refused too: the network would take
+    the rows of pixels for channels.
     """
     known = (
         "module=None chooses a network for X of shape (n, n_features) or "
@@ -71,7 +71,7 @@ def check_boxes(vicinity: Any, rows: Any) -> None:
 
 
 def advice_on_axes(shape: Shape, fitted: Shape | None) -> str | None:
-    """What to do about rows of another shape than in `fit`, where axes are moved or missing."""
+    """Return a message if axes are moved or missing, compared with those of `fit`, or None."""
     if fitted is None or len(fitted) != 3 or shape == fitted:
         return None
     known = f"X has rows of shape {shape}, but the estimator was fitted on rows of shape {fitted}"

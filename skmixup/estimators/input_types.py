@@ -1,4 +1,4 @@
-"""The type of number that a module takes, and what a data set yields brought to it."""
+"""Which type of number a module takes, and the conversion of batches to it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -28,17 +28,17 @@ def forget_inputs(net: Any) -> None:
 
 
 def input_cast(net: Any) -> Callable[[Any], Any]:
-    """Return what gives batches of a data set the type that the module takes.
+    """Return a function that converts batches of a data set to the type that the module takes.
 
-    As arrays do, floating numbers, booleans and small integers become the floating type of the
-    module. Integers of 32 and 64 bits stay what they are if the user's module takes them, as one
-    that looks them up in a table does.
+    Floating-point numbers, booleans and small integers become the floating-point type of the
+    module, as arrays do. Integers of 32 and 64 bits stay integers if the module takes them, such
+    as one that begins with an embedding.
     """
     floating = _floating_dtype(net)
     integers = _integer_dtype(net)
 
     def cast(X: Any) -> Any:
-        if not isinstance(X, Tensor):  # of several, masks and codes among them, floating ones
+        if not isinstance(X, Tensor):  # several, among them masks and codes: only floating ones
             return map_tensors(lambda part: part.to(floating) if _is_floating(part) else part, X)
         if X.dtype.is_complex:
             return X
@@ -69,8 +69,9 @@ def _integer_dtype(net: Any) -> torch.dtype:
 def try_inputs(net: Any, rows: Any, *, cast: bool) -> Any:
     """Return the module's output for a few rows, in the first type of input that it takes.
 
-    Remembers that type as ``_input_dtype_``, and raises the error of the first that was tried.
-    Rows of an array are tried as they are, without `cast`.
+    `net` notes that type as ``_input_dtype_``. Where the module takes no type, the error is that
+    of the first. Rows of arrays have been converted before: with ``cast=False`` they are tried as
+    they are.
     """
     if not isinstance(rows, Tensor):
         return net.infer(rows)
@@ -101,7 +102,7 @@ def try_inputs(net: Any, rows: Any, *, cast: bool) -> Any:
     raise first_error
 
 
-# What torch says where integers are looked up: Embedding, one_hot, indexing.
+# Parts of torch's errors where Embedding, one_hot or indexing get floating-point numbers.
 _WANT_INTEGERS = (
     "scalar types: Long, Int",
     "only applicable to index tensor",

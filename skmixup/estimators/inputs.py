@@ -1,4 +1,4 @@
-"""What users pass to `fit` and `predict`, checked and put into the form the nets train on."""
+"""Checks of the X and y that users pass, and their conversion to what the nets train on."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,7 +19,7 @@ from skmixup.labels import label_column, of_one_type
 
 
 def as_array(X: Any) -> Any:
-    """Bring a torch tensor into numpy's reach; leave all else as it is."""
+    """Turn a torch tensor into an array; leave everything else as it is."""
     if isinstance(X, Tensor):
         X = X.detach().resolve_neg().resolve_conj()
         if X.dtype == torch.bfloat16:
@@ -80,7 +80,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
         warn_of_vanishing_columns(given, X, estimator)
         net.input_shape_ = shape
         net._input_dtype_ = "float32"
-    elif shape != getattr(net, "input_shape_", shape):  # none is known after load_params
+    elif shape != getattr(net, "input_shape_", shape):  # after load_params it is not known
         raise ValueError(
             advice_on_axes(shape, net.input_shape_)
             or f"X has rows of shape {shape}, but {estimator} was fitted on rows of shape "
@@ -90,7 +90,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
 
 
 def _dtype_of_fit(net: Any, X: Any) -> str:
-    """Integers stay integers for a net that was fitted on them, which a Dataset brought."""
+    """Return float32, or the integer type if the net was fitted on a data set of integers."""
     dtype: str = net.__dict__.get("_input_dtype_", "float32")
     return (
         dtype if dtype.startswith("int") and getattr(X, "dtype", None) in _INTEGERS else "float32"

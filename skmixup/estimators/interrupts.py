@@ -1,4 +1,4 @@
-"""What ends a training before its last epoch: Ctrl-C, or a callback that has seen enough."""
+"""Telling Ctrl-C from a callback of skorch's that ends the training early."""
 
 import dis
 from typing import Any
@@ -7,11 +7,11 @@ from skorch.callbacks import EarlyStopping
 
 
 def has_seen_enough(error: BaseException) -> bool:
-    """Whether `error` is how skorch's EarlyStopping, or a subclass, ends a training.
+    """Whether `error` comes from skorch's EarlyStopping, or a subclass, which ends a training.
 
-    It raises KeyboardInterrupt, which skorch's `fit` takes for the end. A Ctrl-C is no such end:
-    the caller wants whatever is running to stop. The two are told apart by the statement that
-    raised: a ``raise`` in a method of such a callback.
+    EarlyStopping raises KeyboardInterrupt, the same as Ctrl-C, which is to stop the caller too.
+    They differ in what raised them: only EarlyStopping has a ``raise`` statement in a method of
+    its own.
     """
     if not isinstance(error, KeyboardInterrupt) or error.__traceback__ is None:
         return False

@@ -1,4 +1,4 @@
-"""A net that looks at its module, on a few rows, before it trains it."""
+"""What happens between making a module and training it: it is shown rows, and tried on some."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class LookingNet(HoldingOutNet):
     def _adapt_module(self, dataset: Any, y: Any = None) -> None:
         """Show training rows to modules with a method `adapt_to_data`, before they are trained.
 
-        Of rows that `train_split` holds out they see nothing.
+        Rows that `train_split` holds out are not shown.
         """
         if adaptable_modules(self.module_):
             train = self._training_part(dataset, y)
@@ -56,7 +56,7 @@ class LookingNet(HoldingOutNet):
         return split[0]
 
     def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """In `fit`, let the weights be relative to the rows trained on: none sees the others."""
+        """In `fit`, divide the weights by their mean over the rows that are trained on."""
         found, held_out = in_memory(train), in_memory(valid)
         if (
             found is None
@@ -86,7 +86,7 @@ class LookingNet(HoldingOutNet):
     def _check_layers(self, dataset: Any) -> None:
         """Find out before training which layers can be mixed at; errors name those that cannot.
 
-        A stream is looked at when its first batch comes.
+        For a stream :meth:`check_first_batch` does it.
         """
         state = self._fit_state_
         self.resolve_vicinity(state)  # also where nothing is mixed: names are checked
@@ -96,7 +96,7 @@ class LookingNet(HoldingOutNet):
             state.sites = usable_sites(self, state.vicinity, state.sites, rows)
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Batches, of which the first is looked at where rows could not be before."""
+        """Batches; of a stream, whose rows could not be seen before, the first is checked."""
         batches = super().get_iterator(dataset, training=training)
         if training and not is_by_position(dataset):
             return FirstBatchChecked(batches, self.check_first_batch)
@@ -117,16 +117,14 @@ class LookingNet(HoldingOutNet):
         self.check_criterion(output, None)
 
     def _check_batches(self, dataset: Any, y: Any) -> None:
-        """Find out before training whether there is a batch to train on."""
+        """Raise ValueError if there is no batch to train on."""
         if self.get_params_for("iterator_train").get("drop_last"):
             self.get_iterator(self._training_part(dataset, y), training=True)
 
     def check_module(self, dataset: Any = None) -> None:
-        """Run the module once: what does not fit shows before training starts.
+        """Run module and criterion on a small batch, so that errors come before training.
 
-        On two training rows where they are in memory, on zeros of their shape elsewhere, and on
-        rows of a data set that yields several tensors. A stream is looked at when its first
-        batch comes.
+        For a stream :meth:`check_first_batch` does it.
         """
         rows = two_rows(self, dataset)
         if rows is None:
@@ -141,4 +139,4 @@ class LookingNet(HoldingOutNet):
         self.check_criterion(output, dataset)
 
     def check_criterion(self, output: Any, dataset: Any) -> None:
-        """Check, on the module's output for a few rows, that the criterion can be computed."""
+        """Raise an error if the criterion cannot be computed on the module's output."""

@@ -26,9 +26,9 @@ class MixupClassifier(VicinalClassifier):
     module : nn.Module class or instance, or None, default=None
         As in :class:`VicinalClassifier`.
     alpha : float or pair of float, default=0.2
-        Strength of the interpolation; 0 is empirical risk minimisation, exactly, and a pair (a, b)
-        is Beta(a, b). 0.1 to 0.4 suits small networks and tables, 1 large networks on images, 8
-        and more heavily corrupted labels.
+        Strength of the interpolation: 0 is exactly empirical risk minimisation; a pair (a, b)
+        means Beta(a, b). 0.1 to 0.4 suits small networks and tables, 1 suits large networks on
+        images, and 8 or more suits data with many wrong labels.
     mix_per : {"batch", "sample"}, default="batch"
         One λ for each minibatch, as in the paper, or for each pair.
     mix_prob : float in [0, 1], default=1.0
@@ -138,14 +138,15 @@ class ManifoldMixupClassifier(MixupClassifier):
     alpha : float or pair of float, default=0.2
         As in :class:`MixupClassifier`; the paper has 2 for large networks on images.
     layers : "auto", int, str or sequence of these, default="auto"
-        The set S. ``0`` or ``"input"`` is the input; an integer k ≥ 1 the output of the k-th
-        block; any other string a name from ``module.named_modules()``. ``"auto"`` is the input and
-        the first two blocks, as in the paper, of those that can be mixed at. Blocks are what the
-        module, or one inside it, lists in an attribute ``mixup_layers``, or else its children that
-        have parameters, without the last; where several are composed of layers, only these.
+        The set S. ``0`` or ``"input"`` is the input, an integer k ≥ 1 the output of the k-th
+        block, and any other string a name from ``module.named_modules()``. ``"auto"`` is the input
+        and the first two blocks that can be mixed at, as in the paper. The blocks are those that
+        the module, or one inside it, lists in an attribute ``mixup_layers``; without such a list,
+        its children that have parameters, without the last, and if several of these consist of
+        layers, only those that do.
     block_gradient : {None, "below", "above"}, default=None
-        ``"below"``: no gradient flows below the mixed layer in that step; ``"above"``: the
-        parameters above it get none.
+        ``"below"``: in each step no gradient flows to the parameters below the mixed layer;
+        ``"above"``: none flows to the parameters above it. None: to all.
     **kwargs
         All other parameters are those of :class:`MixupClassifier`.
 

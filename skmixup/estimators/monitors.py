@@ -1,4 +1,4 @@
-"""Callbacks that watch a score: whether there will be such a score, before training."""
+"""Callbacks that watch a score: whether somebody computes that score, checked before training."""
 
 from types import FunctionType
 from typing import Any
@@ -16,19 +16,19 @@ _WRITTEN = ("epoch", "batches", "train_batch_count")
 
 
 def check_monitors(callbacks: list[tuple[str, Any]], *, held_out: bool, open_ended: bool) -> None:
-    """Raise ValueError for a callback that watches what nobody scores.
+    """Raise ValueError for a callback that watches a score that nobody computes.
 
     Parameters
     ----------
     callbacks : list of (name, Callback)
         In the order in which they are called.
     held_out : bool
-        Whether rows are held out, which scores such as valid_loss are of.
+        Whether rows are held out, on which scores such as valid_loss are computed.
     open_ended : bool
         Whether the net itself may write more into the history than skorch's does.
     """
     known: set[str] = set(_WRITTEN)
-    absent: set[str] = set()  # what is scored on rows held out, where there are none
+    absent: set[str] = set()  # scores of rows held out, where no row is held out
     for name, callback in callbacks:
         if callback is None:
             continue
@@ -56,7 +56,7 @@ def check_monitors(callbacks: list[tuple[str, Any]], *, held_out: bool, open_end
 
 
 def _watched(callback: Any) -> str | None:
-    """Return the key of the history that a method of skorch's looks up after each epoch."""
+    """Return the score that a callback of skorch's looks up after each epoch, or None."""
     monitor = getattr(callback, "monitor", None)
     method = getattr(getattr(type(callback), "on_epoch_end", None), "__module__", "")
     if not isinstance(monitor, str) or not method.startswith("skorch.callbacks"):
@@ -68,7 +68,7 @@ def _watched(callback: Any) -> str | None:
 
 
 def _bases(callback: Any) -> list[type]:
-    """Classes of a callback but object and Callback, which all are."""
+    """Classes of a callback, without object and Callback."""
     return [base for base in type(callback).__mro__ if base.__name__ not in ("object", "Callback")]
 
 
@@ -85,7 +85,7 @@ def _written_by(callback: Any) -> set[str]:
 
 
 def _mentions(callback: Any, key: str) -> bool:
-    """Whether a callback of the user's may write `key` itself: its code holds that string."""
+    """Whether a callback of the user's may compute `key` itself: its code holds that string."""
     return any(
         key in function.__code__.co_consts
         for base in _bases(callback)

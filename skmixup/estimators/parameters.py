@@ -20,10 +20,10 @@ _MADE_IN_FIT = ("dataset", "iterator_train", "iterator_valid")
 
 
 def passed_on(scope: dict[str, Any]) -> dict[str, Any]:
-    """Return what a constructor hands on by name, parameters and ``**kwargs``, from its locals().
+    """Return the arguments of a constructor by name, given its ``locals()``.
 
-    The net stores every one of them, so that a constructor that writes out what it inherits need
-    not write all of it once more to pass it on.
+    A constructor that writes out all parameters passes them on to its parent in this way, instead
+    of writing them a second time. At the end :class:`ParametrizedNet` stores all of them.
     """
     named = {k: v for k, v in scope.items() if k not in ("self", "__class__", "kwargs")}
     return named | scope["kwargs"]
@@ -45,21 +45,22 @@ class ParametrizedNet(VicinalNet):
 
     # ---- what scikit-learn and skorch check of an estimator
 
-    # check_no_attributes_set_in_init of scikit-learn wants an unfitted estimator to have no
-    # attributes but parameters. skorch sets three more, which __init__ moves from there to here.
+    # scikit-learn's check_no_attributes_set_in_init: an estimator that is not fitted has no
+    # attributes but its parameters. skorch's constructor sets three more; __init__ deletes them
+    # from the instance, and these are found in their place.
     history_: Any = None
     initialized_: bool = False
     virtual_params_: Any = MappingProxyType({})
 
     def _get_param_names(self) -> list[str]:
-        # BaseEstimator asks for them in get_params and so in clone. skorch's answer is all that is
-        # in the instance, which check_dont_overwrite_attributes and users' callbacks add to.
+        # BaseEstimator.get_params calls it, and with it clone, set_params and every check. skorch
+        # returns all attributes of the instance, also private ones and what a callback put there.
         return sorted(filter(self._is_parameter, self.__dict__))
 
     @property
     def _params_to_validate(self) -> set[str]:
-        # NeuralNet._validate_params refuses those that belong to no part. skorch collects them in
-        # the constructor and in set_params; here they follow from the parameters that are there.
+        # NeuralNet._validate_params raises an error for names among these that belong to no part,
+        # such as misspelt ones. skorch keeps a set of them; here they follow from the instance.
         return set(self._get_param_names()) - self._own_names()
 
     @_params_to_validate.setter
@@ -78,9 +79,10 @@ class ParametrizedNet(VicinalNet):
     @classmethod
     @cache
     def _own_names(cls) -> set[str]:
-        """Names that constructors write out, from this class up to skorch's.
+        """Names in the signatures of the constructors of this class and of its bases.
 
-        The signature of the class alone does not do: one of the user's own may take ``**kwargs``.
+        The signature of the class alone is not enough: a subclass of the user's may name its own
+        parameters and pass on the others by ``**kwargs``.
         """
         classes = cls.__mro__[: cls.__mro__.index(NeuralNet) + 1]
         inits = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)]
@@ -92,23 +94,24 @@ class ParametrizedNet(VicinalNet):
         registered = name in self.prefixes_ or name.rstrip("_") in self.prefixes_
         made = self.__dict__.get("module_") is not None and not self.__dict__.get("init_context_")
         if own or (made and not registered and isinstance(value, nn.Module)):
-            object.__setattr__(self, name, value)  # also a module that a callback keeps here
+            # a module that a callback keeps on the net is no part that skorch should train
+            object.__setattr__(self, name, value)
         else:
             super().__setattr__(name, value)
 
     def __repr__(self, **kwargs: Any) -> str:
-        # As scikit-learn, not as skorch: parameters that differ from their defaults.
+        # scikit-learn's repr, the parameters that differ from their defaults; not skorch's.
         return str(BaseEstimator.__repr__(self, **kwargs))
 
     # ---- changing them
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters; ``vicinity__…`` reach into the vicinity, as in any nested estimator.
+        """Set parameters; ``vicinity__…`` are those of the vicinity.
 
-        In a net that is initialised, those of a part make it anew, as in skorch: ``module__…`` the
-        module, criterion and optimizer, if any of these changes. A module that was trained is then
-        not fitted any more, and `partial_fit` starts from the beginning. An error leaves
-        everything as it was.
+        As in skorch, changing an argument of a part makes that part anew in a net that is
+        initialised: ``module__…`` the module, with it criterion and optimizer. The estimator is
+        then not fitted any more, and `partial_fit` starts from the beginning. After an error
+        everything is as it was.
         """
         before = dict(self.__dict__)
         if self.initialized_:
@@ -126,7 +129,7 @@ class ParametrizedNet(VicinalNet):
         return self
 
     def _put_back(self, before: dict[str, Any]) -> None:
-        """Take all attributes from a copy of them that was made before."""
+        """Undo all changes of attributes since the copy `before` was made."""
         self.__dict__.clear()
         self.__dict__.update(before)
 
@@ -156,15 +159,15 @@ class ParametrizedNet(VicinalNet):
         return {*self._modules, *self._criteria, "compile"}
 
     def _is_there_already(self, name: str, value: Any) -> bool:
-        """Whether a part would be made anew for a parameter that stays what it is."""
+        """Whether the parameter of a part has this value already, so that the part can stay."""
         if self._part(name) not in self._made_at_once():
             return False
-        given = self.__dict__.get(name, self)  # the net itself is no parameter of its own
+        given = self.__dict__.get(name, self)  # self: equal to no value
         plain = isinstance(value, (str, bool, int, float, tuple)) and type(value) is type(given)
         return given is value or (plain and given == value)
 
     def _is_plain(self, name: str) -> bool:
-        """Whether it is enough to store the value: skorch would do too much, or knows no way."""
+        """Whether the value is only stored; skorch would make a part anew, or raise an error."""
         of_optimizer = name in self._optimizers or name.endswith("__param_groups")
         return name == "callbacks" or self._part(name) in _MADE_IN_FIT or of_optimizer
 
@@ -177,30 +180,30 @@ class ParametrizedNet(VicinalNet):
         return name.split("__", 1)[0]
 
     def _set_optimizer_params(self, params: dict[str, Any]) -> None:
-        """Keep for the next fit what skorch sets in the optimizer only."""
+        """Store options of the optimizer for the next fit; skorch only sets them in this one."""
         anew = False
         for name, value in params.items():
             if self._part(name) not in self._optimizers or not self.initialized_:
                 continue
             part, *path = name.split("__")
             if self._fit_state_ is not None and self._fit_state_.rate is not None:
-                continue  # a callback's doing, for this fit
+                continue  # a callback has set it, for this fit only
             if len(path) == 1 and path[0] != "param_groups":
                 object.__setattr__(self, name, value)
-                # an option that the optimizer has not got: its constructor says so
+                # a new optimizer raises its own error for an option that it does not have
                 anew |= path[0] not in getattr(self, part + "_").defaults
             elif len(path) == 3:
                 self._set_group_param(part + "__param_groups", int(path[1]), path[2], value)
             else:
                 anew = True
-        if anew:  # not initialize_optimizer, which leaves out what set_params is to hand to it
+        if anew:  # the public initialize_optimizer does not register the names for set_params
             self._initialize_optimizer()
         elif self.initialized_ and any(n == "lr" or n.endswith("__lr") for n in params):
             self._declared_rates_ = declare(self.__dict__.get("optimizer_"))
 
     def _set_group_param(self, name: str, index: int, key: str, value: Any) -> None:
         groups = list(self.__dict__.get(name, []))
-        if index < len(groups):  # the last group of the optimizer holds what no pattern matches
+        if index < len(groups):  # one more group has the parameters that no pattern matches
             pattern, options = groups[index]
             groups[index] = (pattern, {**options, key: value})
             object.__setattr__(self, name, groups)
@@ -216,7 +219,7 @@ class ParametrizedNet(VicinalNet):
 
     @contextmanager
     def _isolated_if_made_anew(self, params: dict[str, Any]) -> Iterator[None]:
-        """Let a module that is made anew draw its weights from the net's own randomness."""
+        """Let a module that is made anew draw its weights from the net's generator."""
         anew = self._made_at_once().intersection(map(self._part, params))
         rng = self.__dict__.get("_rng_")
         with isolated_randomness(rng, self._device_) if anew and rng else nullcontext():

@@ -1,4 +1,4 @@
-"""From `random_state` to the generator of a fit, also where `initialize` is a subclass's own."""
+"""From `random_state` to the generator of a fit, also where a subclass overrides `initialize`."""
 
 from copy import deepcopy
 from typing import Any
@@ -12,16 +12,15 @@ _WAITING = "_next_rng_"
 
 
 def seed(net: Any) -> None:
-    """Give `net` the generator that all randomness of its next fits comes from."""
+    """Give `net` a new generator, which all randomness of its next fits comes from."""
     net._rng_ = net.__dict__.pop(_WAITING, None) or generator_from(net.random_state)
     net.__dict__.pop("_split_seed_", None)
 
 
 def initialize_seeded(net: Any) -> None:
-    """Call ``net.initialize()``; initial weights follow from `random_state` in any case.
+    """Call ``net.initialize()``, with initial weights that follow from `random_state`.
 
-    skorch's `AccelerateMixin` calls the parts of skorch's `initialize` by itself, and not that of
-    the estimators.
+    Also where `initialize` is overridden and does not call ours, as in skorch's AccelerateMixin.
     """
     if not is_users(net, "initialize"):
         net.initialize()
@@ -30,6 +29,6 @@ def initialize_seeded(net: Any) -> None:
     ahead = deepcopy(rng)
     with isolated_randomness(ahead, resolve_device(net.device)):
         net.initialize()
-    if _WAITING in net.__dict__:  # nobody took it
+    if _WAITING in net.__dict__:  # our initialize was not called
         net.__dict__[_WAITING] = ahead
         seed(net)

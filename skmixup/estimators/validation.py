@@ -1,4 +1,4 @@
-"""Rows held out of a fit: which they are, and in which form they are scored."""
+"""Rows held out of a fit to be scored: which rows, and how they are prepared."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,17 +20,17 @@ from skmixup.training.batches import in_memory
 
 
 class HoldingOutNet(PersistentNet):
-    """A net that holds rows out of its training, to be scored."""
+    """A net that holds out rows as `train_split` says, and scores them."""
 
     def check_callbacks(self) -> None:
-        """Raise ValueError for a callback that watches a score there will not be."""
+        """Raise ValueError for a callback that watches a score that nobody computes."""
         of_user = self.users_classes()
         splits_itself = any("get_split_datasets" in vars(c) for c in of_user)
         held_out = bool(self.train_split) or splits_itself
         check_monitors(self.callbacks_, held_out=held_out, open_ended=bool(of_user))
 
     def check_groups(self, groups: Any) -> None:
-        """Raise ValueError for groups that no split asks for."""
+        """Raise ValueError for groups without a `train_split`."""
         if groups is not None and not self.train_split:
             raise ValueError(
                 "groups say which rows train_split holds out together, but train_split=None holds "
@@ -39,7 +39,7 @@ class HoldingOutNet(PersistentNet):
 
     @contextmanager
     def split_as_callable(self) -> Iterator[None]:
-        """Let `train_split` be a function; the same rows are held out in each call."""
+        """Let `train_split` be a function, as skorch wants it, with the same rows in each call."""
         given, state = self.train_split, self._fit_state_
         groups = None if state is None else state.groups
         if not given or (callable(given) and groups is None):
@@ -54,7 +54,7 @@ class HoldingOutNet(PersistentNet):
             object.__setattr__(self, "train_split", given)
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """Split as `train_split` says; rows held out as arrays are treated as X is."""
+        """Split as `train_split` says; arrays that are held out are checked as X is."""
         train, valid = super().get_split_datasets(X, y, **fit_params)
         arrays = None
         if valid is not None and in_memory(train) is not None and in_memory(valid) is None:
@@ -68,12 +68,12 @@ class HoldingOutNet(PersistentNet):
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A `train_split` of the user's as skorch calls it.
+    """The user's `train_split` as a function, which is what skorch calls.
 
     Parameters
     ----------
     given : float or callable
-        A fraction of the rows, of every class alike, or a function of skorch's kind, such as
+        A fraction of the rows, the same in every class, or a function such as skorch's
         ValidSplit.
     groups : array-like of shape (n,), optional
         Rows of a group are held out together.
@@ -92,7 +92,7 @@ class HeldOut:
             check_consistent_length(np.empty(len(dataset)), self.groups)
             groups = {"groups": self.groups}
         if callable(self.given):
-            labels = () if y is None else (y,)  # as skorch, which then tells streams apart
+            labels = () if y is None else (y,)  # as skorch calls it
             train, valid = self.given(dataset, *labels, **groups)
             return train, valid
         if not hasattr(dataset, "__len__"):
@@ -114,7 +114,7 @@ class HeldOut:
 
 
 def _codes(dataset: Any, y: Any) -> NDArray[np.int64] | None:
-    """Return a number for the class of each row, or None where labels are not listed."""
+    """Return the class code of each row, or None where labels are not listed."""
     found = in_memory(dataset)
     if found is not None and found[0].target is not None:
         data, rows = found
@@ -125,17 +125,17 @@ def _codes(dataset: Any, y: Any) -> NDArray[np.int64] | None:
 
 
 def arrays_of(dataset: Dataset[Any]) -> tuple[Any, Any] | None:
-    """Return X and y of a data set that yields their rows as they are, or None."""
+    """Return X and y if the data set yields just their rows, else None."""
     inner, rows = dataset, None
     while type(inner) is Subset:
         chosen = np.asarray(inner.indices)
         inner, rows = inner.dataset, chosen if rows is None else chosen[rows]
-    # not of subclasses, which may give other rows than they hold
+    # subclasses may yield other rows than they hold
     if type(inner) not in (skorch.dataset.Dataset, TensorDataset):
         return None
     try:
         X, y = data_from_dataset(inner)
-    except AttributeError:  # tensors that are no pair
+    except AttributeError:  # a TensorDataset of more or fewer than two tensors
         return None
     if y is None or isinstance(X, (dict, list, tuple)):
         return None

@@ -1,4 +1,4 @@
-"""Columns that float32 cannot resolve: times in seconds, large identifiers."""
+"""Warning of columns whose values become equal in float32: times in seconds, large numbers."""
 
 import warnings
 from typing import Any
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from skmixup.estimators.columns import listed
 
-# Rows that are looked at, and numbers: sorting them takes some ten milliseconds.
+# At most so many rows, and so many numbers, are compared: that takes some ten milliseconds.
 SAMPLED_ROWS = 4096
 SAMPLED_NUMBERS = 2**18
-# A column is told of if so large a share of its different values is the same in float32.
+# Warn of a column that loses this share of its different values.
 LOST_SHARE = 0.1
-# Values of float64 that are closer are taken for one value that was rounded.
+# Values of float64 that differ by less than this, relatively, count as one rounded value.
 ROUNDING = 1e-12
 
 _RESOLVED = [
@@ -22,7 +22,7 @@ _RESOLVED = [
 
 
 def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator: str) -> None:
-    """Warn of columns of X, an array or frame, in which values that differ became equal.
+    """Warn of columns in which many different values became equal by conversion.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator:
     converted : ndarray of float32
         The same after conversion.
     estimator : str
-        Its name, for the remedy.
+        Its name, for the message.
     """
     n_rows = len(converted)
     if converted.ndim != 2 or n_rows < 2 or getattr(X, "dtype", None) in _RESOLVED:
@@ -42,7 +42,7 @@ def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator:
     vanishing = exact - rounded > LOST_SHARE * exact
     if n_rows > n_sampled:
         constant = np.flatnonzero(converted.min(axis=0) == converted.max(axis=0)).tolist()
-        for i in constant:  # rows that were not looked at may differ
+        for i in constant:  # rows that were not compared may differ
             vanishing[i] |= _different(_column(X, i)[:, None])[0] > 1
     found = np.flatnonzero(vanishing).tolist()
     if len(found):
@@ -57,7 +57,7 @@ def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator:
 
 
 def _different(columns: Any) -> NDArray[np.int64]:
-    """Count the different values of each column, an array of shape (n, d) or a list of columns."""
+    """Number of different values in each column of an array, or of a list of columns."""
     if isinstance(columns, list):
         return np.array([_different(column[:, None])[0] for column in columns])
     ordered = np.sort(columns, axis=0)
@@ -69,7 +69,7 @@ def _different(columns: Any) -> NDArray[np.int64]:
 
 
 def _rows(X: Any, rows: NDArray[np.int64]) -> Any:
-    """Rows of X in the types they have: an array, or a list of the columns of a frame."""
+    """Rows of X with their types: an array, or the list of the columns of a frame."""
     if _is_frame(X):
         few = X.iloc[rows] if hasattr(X, "iloc") else X[rows]
         return [_column(few, i) for i in range(few.shape[1])]
@@ -90,7 +90,7 @@ def _is_frame(X: Any) -> bool:
 
 
 def _numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """Integers as they are, the rest as float64, in which X was before."""
+    """Integers as they are, everything else as float64."""
     return values if values.dtype.kind in "iub" else values.astype(np.float64, copy=False)
 
 

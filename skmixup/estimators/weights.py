@@ -30,9 +30,9 @@ def row_weights(
     classes : ndarray of shape (n_classes,)
     as_they_are : bool, default=False
         False, in `fit`: the product of both is divided by its mean, so that multiplying all
-        weights by a constant changes nothing, as in an average. True, in `partial_fit`, as in
-        scikit-learn's: a call sees a part of the rows, whose mean would undo what their weights
-        say about them beside the rows of other calls.
+        weights by a constant changes nothing. True, in `partial_fit`, as in scikit-learn: each
+        call sees a part of the rows, and dividing by the mean of each part would make light rows
+        of one call count as much as heavy rows of another.
 
     Raises
     ------
