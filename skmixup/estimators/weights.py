@@ -72,7 +72,7 @@ def _checked(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
         )
     check_non_negative(weight, "`sample_weight`")
     if not weight.any():
-        raise ValueError("sample_weight must be positive for some row; got 0 for all")
+        raise ValueError("sample_weight is zero in all rows; it must be positive in some")
     return weight
 
 
