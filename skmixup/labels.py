@@ -102,6 +102,7 @@ def _check_one_column(y: Any, what: str) -> None:
 def _check_none_missing(y: Any, what: str, advice: str) -> None:
     missing = np.flatnonzero(_missing(y))
     if len(missing):
+        # scikit-learn's check_supervised_y_no_nan wants the words as far as NaN
         raise ValueError(
             f"Input {what} contains NaN, None or NA in {len(missing)} of {len(y)} rows, first in "
             f"row {missing[0]}; {advice}"

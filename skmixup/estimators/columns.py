@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
-_NUMERIC_KINDS = "biufc"  # scikit-learn refuses complex numbers itself, in words of its own
+# With complex numbers: scikit-learn's validate_data refuses them, in the words that its
+# check_complex_data wants.
+_NUMERIC_KINDS = "biufc"
 _MAX_NAMED = 10
 
 

@@ -103,6 +103,7 @@ _INTEGERS = [np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uin
 def check_labels(y: Any) -> NDArray[Any]:
     """Labels as a one-dimensional array; ValueError if they are not class labels."""
     if y is None:
+        # scikit-learn's check_requires_y_none wants these first words
         raise ValueError(
             "requires y to be passed, but the target y is None; give one class label per row"
         )

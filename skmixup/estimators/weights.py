@@ -72,6 +72,7 @@ def _checked(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
         )
     check_non_negative(weight, "`sample_weight`")
     if not weight.any():
+        # scikit-learn's check_all_zero_sample_weights_error wants the words weight and zero
         raise ValueError("sample_weight is zero in all rows; it must be positive in some")
     return weight
 
@@ -140,6 +141,7 @@ def _check_classes_left(
     present = np.unique(codes)
     left = np.unique(codes[weight > 0])
     if len(left) < 2 <= len(present):
+        # scikit-learn's check_classifiers_one_label_sample_weights wants the word class
         raise ValueError(
             f"sample_weight (times class_weight) leaves 1 class, {classes[left].tolist()}: every "
             f"row of the classes {classes[np.setdiff1d(present, left)].tolist()} has weight 0, "
