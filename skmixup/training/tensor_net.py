@@ -216,7 +216,8 @@ class TensorNet(OptimizingNet):
         n = n_rows(X)
         if training:
             return super().evaluation_step(batch, training=True)
-        if any(module.training for module in self.module_.modules()):
+        module = getattr(self, "module_", None)  # which subclasses may call by another name
+        if module is None or any(part.training for part in module.modules()):
             self.set_training(False)
         few = n < MIN_PREDICTION_ROWS and _all_tensors(X)
         with torch.no_grad():
