@@ -3,17 +3,9 @@
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmixup import ManifoldMixupClassifier, MixupClassifierCV
+from tests.expected_failures import expected_failures
 
 SPACE = {"param_distributions": {"alpha": [0.0, 0.2]}, "n_runs": 2, "cv": 2}
-
-
-def expected_failures(estimator):
-    return {
-        "check_sample_weight_equivalence_on_dense_data": (
-            "training is on stochastic minibatches: a row of weight two shares its minibatch with "
-            "other rows than two rows of weight one do"
-        )
-    }
 
 
 @parametrize_with_checks(

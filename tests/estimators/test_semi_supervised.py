@@ -17,12 +17,13 @@ from skorch.callbacks import EarlyStopping
 
 from skmixup.estimators import LabeledStratifiedKFold, VicinalClassifier
 from skmixup.robustness import HeldOutError, fgsm
+from tests.expected_failures import EXPECTED_FAILURES
 from tests.training.partly_labeled import Classifier, quick
 
 # ---- scikit-learn
 
-EXPECTED_FAILURES = {
-    "check_sample_weight_equivalence_on_dense_data": "minibatches are drawn at random",
+FAILURES = {
+    **EXPECTED_FAILURES,
     "check_classifiers_classes": (
         "its last case has the labels −1 and 1; semi-supervised classifiers are exempted by name"
     ),
@@ -31,7 +32,7 @@ EXPECTED_FAILURES = {
 
 @parametrize_with_checks(
     [Classifier(max_epochs=12, lr=0.01, random_state=0, device="cpu")],
-    expected_failed_checks=lambda estimator: EXPECTED_FAILURES,
+    expected_failed_checks=lambda estimator: FAILURES,
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
