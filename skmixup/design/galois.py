@@ -40,22 +40,41 @@ def _powers_of_x(p: int, m: int, tail: tuple[int, ...]) -> list[int] | None:
 
 
 @lru_cache(maxsize=32)
+def _logarithms(q: int) -> tuple[Ints, Ints]:
+    """The powers 1, x, x², … of a primitive element x of GF(q), and every element's exponent."""
+    found = prime_power(q)
+    if found is None:
+        raise ValueError(f"q={q} is no prime power: no field has {q} elements")
+    p, m = found
+    tails = product(range(p), repeat=m)
+    powers = np.array(next(x for x in (_powers_of_x(p, m, tail) for tail in tails) if x))
+    exponent = np.zeros(q, dtype=np.intp)
+    exponent[powers] = np.arange(q - 1)
+    return powers, exponent
+
+
+def times_powers(q: int, n_powers: int) -> Ints:
+    """Every element of GF(q) times 1, x, …, (q, n_powers).
+
+    The element x is the integer p, and its powers are p², p³, … as long as these are below q.
+    """
+    powers, exponent = _logarithms(q)
+    table = powers[(exponent[:, None] + np.arange(n_powers)) % (q - 1)]
+    table[0] = 0
+    return np.asarray(table)
+
+
+@lru_cache(maxsize=32)
 def field_tables(q: int) -> tuple[Ints, Ints]:
     """Addition and multiplication tables (q, q) of GF(q); 0 and 1 are the field's own.
 
     Multiplication adds exponents of a primitive element, the root of the first primitive
     polynomial found: for a prime that is its smallest primitive root.
     """
-    found = prime_power(q)
-    if found is None:
-        raise ValueError(f"q={q} is no prime power: no field has {q} elements")
-    p, m = found
-    tails = product(range(p), repeat=m)
-    powers = next(x for x in (_powers_of_x(p, m, tail) for tail in tails) if x is not None)
-    exponent = np.zeros(q, dtype=np.intp)
-    exponent[powers] = np.arange(q - 1)
-    multiply = np.array(powers)[(exponent[:, None] + exponent) % (q - 1)]
+    powers, exponent = _logarithms(q)
+    multiply = powers[(exponent[:, None] + exponent) % (q - 1)]
     multiply[0] = multiply[:, 0] = 0
+    p, m = prime_power(q) or (q, 1)
     add = np.zeros((q, q), dtype=np.intp)
     for i in range(m):
         digit = np.arange(q) // p**i % p

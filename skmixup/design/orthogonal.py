@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from itertools import product
+from math import prod
 
 import numpy as np
 
 from skmixup.design.galois import combinations_over_field, field_tables, prime_power
 from skmixup.design.levels import Ints, check_count, level_numbers
-from skmixup.design.mixed_arrays import MOST, mixed_array
+from skmixup.design.mixed_arrays import smallest_array
 from skmixup.design.sizes import MOST_ENTRIES, MOST_FIELD_LEVELS
 
 
@@ -134,17 +135,39 @@ def _columns(q: int, k: int, strength: int, n_factors: int) -> Ints:
     return _odd_vectors(k) if q == 2 else _ovoid(q)
 
 
-def _mixed(n_levels: Sequence[int], strength: int) -> Ints:
-    """L18 or L36, or an error that names what they hold."""
-    array = mixed_array(n_levels) if strength == 2 else None
-    if array is None:
-        sizes = " or ".join(
-            f"L{n} ({twos} factors of 2 and {threes} of 3 levels)"
-            for n, (twos, threes) in MOST.items()
-        )
+def _smaller(n_levels: Sequence[int]) -> Ints | None:
+    """An array for equal levels with fewer runs than their smallest power; or None."""
+    q, n_factors = n_levels[0], len(n_levels)
+    if q > MOST_FIELD_LEVELS or q * q * n_factors > MOST_ENTRIES:
+        return None  # The error for one number of levels says so.
+    if prime_power(q) is None:
+        return smallest_array(n_levels)
+    return smallest_array(n_levels, below=q ** _exponent(q, n_factors, 2))
+
+
+def _shortened(n_levels: Sequence[int]) -> str:
+    """The levels of all factors; of many, the first ones."""
+    return repr(n_levels) if len(n_levels) <= 40 else f"{n_levels[:20]} and so on"
+
+
+def _of_each(n_levels: Sequence[int], strength: int) -> Ints:
+    """The smallest array that is known for these levels, or an error that names what exists."""
+    if strength != 2:
         raise ValueError(
-            f"n_levels={n_levels!r} differ, and of mixed levels there are, with strength 2, at "
-            f"most {sizes}. uniform_design takes any numbers of levels"
+            f"strength={strength}: levels that differ, n_levels={_shortened(n_levels)}, "
+            "have arrays with strength 2 only. The grid of all combinations has any strength"
+        )
+    array = smallest_array(n_levels)
+    if array is None:
+        grid = prod(n_levels)
+        size = f"{grid} runs" if grid <= MOST_ENTRIES else f"more than {MOST_ENTRIES} runs"
+        raise ValueError(
+            f"n_levels={_shortened(n_levels)} differ, and the only orthogonal array of strength 2 "
+            f"that is known here is the grid of {size}, or all would be too large. Arrays are "
+            "known for levels that are powers of one prime, as L8 (a factor of 4, four of 2 "
+            "levels), for 2 beside 3 (L12, L18, L36), for 2 beside 5 or 7, and for levels without "
+            "a prime in common. uniform_design takes any numbers of levels in as many runs as you "
+            "like"
         )
     return array
 
@@ -157,21 +180,24 @@ def orthogonal_array(
     For one number of levels q it comes from linear algebra over the field GF(q). Strength 2 has
     q^k runs, k the smallest number with (q^k − 1)/(q − 1) ≥ n_factors: L4(2³), L8(2⁷), L9(3⁴),
     L16(4⁵), L25(5⁶), L27(3¹³), L49(7⁸), L64(8⁹), L81(9¹⁰), … The runs are all combinations of k
-    basic factors in lexicographic order, and the first k columns are these basic factors. Factors
-    of two levels beside factors of three have Taguchi's L18(2¹ 3⁷) or L36(2¹¹ 3¹²).
+    basic factors in lexicographic order, and the first k columns are these basic factors.
+
+    For one number per factor it is the smallest array that is known: mixed levels as in
+    L8(4 2⁴), L12(3 2⁴), L16(4³ 2⁶), L18(2 3⁷), L36(2¹¹ 3¹²), L36(2⁴ 3¹³), L32(8 4⁸), L50(2 5¹¹),
+    and equal ones also where that is no power: L12(2¹¹), L18(3⁷), L20(2¹⁹), L36(3¹³), L50(5¹¹).
 
     Parameters
     ----------
     n_levels : int, or one int per factor
         Levels q of every factor: a prime power (2, 3, 4, 5, 7, 8, 9, 11, 13, 16, …) of at most
-        2048. Where they differ: twos and threes, the smaller of L18 and L36 that holds them.
+        2048. Or the levels of each factor, in any order.
     n_factors : int, at least 1
         Columns; may be left out where n_levels is a sequence.
     strength : int, default 2
-        Any ``strength`` factors see every combination of their levels equally often. Strength t
-        above 2 needs at least q^t runs: available are max(q, t) + 1 factors in q^t runs (q + 2
-        for strength 3 and even q), for strength 3 also q² + 1 factors in q⁴ runs, and for
-        strength 3 and two levels any number n in about 2n runs.
+        Any ``strength`` factors see every combination of their levels equally often; levels that
+        differ have 2 only. Strength t above 2 needs at least q^t runs: available are max(q, t) + 1
+        factors in q^t runs (q + 2 for strength 3 and even q), for strength 3 also q² + 1 factors
+        in q⁴ runs, and for strength 3 and two levels any number n in about 2n runs.
 
     Returns
     -------
@@ -182,8 +208,13 @@ def orthogonal_array(
     ------
     ValueError
         q is no prime power, the strength is above the number of factors, no construction has so
-        many factors, or the array would have more than 2²⁷ entries; the message names what is
-        possible.
+        many factors or, for levels that differ, less than the whole grid, or the array would have
+        more than 2²⁷ entries; the message names what is possible.
+
+    Notes
+    -----
+    L12(2¹¹) and its like (Plackett & Burman 1946) spread an interaction of two factors thinly over
+    the effects of all the others; in q^k runs it falls on one of them altogether.
 
     See Also
     --------
@@ -192,7 +223,8 @@ def orthogonal_array(
     References
     ----------
     A. S. Hedayat, N. J. A. Sloane, J. Stufken (1999), *Orthogonal Arrays*, chapter 3 (Rao 1947,
-    Bush 1952), section 5.9 (caps) and chapter 6 (difference schemes).
+    Bush 1952), section 5.9 (caps), chapters 6 and 7 (difference schemes, Hadamard matrices) and 9
+    (mixed levels).
 
     Examples
     --------
@@ -220,8 +252,10 @@ def orthogonal_array(
         n_factors = len(n_levels) if n_factors is None else n_factors
         counts = level_numbers(n_levels, check_count("n_factors", n_factors, 1), 2)
         if len(set(counts)) > 1:
-            return _mixed(counts, strength)
+            return _of_each(counts, strength)
         n_levels = counts[0]
+        if strength == 2 and (smaller := _smaller(counts)) is not None:
+            return smaller
     q = check_count("n_levels", n_levels, 2)
     n_factors = check_count("n_factors", n_factors, 1)
     _check_levels(q, strength)

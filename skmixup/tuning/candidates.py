@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from skmixup.design import prefix_uniform_order
+from skmixup.design import orthogonal_array, prefix_uniform_order
 from skmixup.design.factors import Factor
 from skmixup.design.galois import prime_power
 from skmixup.design.levels import Floats, cell
@@ -28,8 +28,11 @@ def settings_at(
     ]
 
 
-def levels_in_common(factors: Mapping[str, Factor]) -> int:
-    """The number of values of every parameter that varies, as an orthogonal array needs them."""
+def levels_of_lists(factors: Mapping[str, Factor], strength: int) -> int | dict[str, int]:
+    """How many values every parameter that varies has, as an orthogonal array needs them.
+
+    One number where they are equal. Raises an error where no array is known.
+    """
     continua = [name for name, factor in factors.items() if factor.n_values is None]
     if continua:
         raise TypeError(
@@ -42,11 +45,14 @@ def levels_in_common(factors: Mapping[str, Factor]) -> int:
     lengths = {name: factor.n_values or 0 for name, factor in vary.items()}
     n_levels = max(lengths.values())
     if min(lengths.values()) < n_levels:
-        raise ValueError(
-            f"param_grid has lists of different lengths, {lengths}: an orthogonal array needs "
-            "the same number of values of every parameter that varies. UniformDesignSearchCV "
-            "takes any"
-        )
+        try:
+            orthogonal_array(tuple(lengths.values()), strength=strength)
+        except ValueError as error:
+            raise ValueError(
+                f"param_grid has lists of different lengths, {lengths}: {error}. "
+                "UniformDesignSearchCV takes lists of any lengths"
+            ) from error
+        return lengths
     if prime_power(n_levels) is None:
         raise ValueError(
             f"param_grid has {n_levels} values of every parameter: an orthogonal array needs "

@@ -1,6 +1,7 @@
 """Which design a study runs, described so that another process makes the same one."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -134,7 +135,7 @@ class Plan:
             effort = search_effort(self.n_runs)
             return distinct_settings(self.columns, self.n_runs, self.criterion, self.seed, effort)
         if self.strength is not None:
-            assert isinstance(self.n_levels, int)
+            assert self.n_levels is not None
             return orthogonal_rows(
                 self.n_levels, len(self.names), self.strength, self.seed if self.shuffled else None
             )
@@ -219,24 +220,31 @@ def _each_setting_once(
 
 def orthogonal_plan(
     factors: Mapping[str, Factor],
-    n_levels: Any,
+    n_levels: Levels,
     strength: Any,
     seed: Any,
     description: Mapping[str, Any],
 ) -> Plan:
-    """An orthogonal array for these factors, each with the same number of levels."""
+    """An orthogonal array for these factors; a mapping gives each its own number of levels."""
     names = tuple(varying(factors))
     if not names:
         raise ValueError("every parameter has one value only: there is nothing to search")
     strength = check_count("strength", strength, 1)
-    if n_levels is None:
-        n_levels = default_levels(factors)
-    n_levels = check_count("n_levels", n_levels, 2)
-    n_runs = len(orthogonal_array(n_levels, len(names), strength=strength))
+    by_name = levels_of_each(factors, n_levels)
+    different = len(set(by_name.values())) > 1
+    q = tuple(by_name.values()) if different else by_name[names[0]]
+    n_runs = len(orthogonal_array(q, len(names), strength=strength))
+    if different and len(names) > 2 and n_runs == math.prod(by_name.values()):
+        warnings.warn(
+            f"parameters with {by_name} levels: the smallest orthogonal array for them is the "
+            f"whole grid of {n_runs} runs. A uniform design takes any numbers of levels in fewer",
+            UserWarning,
+            stacklevel=3,
+        )
     settings = {
         "design": "orthogonal",
         "n_runs": n_runs,
-        "n_levels": n_levels,
+        "n_levels": list(q) if isinstance(q, tuple) else q,
         "strength": strength,
         "seed": None if seed is None else check_seed(seed),
         **description,
@@ -246,12 +254,34 @@ def orthogonal_plan(
         "CD",
         check_seed(seed),
         names,
-        n_levels,
+        q,
         settings,
         strength=strength,
         shuffled=seed is not None,
     )
-    return _each_setting_once(plan, varying(factors), dict.fromkeys(names, n_levels))
+    return _each_setting_once(plan, varying(factors), by_name)
+
+
+def levels_of_each(factors: Mapping[str, Factor], n_levels: Levels) -> dict[str, int]:
+    """The levels of every factor that varies, in an orthogonal array.
+
+    Those that a mapping leaves out have one level for each category, and numbers have three.
+    """
+    vary = varying(factors)
+    if not isinstance(n_levels, Mapping):
+        q = default_levels(factors) if n_levels is None else check_count("n_levels", n_levels, 2)
+        return dict.fromkeys(vary, q)
+    unknown = [name for name in n_levels if name not in vary]
+    if unknown:
+        raise ValueError(
+            f"n_levels names {unknown}, which are not among the parameters that vary: {[*vary]}"
+        )
+    own = {
+        name: min(3, factor.n_values or 3) if factor.ordered else factor.n_values or 3
+        for name, factor in vary.items()
+    }
+    asked = {name: check_count(f"n_levels[{name!r}]", q, 2) for name, q in n_levels.items()}
+    return own | asked
 
 
 def default_levels(factors: Mapping[str, Factor]) -> int:
@@ -263,11 +293,14 @@ def default_levels(factors: Mapping[str, Factor]) -> int:
     return q
 
 
-def orthogonal_rows(n_levels: int, n_factors: int, strength: int, seed: int | None) -> Ints:
+def orthogonal_rows(
+    n_levels: int | tuple[int, ...], n_factors: int, strength: int, seed: int | None
+) -> Ints:
     """An orthogonal array; a seed shuffles its runs and the levels of each factor."""
     rows = orthogonal_array(n_levels, n_factors, strength=strength)
     if seed is None:
         return rows
     rng = np.random.default_rng(seed)
-    shuffled = [rng.permutation(n_levels)[column] for column in rows.T]
+    counts = (n_levels,) * n_factors if isinstance(n_levels, int) else n_levels
+    shuffled = [rng.permutation(q)[column] for q, column in zip(counts, rows.T, strict=True)]
     return rng.permutation(np.column_stack(shuffled))

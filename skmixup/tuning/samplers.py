@@ -182,13 +182,16 @@ class OrthogonalDesignSampler(DesignSampler):
     Parameters
     ----------
     search_space : dict of str → Optuna distribution
-        Every parameter is cut into ``n_levels`` equal parts, whose middles are run; categories are
-        dealt out over the levels.
-    n_levels : int, optional
+        Every parameter is cut into its ``n_levels`` equal parts, whose middles are run; categories
+        are dealt out over the levels.
+    n_levels : int or dict of str → int, optional
         Levels q of every parameter, a prime power. Default: 3, or the first prime power that gives
-        every category its own level.
+        every category its own level. A dict gives each parameter its own number; those that it
+        leaves out have a level for each category, and numbers three. Then it is the smallest mixed
+        array that is known, as L8(4 2⁴), L18(2 3⁷) or L36(2¹¹ 3¹²); ``n_levels={}`` is a mixed
+        array with every category's own levels.
     strength : int, default 2
-        3 also has every triple of levels equally often, in many more trials.
+        3 also has every triple of levels equally often, in many more trials; equal levels only.
     then, retry_failed, stale_after
         As in :class:`UniformDesignSampler`.
     seed : int, optional
@@ -197,7 +200,14 @@ class OrthogonalDesignSampler(DesignSampler):
     Raises
     ------
     TypeError, ValueError, DesignExhausted
-        As :class:`UniformDesignSampler`; ``n_levels`` that is no prime power.
+        As :class:`UniformDesignSampler`; ``n_levels`` that is no prime power; different levels
+        that no known array takes.
+
+    Warns
+    -----
+    UserWarning
+        The array has more runs than there are different settings, each of which is run once; or
+        it is the whole grid of levels that differ.
 
     References
     ----------
@@ -220,7 +230,7 @@ class OrthogonalDesignSampler(DesignSampler):
         self,
         search_space: Mapping[str, BaseDistribution],
         *,
-        n_levels: int | None = None,
+        n_levels: Levels = None,
         strength: int = 2,
         then: str | BaseSampler | None = None,
         retry_failed: bool | int = True,

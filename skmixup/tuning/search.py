@@ -9,7 +9,7 @@ import numpy as np
 
 from skmixup.design.discrepancy import CRITERIA
 from skmixup.design.factors import Factor, as_factors
-from skmixup.tuning.candidates import first_points, levels_in_common, settings_at
+from skmixup.tuning.candidates import first_points, levels_of_lists, settings_at
 from skmixup.tuning.design_search import DesignSearchCV, Evaluate
 from skmixup.tuning.distinct import n_different, new_points
 from skmixup.tuning.initial import initial_settings, place_of_setting
@@ -247,17 +247,21 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
 
     With q values of every parameter, q² candidates try each pair of values of any two parameters
     equally often, for up to q + 1 parameters (q^k candidates for more): 9 instead of 81, or 27
-    instead of 729 for six parameters of three values and 13 at most.
+    instead of 729 for six parameters of three values and 13 at most. Lists of different lengths
+    take the smallest mixed array that is known, as L8(4 2⁴), L18(2 3⁷) or L36(2¹¹ 3¹²)
+    (:func:`skmixup.design.orthogonal_array`).
 
     Parameters
     ----------
     estimator : estimator object
         Implements scikit-learn's interface.
     param_grid : dict of str → list
-        The same number of values for every parameter: 2, 3, 4, 5, 7, 8, 9 or another prime power.
-        Parameters with one value only keep it.
+        The same number of values for every parameter: 2, 3, 4, 5, 7, 8, 9 or another prime power;
+        or different numbers, for which there are arrays where they are powers of one prime, where
+        some are 2 and the others 3, and some more. Parameters with one value only keep it.
     strength : int, default 2
-        3 also has every triple of values equally often, with many more candidates.
+        3 also has every triple of values equally often, with many more candidates and for lists of
+        equal lengths only.
     random_state : int, RandomState instance or None, default None
         Shuffles rows and values. None: the array as constructed.
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score, \
@@ -267,8 +271,14 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
     Raises
     ------
     TypeError, ValueError
-        Lists of different lengths, or of a length that is no prime power; other bad parameters.
-        All before the first fit; the message names the parameter and what is valid.
+        Lists of a length that is no prime power, or of different lengths that no known array
+        takes; other bad parameters. All before the first fit; the message names the parameter and
+        what is valid.
+
+    Warns
+    -----
+    UserWarning
+        Lists of different lengths whose smallest array is the whole grid.
 
     See Also
     --------
@@ -333,7 +343,7 @@ class OrthogonalDesignSearchCV(DesignSearchCV):
     def _rounds(self, evaluate: Evaluate, watch: Watch, cv: Any) -> None:
         factors = as_factors(self.param_grid, "param_grid")
         vary = varying(factors)
-        n_levels = levels_in_common(factors)
+        n_levels = levels_of_lists(factors, self.strength)
         plan = orthogonal_plan(factors, n_levels, self.strength, self._seed(), {})
         points = plan.table().design_points()
         watch.n_expected = len(points)

@@ -73,27 +73,9 @@ def test_higher_strength(q, n_factors, strength, runs):
     assert has_strength(array, q, strength, some)
 
 
-@pytest.mark.parametrize(
-    ("n_levels", "runs"),
-    [
-        ((2, *[3] * 7), 18),
-        ((3, 3, 2, 3), 18),
-        ((2, 2, 3), 36),
-        ([2] * 11 + [3] * 12, 36),
-        ([3, 2] * 11, 36),
-    ],
-)
-def test_two_levels_beside_three(n_levels, runs):
-    array = orthogonal_array(n_levels)
-    assert array.shape == (runs, len(n_levels))
-    for (i, p), (j, q) in combinations(enumerate(n_levels), 2):
-        counts = np.bincount(array[:, i] * q + array[:, j], minlength=p * q)
-        assert len(counts) == p * q
-        assert (counts == runs // (p * q)).all()
-
-
 def test_equal_levels_one_by_one():
     np.testing.assert_array_equal(orthogonal_array((3, 3, 3, 3)), orthogonal_array(3, 4))
+    np.testing.assert_array_equal(orthogonal_array((2,) * 7), orthogonal_array(2, 7))
     np.testing.assert_array_equal(orthogonal_array(np.array([2, 3]), 2)[:, 0] < 2, True)
 
 
@@ -137,8 +119,10 @@ def test_prime_powers_are_recognised():
         ((3, 0), 2, "n_factors=0 must be at least 1"),
         ((3, 2), 0, "strength=0 must be at least 1"),
         ((2, 10**6), 2, "too large an array"),
-        (((2, 3, 4),), 2, r"n_levels=\(2, 3, 4\) differ.*L18 .*L36 .*uniform_design"),
-        (([2, 2, *[3] * 13],), 2, "11 factors of 2 and 12 of 3 levels"),
+        (((6, 6, 2),), 2, r"n_levels=\(6, 6, 2\) differ.*72 runs.*L18, L36.*uniform_design"),
+        (((6, 4, 10),), 2, "the grid of 240 runs"),
+        (((6, 6, 6),), 2, "n_levels=6 is no prime power"),
+        (([2] * 10**5 + [4],), 2, "and so on differ.*would be too large"),
         (((2, 3, 3),), 3, "with strength 2"),
         (((2, 3), 3), 2, "2 entries for 3 factors"),
     ],

@@ -280,9 +280,16 @@ class OnlyDraws:
             "param_distributions is a list of 2 spaces",
         ),
         (
-            OrthogonalDesignSearchCV(SVC(), {"C": [1, 2, 3], "gamma": [1, 2]}),
+            OrthogonalDesignSearchCV(
+                SVC(), {"C": [1, 2, 3, 4, 5, 6], "tol": [1, 2, 3, 4, 5, 6], "gamma": [1, 2]}
+            ),
             ValueError,
-            "lists of different lengths.*'C': 3, 'gamma': 2",
+            "lists of different lengths.*'C': 6, 'tol': 6, 'gamma': 2.*L18.*UniformDesignSearchCV",
+        ),
+        (
+            OrthogonalDesignSearchCV(SVC(), {"C": [1, 2, 3], "gamma": [1, 2]}, strength=3),
+            ValueError,
+            "lists of different lengths.*strength=3",
         ),
         (
             OrthogonalDesignSearchCV(SVC(), {"C": [1, 2, 3, 4, 5, 6]}),
