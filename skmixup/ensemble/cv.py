@@ -99,7 +99,9 @@ class MixupClassifierCV(WeightedNetworks):
     weights_ : ndarray of shape (n_settings,)
         Of the settings in `cv_results_`; their sum is 1.
     temperature_ : float
-        Probabilities p become p^(1/T), divided by their sum.
+        Probabilities p become p^(1/T), divided by their sum: those of each network with the
+        temperature of its setting in `cv_results_`, and their weighted mean with this one, as a
+        mean is more modest than what it is of. 1 where one setting has all the weight.
     estimators_ : list of estimators
         The networks of all folds of the settings with a weight, setting by setting; with
         ``refit=True`` the one trained on all rows.
@@ -242,6 +244,7 @@ class MixupClassifierCV(WeightedNetworks):
         if race.complete():
             self._keep(race)
             self.param_distributions_ = space
+            validate_data(self, X, skip_check_array=True)  # sets n_features_in_ and names
         if race.interrupt is not None:
             raise race.interrupt
         if self.refit:
@@ -282,7 +285,6 @@ class MixupClassifierCV(WeightedNetworks):
             weight = _check_sample_weight(sample_weight, y, ensure_non_negative=True)
             if not weight.any():  # scikit-learn's own words, which it has not always
                 raise ValueError("Sample weights must contain at least one non-zero number.")
-        validate_data(self, X, skip_check_array=True)
         return X, Rows(X, y, codes, classes, weight)
 
     def _settings(
@@ -300,7 +302,7 @@ class MixupClassifierCV(WeightedNetworks):
     def _keep(self, race: Race) -> None:
         """Keep what a race found: the settings, their weights, and the networks with a weight."""
         complete, tried, best = race.complete(), race.tried(), race.best()
-        members = [np.vstack(race.probas(setting)) for setting in complete]
+        members = [race.stacked(setting) for setting in complete]
         if self.ensemble and not self.refit:
             weights = greedy_weights(members, race.judge.preference())
         else:
@@ -315,12 +317,13 @@ class MixupClassifierCV(WeightedNetworks):
         self.weights_ = np.array([chosen.get(setting, 0.0) for setting in tried])
         self.estimators_ = [network for s in chosen for network in race.networks(s)]
         mean = sum(w * proba for w, proba in zip(weights, members, strict=True))
-        self.temperature_ = race.judge.temperature(mean)
+        # One setting alone has its temperature already.
+        self.temperature_ = race.judge.temperature(mean) if len(chosen) > 1 else 1.0
         self.__dict__.pop("oof_proba_", None)
         if self.store_oof:
             self.oof_proba_ = race.judge.by_rows(with_temperature(mean, self.temperature_))
         shares = ", ".join(f"{w:.2f} of setting {s + 1}" for s, w in chosen.items())
-        self._say(f"weights {shares}; temperature {self.temperature_:.3g}")
+        self._say(f"weights: {shares}; temperature of their mean {self.temperature_:.3g}")
 
     def _say(self, what: str) -> None:
         if self.verbose:

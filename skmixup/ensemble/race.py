@@ -21,6 +21,7 @@ from skmixup.ensemble.fitting import Fit, fit_fold
 from skmixup.ensemble.folds import Fold, Rows
 from skmixup.ensemble.judging import Judge, Judgement
 from skmixup.ensemble.settings import Setting
+from skmixup.ensemble.temperature import with_temperature
 
 Floats = NDArray[np.float64]
 Place = tuple[int, int]
@@ -217,6 +218,11 @@ class Race:
         """Predictions of a setting for the held-out rows of the folds that were run."""
         fits = [self.fits.get((setting, fold)) for fold in range(len(self.folds))]
         return [fit.proba for fit in fits if fit is not None and fit.proba is not None]
+
+    def stacked(self, setting: int) -> Floats:
+        """Predictions of a complete setting, fold under fold, with its temperature."""
+        temperature = self.judgements[setting].temperature
+        return with_temperature(np.vstack(self.probas(setting)), temperature)
 
     def is_complete(self, setting: int) -> bool:
         """Whether a setting was fitted in every fold."""

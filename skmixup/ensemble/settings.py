@@ -48,7 +48,7 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
             "→ list or scipy distribution"
         )
     own = net.estimator
-    is_table = own.module is None and n_dimensions == 2
+    is_table = own.module is None and n_dimensions <= 2
     space = {
         "alpha": ALPHAS if "alpha" in own.get_params() else None,
         "layers": ["auto", "input"] if getattr(own, "layers", None) == "auto" else None,
