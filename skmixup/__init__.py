@@ -9,8 +9,11 @@ if TYPE_CHECKING:
         InterpolationConsistencyClassifier,
         LabeledStratifiedKFold,
         ManifoldMixupClassifier,
+        ManifoldMixupRegressor,
         MixupClassifier,
+        MixupRegressor,
         VicinalClassifier,
+        VicinalRegressor,
     )
 
 __version__ = "0.1.0"
@@ -19,9 +22,12 @@ __all__ = [
     "InterpolationConsistencyClassifier",
     "LabeledStratifiedKFold",
     "ManifoldMixupClassifier",
+    "ManifoldMixupRegressor",
     "MixupClassifier",
     "MixupClassifierCV",
+    "MixupRegressor",
     "VicinalClassifier",
+    "VicinalRegressor",
 ]
 
 

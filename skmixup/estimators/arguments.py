@@ -85,11 +85,10 @@ class PartArguments(TypedDict, total=False):
     history: Any  # skorch takes one of another class
 
 
-class ClassifierParameters(PartArguments, total=False):
-    """The parameters that all classifiers share."""
+class SharedParameters(PartArguments, total=False):
+    """The parameters that all estimators share."""
 
     mix_epochs: float | None
-    class_weight: Any
     random_state: Any
     criterion: Any
     optimizer: Any
@@ -109,4 +108,10 @@ class ClassifierParameters(PartArguments, total=False):
     compile: bool
     use_caching: Any
     torch_load_kwargs: Any
+
+
+class ClassifierParameters(SharedParameters, total=False):
+    """The parameters that all classifiers share."""
+
+    class_weight: Any
     classes: Any

@@ -2,8 +2,10 @@
 
 from typing import Any, Self
 
+import torch
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
+from torch import Tensor
 from torch.utils.data import Dataset
 
 from skmixup.estimators.classifier_labels import ClassifyingNet
@@ -14,6 +16,7 @@ from skmixup.estimators.datasets import (
     first_item,
     labels_for,
     labels_of,
+    one_label_a_row,
     refuse_loader,
 )
 from skmixup.estimators.dicts import refuse_several_inputs
@@ -85,13 +88,16 @@ class FittingNet(ClassifyingNet):
     def check_data(self, X: Any, y: Any) -> None:
         """Do nothing: skorch's ``fit_loop`` calls it, after `fit` has checked everything."""
 
+    def _codes_in(self, y: Any) -> Tensor:
+        return torch.from_numpy(encode(one_label_a_row(y), self.classes_))
+
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches of inputs and class codes."""
         iterator = super().get_iterator(dataset, training=training)
         found = in_memory(dataset)
         if found is None:
-            classes = self.__dict__.get("classes_inferred_")
-            return DatasetBatches(iterator, input_cast(self), classes)
+            known = "classes_inferred_" in self.__dict__
+            return DatasetBatches(iterator, input_cast(self), self._codes_in if known else None)
         if isinstance(iterator, TensorBatches):
             return iterator
         return CollatedBatches(iterator, weighted=found[0].weight is not None)

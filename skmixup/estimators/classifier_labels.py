@@ -8,7 +8,6 @@ from sklearn.exceptions import NotFittedError
 from skorch.utils import to_numpy
 from torch import Tensor, nn
 
-from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.criteria import (
     as_log_probabilities,
     averaged,
@@ -19,13 +18,14 @@ from skmixup.estimators.criteria import (
     targets_for,
     try_criterion,
 )
+from skmixup.estimators.outputs import OutputNet
 from skmixup.labels import sorted_classes
 from skmixup.training.batches import in_memory
 from skmixup.training.own_loss import is_users
 from skmixup.vicinal.loss import first_output
 
 
-class ClassifyingNet(VicinalEstimator):
+class ClassifyingNet(OutputNet):
     """A net with one output for each class."""
 
     classes: Any

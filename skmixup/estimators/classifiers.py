@@ -12,9 +12,10 @@ from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.classifier_prediction import PredictingNet
 from skmixup.estimators.constraints import StrOptions
+from skmixup.estimators.flat_vicinity import vicinity_or_dirac
 from skmixup.estimators.parameters import passed_on
 from skmixup.training.batches import ArrayDataset, TensorBatches
-from skmixup.vicinal.vicinity import Dirac, Vicinity
+from skmixup.vicinal.vicinity import Vicinity
 
 
 class VicinalClassifier(PredictingNet, NeuralNetClassifier):
@@ -204,14 +205,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
 
     def get_vicinity(self) -> Vicinity:
         """Return `vicinity`, or Dirac for None."""
-        if self.vicinity is None:
-            return Dirac()
-        if not isinstance(self.vicinity, Vicinity):
-            raise TypeError(
-                "vicinity must be None or an instance of Dirac, Gaussian, Mixup, ManifoldMixup or "
-                f"CutMix of skmixup.vicinal; got {self.vicinity!r}"
-            )
-        return self.vicinity
+        return vicinity_or_dirac(self.vicinity)
 
     # ---- fit
 

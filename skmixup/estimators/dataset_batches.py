@@ -3,20 +3,20 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 from skmixup.estimators.datasets import input_of, one_label_a_row, pair_of
-from skmixup.estimators.inputs import encode
 
 
 class DatasetBatches:
-    """Batches of a user's own data set or loader: inputs are cast, labels become class codes."""
+    """Batches of a user's own data set or loader: inputs are cast, labels or targets encoded."""
 
-    def __init__(self, loader: Any, cast: Callable[[Any], Any], classes: NDArray[Any] | None):
+    def __init__(
+        self, loader: Any, cast: Callable[[Any], Any], encode: Callable[[Any], Tensor] | None
+    ):
         self.loader = loader
         self.cast = cast
-        self.classes = classes
+        self.encode = encode
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -24,8 +24,8 @@ class DatasetBatches:
     def __iter__(self) -> Iterator[tuple[Any, Any]]:
         for batch in self.loader:
             X, y = pair_of(batch, "this one")
-            if self.classes is not None and y is not None:
-                y = torch.from_numpy(encode(one_label_a_row(y), self.classes))
+            if self.encode is not None and y is not None:
+                y = self.encode(y)
             yield self.cast(X), y
 
     def inputs(self) -> Iterator[tuple[Any, None]]:

@@ -225,10 +225,8 @@ def labels_for(net: Any, X: Dataset[Any], y: Any, classes: Any, *, fresh: bool) 
 
     If `fresh`, `net` notes the shape and type of the rows.
     """
-    first = first_item(X)
     if fresh:
-        collate = net.get_params_for("iterator_train").get("collate_fn")
-        _note_inputs(net, None if first is None else input_tensor(first, collate))
+        note_inputs(net, X)
     known = not fresh or classes is not None or net.classes is not None
     if y is not None:
         y = check_labels(y)
@@ -244,8 +242,11 @@ def labels_for(net: Any, X: Dataset[Any], y: Any, classes: Any, *, fresh: bool) 
     return None if labels is None else check_labels(labels)
 
 
-def _note_inputs(net: Any, row: Tensor | None) -> None:
-    """Note shape and type of the rows of a data set; `row` is None where none can be seen."""
+def note_inputs(net: Any, X: Dataset[Any]) -> None:
+    """Let `net` note shape and type of the rows of a data set, where one can be looked at."""
+    first = first_item(X)
+    collate = net.get_params_for("iterator_train").get("collate_fn")
+    row = None if first is None else input_tensor(first, collate)
     forget_inputs(net)
     if row is not None:
         net.input_shape_ = tuple(row.shape)

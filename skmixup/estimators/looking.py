@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import Subset
 
 from skmixup.estimators.first_look import (
@@ -27,8 +28,6 @@ from skmixup.vicinal.nested import n_rows, take
 
 class LookingNet(HoldingOutNet):
     """A net whose module is shown training rows, and tried, before it is trained."""
-
-    class_weight: Any
 
     def _adapt_module(self, dataset: Any, y: Any = None) -> None:
         """Show training rows to modules with a method `adapt_to_data`, before they are trained.
@@ -66,13 +65,17 @@ class LookingNet(HoldingOutNet):
         ):
             return train, valid
         data, rows = found
-        codes = np.asarray(data.target)
-        balanced = self.class_weight == "balanced"
+        codes = self.row_codes(data)
+        balanced = getattr(self, "class_weight", None) == "balanced"
         weight = weights_after_split(np.asarray(data.weight), codes, rows, balanced=balanced)
         weighed = ArrayDataset(data.X, data.y, data.target, weight)
         if held_out is not None and held_out[0] is data and held_out[1] is not None:
             valid = Subset(weighed, held_out[1])  # type: ignore[arg-type]
         return Subset(weighed, rows), valid  # type: ignore[arg-type]
+
+    def row_codes(self, data: ArrayDataset) -> NDArray[np.int64]:
+        """Return the class of each row of data in memory, below 0 where it has no label."""
+        return np.asarray(data.target)
 
     def brings_all_rows(self) -> bool:
         """Whether a call brings all rows, as `fit` does and `partial_fit` does not."""

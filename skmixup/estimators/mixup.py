@@ -9,13 +9,14 @@ from torch import nn
 from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.classifiers import VicinalClassifier
 from skmixup.estimators.docstrings import documents_every_parameter
+from skmixup.estimators.flat_vicinity import FlatManifoldMixup, FlatMixup
 from skmixup.estimators.parameters import passed_on
 from skmixup.training.batches import ArrayDataset, TensorBatches
-from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
+from skmixup.vicinal.vicinity import Alpha
 
 
 @documents_every_parameter(VicinalClassifier)
-class MixupClassifier(VicinalClassifier):
+class MixupClassifier(FlatMixup, VicinalClassifier):
     r"""Neural network classifier trained with mixup at the input.
 
     It trains on :math:`λ x_i + (1 − λ) x_j` with label :math:`λ y_i + (1 − λ) y_j`, where
@@ -110,22 +111,9 @@ class MixupClassifier(VicinalClassifier):
         super().__init__(**passed_on(locals()))
         self._flatten_vicinity(kwargs)
 
-    def _flatten_vicinity(self, kwargs: dict[str, Any]) -> None:
-        """Take `vicinity` out of the parameters: its own parameters stand in its place."""
-        if "vicinity" in kwargs:
-            raise TypeError(
-                f"{type(self).__name__} has no parameter vicinity; use VicinalClassifier, or set "
-                "alpha, mix_per and mix_prob"
-            )
-        del self.__dict__["vicinity"]
-
-    def get_vicinity(self) -> Vicinity:
-        """Return :class:`~skmixup.vicinal.Mixup` with this estimator's parameters."""
-        return Mixup(self.alpha, mix_per=self.mix_per, mix_prob=self.mix_prob)
-
 
 @documents_every_parameter(MixupClassifier)
-class ManifoldMixupClassifier(MixupClassifier):
+class ManifoldMixupClassifier(FlatManifoldMixup, MixupClassifier):
     r"""Neural network classifier trained with manifold mixup.
 
     For each minibatch a layer k is drawn from a set S; its output is mixed,
@@ -218,13 +206,3 @@ class ManifoldMixupClassifier(MixupClassifier):
         **kwargs: Any,
     ) -> None:
         super().__init__(**passed_on(locals()))
-
-    def get_vicinity(self) -> Vicinity:
-        """Return :class:`~skmixup.vicinal.ManifoldMixup` with this estimator's parameters."""
-        return ManifoldMixup(
-            self.alpha,
-            self.layers,
-            block_gradient=self.block_gradient,
-            mix_per=self.mix_per,
-            mix_prob=self.mix_prob,
-        )

@@ -118,8 +118,10 @@ def _codes(dataset: Any, y: Any) -> NDArray[np.int64] | None:
     found = in_memory(dataset)
     if found is not None and found[0].target is not None:
         data, rows = found
-        codes = data.target.numpy() if data.target is not None else None
-        return codes if rows is None or codes is None else codes[rows]
+        if data.target is None or data.target.is_floating_point():  # real values have no strata
+            return None
+        codes = data.target.numpy()
+        return codes if rows is None else codes[rows]
     labels = labels_of(dataset) if y is None else y
     return None if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
 

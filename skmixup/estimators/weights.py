@@ -77,6 +77,21 @@ def _checked(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
     return weight
 
 
+def normalized_weights(
+    sample_weight: Any, n_rows: int, *, as_they_are: bool = False
+) -> NDArray[np.float32] | None:
+    """Weight of each row in the loss of a regressor; None where all are equal.
+
+    Parameters
+    ----------
+    sample_weight, as_they_are
+        As in :func:`row_weights`.
+    n_rows : int
+    """
+    one_class = np.zeros(n_rows, dtype=np.int64)
+    return row_weights(sample_weight, None, one_class, np.zeros(1), as_they_are=as_they_are)
+
+
 def weights_after_split(
     weight: NDArray[np.float32], codes: NDArray[np.int64], rows: Any, *, balanced: bool
 ) -> NDArray[np.float32]:

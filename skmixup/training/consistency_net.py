@@ -101,7 +101,7 @@ class ConsistencyNet(VicinalNet):
         self._n_averaged_ += 1
         return step
 
-    def draw_step(self, X: Any, unlabeled: Any = None) -> Draw:
+    def draw_step(self, X: Any, unlabeled: Any = None, *, target: Tensor | None = None) -> Draw:
         """Draw for the labelled and the unlabelled rows; ask the teacher for targets."""
         state = self._fit_state_
         of_labeled, of_unlabeled = Draw(), Draw()

@@ -129,7 +129,7 @@ class OwnStep:
         """Return the draw of the step for rows `X`: one for all inputs of as many rows."""
         n = n_rows(X)
         if n not in self.draws:
-            self.draws[n] = self.net.draw_step(X, *others)
+            self.draws[n] = self.net.draw_for(X, self.batch[1], *others)
         return self.draws[n]
 
     def infer(self, x: Any, **fit_params: Any) -> Any:

@@ -96,7 +96,7 @@ class VicinalNet(TensorNet):
         X, y, *others = (self._on_device(part) for part in batch)
         own = state.own_step
         if own is None:
-            fit_params["draw"] = self.draw_step(X, *others)
+            fit_params["draw"] = self.draw_for(X, y, *others)
         else:
             own.draw_for(X, *others)
             y = own.without_weights(y)
@@ -125,10 +125,23 @@ class VicinalNet(TensorNet):
         self._step_optimizer(closure)
         return accumulator.get_step()
 
-    def draw_step(self, X: Any) -> Draw:
+    def draw_for(self, X: Any, y: Any, *others: Any) -> Draw:
+        """Call :meth:`draw_step`, with the targets where pairs are chosen by them."""
+        state = self._fit_state_
+        if state.mixing and state.vicinity.pairs_by_target:
+            return self.draw_step(X, *others, target=split_targets(y)[0])
+        return self.draw_step(X, *others)
+
+    def draw_step(self, X: Any, *, target: Tensor | None = None) -> Draw:
         """Draw every random choice of one optimizer step; :meth:`step_loss` gets them."""
         state = self._fit_state_
-        return state.vicinity.draw(X, self._rng_, state.sites) if state.mixing else Draw()
+        if not state.mixing:
+            return Draw()
+        if target is None:
+            draw: Draw = state.vicinity.draw(X, self._rng_, state.sites)
+        else:
+            draw = state.vicinity.draw(X, self._rng_, state.sites, target=target)
+        return draw
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss and gradients of one run of the closure."""
@@ -175,7 +188,7 @@ class VicinalNet(TensorNet):
             criterion = self._criterion_for(output, target, draw)
         checked = self.check_output(output, target)
         target = self.loss_target(checked, target)
-        return vicinal_loss(criterion, checked, target, draw, weight), output, mixed
+        return self.pair_loss(criterion, checked, target, draw, weight), output, mixed
 
     def forward_mixed(self, X: Any, draw: Draw, **fit_params: Any) -> tuple[Any, Tensor | None]:
         """Run the module on the virtual inputs; also return the mixed tensor (None: not mixed)."""
@@ -212,6 +225,12 @@ class VicinalNet(TensorNet):
         return {"loss": loss, "y_pred": output}
 
     # ---- the loss
+
+    def pair_loss(
+        self, criterion: Any, output: Any, target: Tensor, draw: Draw, weight: Tensor | None
+    ) -> Tensor:
+        """Mean loss of virtual pairs."""
+        return vicinal_loss(criterion, output, target, draw, weight)
 
     def get_loss(self, y_pred: Any, y_true: Any, X: Any = None, training: bool = False) -> Tensor:
         """Loss of outputs of the module and targets; what a subclass overrides for one of its own.

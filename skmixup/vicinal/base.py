@@ -41,6 +41,11 @@ class Vicinity(BaseEstimator):
         """Whether rows are mixed with others, so that the first axis of a layer must be rows."""
         return False
 
+    @property
+    def pairs_by_target(self) -> bool:
+        """Whether pairs are chosen by the targets of rows, which :meth:`draw` is then given."""
+        return False
+
     def check_rows(self, x: Any) -> None:
         """Check that virtual inputs can be made of `x`: a tensor, or several in a dict or list.
 

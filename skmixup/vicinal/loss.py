@@ -103,6 +103,39 @@ def vicinal_losses(
     return loss
 
 
+def mixed_target_loss(
+    criterion: Any,
+    output: Any,
+    target: Tensor,
+    draw: Draw,
+    weight: Tensor | None = None,
+) -> Tensor:
+    r"""Mean loss of virtual pairs whose targets are real values: the targets are mixed.
+
+    .. math::  \frac1n \sum_i \tilde w_i\, ℓ(z_i, \tilde y_i), \quad
+               \tilde w_i = λ w_i + (1 − λ) w_j, \quad
+               \tilde y_i = \frac{λ w_i y_i + (1 − λ) w_j y_j}{\tilde w_i}
+
+    Without weights that is the mixed target λ y_i + (1 − λ) y_j of the papers. With them, and for
+    squared error, it has the gradient of λ w_i ℓ(z_i, y_i) + (1 − λ) w_j ℓ(z_i, y_j).
+
+    Parameters
+    ----------
+    criterion, output, target, draw, weight
+        As in :func:`vicinal_loss`; `target` of shape (n, n_targets).
+    """
+    if draw.lam is not None and draw.partner is not None:
+        lam = draw.lam.to(target.dtype)
+        other = target[draw.partner]
+        if weight is not None:
+            own, theirs = lam * weight, (1 - lam) * weight[draw.partner]
+            weight = own + theirs
+            # of two rows without weight neither counts
+            lam = torch.where(weight > 0, own / weight.clamp(min=torch.finfo(own.dtype).tiny), 1.0)
+        target = torch.lerp(other, target, lam.unsqueeze(1) if lam.ndim else lam)
+    return vicinal_loss(criterion, output, target, Draw(), weight)
+
+
 def needs_row_losses(criterion: Any) -> str:
     """Say why a criterion that returns one number will not do."""
     return (

@@ -45,3 +45,9 @@ def check_probability(name: str, value: Any) -> None:
     """Raise ValueError unless `value` is a number in [0, 1]."""
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= 1:
         raise ValueError(f"{name} must be a number in [0, 1]; got {value!r}")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raise ValueError unless `value` is a finite number above 0."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < inf:
+        raise ValueError(f"{name} must be a finite number above 0; got {value!r}")

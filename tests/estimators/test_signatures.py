@@ -7,6 +7,7 @@ from typing import get_overloads, get_type_hints
 
 import pytest
 import torch
+from sklearn.base import is_classifier
 from skorch import NeuralNet, NeuralNetClassifier
 from torch import nn
 from torch.utils.data import DataLoader
@@ -14,10 +15,13 @@ from torch.utils.data import DataLoader
 from skmixup import (
     InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
+    ManifoldMixupRegressor,
     MixupClassifier,
+    MixupRegressor,
     VicinalClassifier,
+    VicinalRegressor,
 )
-from skmixup.estimators.arguments import ClassifierParameters, PartArguments
+from skmixup.estimators.arguments import ClassifierParameters, PartArguments, SharedParameters
 from skmixup.networks import MLP, PreActResNet
 from skmixup.training.batches import TensorBatches
 
@@ -26,8 +30,10 @@ PARENTS = [
     (MixupClassifier, VicinalClassifier, set()),
     (ManifoldMixupClassifier, MixupClassifier, set()),
     (InterpolationConsistencyClassifier, MixupClassifier, {"alpha"}),
+    (MixupRegressor, VicinalRegressor, set()),
+    (ManifoldMixupRegressor, MixupRegressor, set()),
 ]
-KINDS = [VicinalClassifier, *(child for child, _, _ in PARENTS)]
+KINDS = [VicinalClassifier, VicinalRegressor, *(child for child, _, _ in PARENTS)]
 OPEN = (Parameter.VAR_KEYWORD, Parameter.VAR_POSITIONAL)
 
 
@@ -73,7 +79,8 @@ def test_every_argument_is_stored_as_it_is(kind):
 def test_static_checkers_see_the_names_and_types_of_the_constructor(kind):
     without_module, with_module = get_overloads(kind.__init__)
     seen = written(without_module)
-    own, shared = get_type_hints(without_module), get_type_hints(ClassifierParameters)
+    listed = ClassifierParameters if is_classifier(kind()) else SharedParameters
+    own, shared = get_type_hints(without_module), get_type_hints(listed)
     plain = {n: t for n, t in shared.items() if n not in get_type_hints(PartArguments)}
     runtime = get_type_hints(kind.__init__)
     assert seen.keys().isdisjoint(plain)

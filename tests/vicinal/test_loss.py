@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from skmixup.vicinal import CutMix, Mixup
 from skmixup.vicinal.draw import Draw
-from skmixup.vicinal.loss import first_output, row_losses, vicinal_loss
+from skmixup.vicinal.loss import first_output, mixed_target_loss, row_losses, vicinal_loss
 
 N, C = 9, 4
 
@@ -324,3 +324,50 @@ def test_of_several_networks_at_once_the_loss_is_the_mean_of_theirs(target, redu
     each = [vicinal_loss(criterion, outputs[:, :, k], target, draw, weight) for k in range(5)]
     expected = torch.stack(each).mean()
     torch.testing.assert_close(vicinal_loss(criterion, outputs, target, draw, weight), expected)
+
+
+# ---- targets that are real values
+
+
+@pytest.mark.parametrize("mix_per", ["batch", "sample"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_mixed_targets_have_the_gradient_of_the_sum_over_both_targets(mix_per, weighted):
+    rng = np.random.default_rng(2)
+    output = torch.from_numpy(rng.normal(size=(N, 2))).requires_grad_()
+    target = torch.from_numpy(rng.normal(size=(N, 2)))
+    weight = torch.from_numpy(rng.uniform(size=N)) if weighted else None
+    if weighted:
+        weight[:3] = 0
+    draw = Mixup(1.0, mix_per=mix_per).draw(target, rng)
+    loss = mixed_target_loss(nn.MSELoss(), output, target, draw, weight)
+    lam = draw.lam.expand(N)
+    w = torch.ones(N) if weight is None else weight
+    own = ((output - target) ** 2).mean(dim=1)
+    other = ((output - target[draw.partner]) ** 2).mean(dim=1)
+    expected = (lam * w * own + (1 - lam) * w[draw.partner] * other).mean()
+    (found,) = torch.autograd.grad(loss, output)
+    (wanted,) = torch.autograd.grad(expected, output)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_without_weights_the_target_is_the_mixture():
+    rng = np.random.default_rng(3)
+    output, target = torch.from_numpy(rng.normal(size=(2, N, 3)))
+    draw = Mixup(0.5, mix_per="sample").draw(target, rng)
+    lam = draw.lam.unsqueeze(1)
+    mixed = lam * target + (1 - lam) * target[draw.partner]
+    for criterion in (nn.HuberLoss(), nn.L1Loss()):
+        torch.testing.assert_close(
+            mixed_target_loss(criterion, output, target, draw), criterion(output, mixed)
+        )
+
+
+def test_members_share_a_mixed_target():
+    rng = np.random.default_rng(4)
+    output = torch.from_numpy(rng.normal(size=(N, 2, 3)))
+    target = torch.from_numpy(rng.normal(size=(N, 2)))
+    draw = Mixup(1.0).draw(target, rng)
+    each = [mixed_target_loss(nn.MSELoss(), output[:, :, k], target, draw) for k in range(3)]
+    torch.testing.assert_close(
+        mixed_target_loss(nn.MSELoss(), output, target, draw), torch.stack(each).mean()
+    )

@@ -342,6 +342,8 @@ def test_vicinities_are_cloned_and_searched_by_parameter():
         "block_gradient": "below",
         "mix_per": "sample",
         "mix_prob": 1.0,
+        "pairing": "uniform",
+        "bandwidth": 1.0,
     }
     assert Gaussian().set_params(sigma=0.7).sigma == 0.7
 

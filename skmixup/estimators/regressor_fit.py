@@ -1,0 +1,206 @@
+"""From what users pass to a regressor's `fit` to standardised targets, and back to predictions."""
+
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_consistent_length
+from skorch.utils import is_dataset
+from torch import Tensor, nn
+
+from skmixup.estimators.criteria import criterion_of
+from skmixup.estimators.dataset_batches import DatasetBatches
+from skmixup.estimators.datasets import labels_of, note_inputs, refuse_loader
+from skmixup.estimators.dicts import refuse_several_inputs
+from skmixup.estimators.input_types import input_cast
+from skmixup.estimators.inputs import check_inputs
+from skmixup.estimators.outputs import OutputNet
+from skmixup.estimators.targets import Standardization, check_targets
+from skmixup.estimators.weights import normalized_weights
+from skmixup.training.batches import ArrayDataset, in_memory
+from skmixup.training.own_loss import is_users
+from skmixup.vicinal.draw import Draw
+from skmixup.vicinal.loss import first_output, mixed_target_loss, needs_row_losses, row_losses
+
+# Losses of torch that compare output and target element by element.
+_ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
+
+
+class TargetNet(OutputNet):
+    """A net with one output for each numeric target."""
+
+    predict_nonlinearity: Any
+
+    # ---- fit
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, fresh: bool) -> Self:
+        self.check_parameters()
+        refuse_loader(X)
+        reset = fresh or self.saw_no_data()
+        if is_dataset(X):
+            return self._fit_dataset(X, y, sample_weight, fresh=fresh, reset=reset)
+        refuse_several_inputs(X, y)
+        X = check_inputs(self, X, reset=reset)
+        y = check_targets(y)
+        check_consistent_length(X, y)
+        if self.dataset is not ArrayDataset:
+            raise TypeError(
+                f"{type(self).__name__} standardises y and needs the default `dataset`, or X as a "
+                f"torch Dataset; got dataset={self.dataset!r}"
+            )
+        self._set_targets(y, reset=reset)
+        weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
+        data = ArrayDataset(X, y, self._standardized(y), weight)
+        return self._train(data, y, fresh=fresh, seen=X)
+
+    def _fit_dataset(
+        self, X: Any, y: Any, sample_weight: Any, *, fresh: bool, reset: bool
+    ) -> Self:
+        if sample_weight is not None:
+            raise ValueError("sample_weight needs X and y as arrays, not a Dataset")
+        if reset:
+            note_inputs(self, X)
+            listed = labels_of(X) if y is None else y
+            if listed is None:
+                raise ValueError(
+                    f"the mean and spread of targets cannot be read from a {type(X).__name__}; "
+                    "pass the targets of all its rows as y"
+                )
+            self._set_targets(check_targets(listed), reset=True)
+        return self._train(X, y, fresh=fresh, seen=X)
+
+    def _set_targets(self, y: NDArray[np.float64], *, reset: bool) -> None:
+        """Set the standardisation at the start of training; later calls must fit it."""
+        columns = y.reshape(len(y), -1)
+        if reset:
+            self._standardization_ = Standardization.of(columns)
+            self._y_ndim_ = y.ndim
+            return
+        n_targets = len(self._standardization_.mean)
+        if columns.shape[1] != n_targets:
+            raise ValueError(
+                f"y has {columns.shape[1]} targets, but {type(self).__name__} was fitted on "
+                f"{n_targets}"
+            )
+
+    def _standardized(self, y: Any) -> NDArray[np.float32]:
+        y = np.asarray(y, dtype=np.float64)
+        return self._standardization_.forth(y.reshape(len(y), -1))
+
+    def saw_no_data(self) -> bool:
+        """Whether neither `fit` nor `partial_fit` was called: the net is initialised or loaded."""
+        return "_standardization_" not in self.__dict__
+
+    def _n_outputs(self) -> int:
+        return len(self._standardization_.mean)
+
+    def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:
+        X, y = check_inputs(self, X, reset=False), check_targets(y)
+        check_consistent_length(X, y)
+        return ArrayDataset(X, y, self._standardized(y))
+
+    def row_codes(self, data: ArrayDataset) -> NDArray[np.int64]:
+        """Return one class for all rows: numbers have none."""
+        return np.zeros(len(data), dtype=np.int64)
+
+    # ---- batches: standardised targets for the loss, the user's for callbacks
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches of inputs and standardised targets."""
+        iterator = super().get_iterator(dataset, training=training)
+        if in_memory(dataset) is not None:
+            return iterator
+        known = not self.saw_no_data()
+        return DatasetBatches(iterator, input_cast(self), self._targets_in if known else None)
+
+    def _targets_in(self, y: Any) -> Tensor:
+        return torch.from_numpy(self._standardized(check_targets(y)))
+
+    def batch_for_callbacks(self, batch: Any) -> Any:
+        """Return the batch with targets in the units of the user."""
+        X, z = super().batch_for_callbacks(batch)
+        return X, self._in_units(z)
+
+    def _in_units(self, z: Any) -> NDArray[np.float64]:
+        """Return outputs of shape (n, …) as predictions, of shape (n,) where y was."""
+        values = np.asarray(z.detach().cpu() if isinstance(z, Tensor) else z, dtype=np.float64)
+        values = values.reshape(len(values), -1)
+        values = self._standardization_.back(values)
+        one = self._y_ndim_ == 1 and values.shape[1] == 1
+        return values[:, 0] if one else values
+
+    # ---- the loss
+
+    def pair_loss(
+        self, criterion: Any, output: Any, target: Tensor, draw: Draw, weight: Tensor | None
+    ) -> Tensor:
+        """Mean loss of virtual pairs, whose targets are mixed."""
+        return mixed_target_loss(criterion, output, target, draw, weight)
+
+    def check_output(self, output: Any, target: Tensor | None) -> Any:
+        """Check that there is one output for each target, with a second axis also for one."""
+        values = first_output(output)
+        n_targets = self._n_outputs()
+        if isinstance(values, Tensor) and values.ndim == 1 and n_targets == 1:
+            values = values.unsqueeze(1)
+            output = (values, *output[1:]) if isinstance(output, tuple) else values
+        fits = isinstance(values, Tensor) and values.ndim >= 2 and values.shape[1] == n_targets
+        if not fits and isinstance(criterion_of(self), _ELEMENTWISE):
+            got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+            raise ValueError(
+                f"the module must return one number for each target, shape (n, {n_targets}); got "
+                f"{got}"
+            )
+        return output
+
+    def check_criterion(self, output: Any, dataset: Any) -> None:
+        """Try the criterion on the module's output for a few rows."""
+        criterion = criterion_of(self)
+        if is_users(self, "get_loss") or criterion is None or isinstance(output, tuple):
+            return
+        output = self.check_output(output, None)
+        target = torch.zeros((len(output), self._n_outputs()), device=output.device)
+        with torch.no_grad():
+            loss = row_losses(criterion, output, target)
+        found = in_memory(dataset)
+        weighted = found is not None and found[0].weight is not None
+        if loss.ndim == 0 and weighted:
+            raise TypeError(needs_row_losses(criterion))
+
+    # ---- predict
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """Predicted targets, in the units of y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n,), or (n, n_targets) where y had two axes
+        """
+        outputs = self._raw_outputs(X)
+        if callable(self.predict_nonlinearity):
+            outputs = self.predict_nonlinearity(outputs)
+        return self._in_units(outputs)
+
+    def get_notes(self) -> dict[str, Any]:
+        """Return mean and spread of the targets."""
+        if self.saw_no_data():
+            return {}
+        standardization = self._standardization_
+        return {
+            "target_mean": standardization.mean.tolist(),
+            "target_scale": standardization.scale.tolist(),
+            "target_axes": self._y_ndim_,
+        }
+
+    def set_notes(self, notes: dict[str, Any]) -> None:
+        """Take over the units of a net that was saved, where this one knows none."""
+        if "target_mean" in notes and self.saw_no_data():
+            self._standardization_ = Standardization(
+                np.array(notes["target_mean"]), np.array(notes["target_scale"])
+            )
+            self._y_ndim_ = notes["target_axes"]

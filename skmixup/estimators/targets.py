@@ -1,0 +1,89 @@
+"""Numeric targets: what users pass as y, standardised for training, and back in their units."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_array
+
+from skmixup.estimators.inputs import as_array
+
+
+def check_targets(y: Any) -> NDArray[np.float64]:
+    """Numeric targets as an array of shape (n,) or (n, n_targets).
+
+    Raises
+    ------
+    ValueError
+        If y is None, not numeric, has NaN or infinity, or has more than two axes.
+    """
+    if y is None:
+        raise ValueError(
+            "requires y to be passed, but the target y is None; give one number, or one row of "
+            "numbers, for each row of X"
+        )
+    y = np.asarray(as_array(y))
+    if np.iscomplexobj(y):
+        raise ValueError(f"Complex data not supported: y has dtype {y.dtype}")
+    if y.ndim not in (1, 2):
+        raise ValueError(
+            "y must hold numbers of shape (n,) for one target or (n, n_targets) for several; got "
+            f"shape {y.shape}"
+        )
+    try:
+        array: NDArray[np.float64] = check_array(
+            y, ensure_2d=False, dtype=np.float64, input_name="y", ensure_min_samples=0
+        )
+    except (TypeError, ValueError) as error:
+        if "could not convert" in str(error):
+            raise ValueError(
+                f"y must hold numbers; {error}. For labels of classes use a classifier"
+            ) from error
+        raise
+    return array
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """Targets with mean 0 and standard deviation 1, and back.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of shape (n_targets,)
+        Of the training rows.
+    """
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, y: NDArray[np.float64]) -> Self:
+        """Find mean and standard deviation of targets of shape (n, n_targets).
+
+        Raises
+        ------
+        ValueError
+            For a target that does not vary.
+        """
+        if len(y) == 1:
+            raise ValueError("y has 1 sample, and a regressor needs at least 2 that differ")
+        mean = y.mean(axis=0)
+        scale = y.std(axis=0)
+        constant = np.flatnonzero(np.ptp(y, axis=0) == 0)
+        if len(constant):
+            which = f"target {constant[0]} of y" if y.shape[1] > 1 else "y"
+            raise ValueError(
+                f"{which} is constant: all {len(y)} rows have {y[0, constant[0]]!r}, of which "
+                "there is nothing to learn; leave it out, or use "
+                "sklearn.dummy.DummyRegressor"
+            )
+        return cls(mean, scale)
+
+    def forth(self, y: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return standardised targets, of shape (n, n_targets)."""
+        return ((y - self.mean) / self.scale).astype(np.float32)
+
+    def back(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return outputs of shape (n, …) in the units of the targets."""
+        return z * self.scale + self.mean
