@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sklearn.datasets import (
     fetch_openml,
     load_breast_cancer,
+    load_diabetes,
     load_digits,
     load_iris,
     load_wine,
@@ -80,6 +81,26 @@ def load(name: str) -> Table:
         frame = pd.read_csv(file)
         return Table(name, frame.drop(columns="target"), _labels(frame["target"]))
     return _from_openml(name, source, file)
+
+
+REGRESSION = (
+    *("abalone", "auto_imports", "bank32nh", "cal_housing", "cpu_act", "kin8nm"),
+    *("winequality_red", "diabetes"),
+)
+
+
+def load_regression(name: str) -> Table:
+    """Load a table whose `y` is a number: one of `REGRESSION`."""
+    if name not in REGRESSION:
+        raise ValueError(f"no table {name!r}; there are {list(REGRESSION)}")
+    if name == "diabetes":
+        bunch = load_diabetes(as_frame=True)
+        return Table(name, bunch.data, bunch.target.to_numpy(dtype=float))
+    file = Path(os.environ.get("SKMIXUP_DATA", ".")) / "regression" / f"{name}.csv.gz"
+    if not file.exists():
+        raise FileNotFoundError(f"{name}: there is no file {file} (is SKMIXUP_DATA set?)")
+    frame = pd.read_csv(file)
+    return Table(name, frame.drop(columns="target"), frame["target"].to_numpy(dtype=float))
 
 
 def _from_openml(name: str, source: pd.Series, file: Path) -> Table:
