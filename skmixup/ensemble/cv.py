@@ -18,12 +18,19 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from skmixup.ensemble.fitting import fit_on, fit_params_of, own_generator, seeded_clone
+from skmixup.ensemble.clock import Clock
+from skmixup.ensemble.fitting import (
+    fit_on,
+    fit_params_of,
+    forget_moments,
+    own_generator,
+    seeded_clone,
+)
 from skmixup.ensemble.folds import Rows, make_folds
 from skmixup.ensemble.judging import Judge, scorer_of
 from skmixup.ensemble.net import Net
 from skmixup.ensemble.prediction import WeightedNetworks
-from skmixup.ensemble.race import Clock, Race, Training
+from skmixup.ensemble.race import Race, Training
 from skmixup.ensemble.results import cv_results
 from skmixup.ensemble.routing import routed_fit_params, router
 from skmixup.ensemble.selection import greedy_weights
@@ -250,7 +257,9 @@ class MixupClassifierCV(WeightedNetworks):
         if self.refit:
             best = race.best()
             new = seeded_clone(estimator, settings[best], int(seeds[best, -1]))
-            self.estimators_ = [fit_on(new, rows, np.arange(len(rows.y)), fit_params)]
+            fit_on(new, rows, np.arange(len(rows.y)), fit_params)
+            forget_moments(new)
+            self.estimators_ = [new]
             self._say(f"refit on all rows, after {clock.elapsed():.1f} s")
         return self
 

@@ -109,8 +109,16 @@ def fit_fold(
         fit.error = error
         return fit
     fit.score_seconds = time.monotonic() - start - fit.fit_seconds
+    forget_moments(new)
     fit.estimator, fit.proba = new, proba.astype(np.float64)
     return fit
+
+
+def forget_moments(estimator: Any) -> None:
+    """Drop the optimizer's moments, which are twice as large as the network itself."""
+    state = getattr(getattr(Net(estimator).estimator, "optimizer_", None), "state", None)
+    if isinstance(state, dict):
+        state.clear()
 
 
 def check_classes(estimator: Any, classes: NDArray[Any], proba: NDArray[Any]) -> None:

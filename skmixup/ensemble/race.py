@@ -4,7 +4,6 @@ It ends early where time is up or somebody presses Ctrl-C. Every fit goes to job
 its own, and its result is seen as it comes.
 """
 
-import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.exceptions import FitFailedWarning
 from sklearn.utils.parallel import Parallel, delayed
 
+from skmixup.ensemble.clock import Clock
 from skmixup.ensemble.fitting import Fit, fit_fold
 from skmixup.ensemble.folds import Fold, Rows
 from skmixup.ensemble.judging import Judge, Judgement
@@ -79,7 +79,7 @@ class Race:
         folds: Sequence[Fold],
         seeds: NDArray[Any],
         judge: Judge,
-        clock: "Clock",
+        clock: Clock,
         say: Callable[[str], None],
     ):
         self.training = training
@@ -111,18 +111,23 @@ class Race:
 
     def _first_fold(self) -> Iterator[Place]:
         for setting in range(len(self.settings)):
-            ahead = self._seconds_ahead([(setting, 0)])
-            if setting > 0 and not self.clock.first_fold_has_time(ahead):
+            ahead, refit = self._seconds_ahead([(setting, 0)]), self._usual_seconds()
+            if setting > 0 and not self.clock.first_fold_has_time(ahead, refit):
                 return
             yield setting, 0
 
     def _other_folds(self, settings: Sequence[int]) -> Iterator[Place]:
+        """Those of the settings for which there is time; of one at least, the quickest then."""
+        waiting = {setting: self.fits[setting, 0].seconds for setting in settings}
         for setting in settings:
             places = [(setting, fold) for fold in range(1, len(self.folds))]
-            refit = self.fits[settings[0], 0].seconds
-            ahead = self._seconds_ahead(places)
-            if self.clock.has_time(ahead, refit) or not self._one_is_on_its_way():
+            if self.clock.has_time(self._seconds_ahead(places), waiting[setting]):
+                del waiting[setting]
                 yield from places
+        while waiting and not self._one_is_on_its_way():
+            quickest = min(waiting, key=waiting.__getitem__)
+            del waiting[quickest]
+            yield from ((quickest, fold) for fold in range(1, len(self.folds)))
 
     def _one_is_on_its_way(self) -> bool:
         """Whether a setting is complete, or will be if none of its fits fails."""
@@ -132,14 +137,16 @@ class Race:
 
     def _seconds_ahead(self, places: Sequence[Place]) -> float:
         """How long it takes until these fits, and those that were begun, are through."""
-        known = [fit.seconds for fit in list(self.fits.values())]  # other threads add to it
-        if not known:
-            return 0.0
-        usual = float(np.mean(known))
+        usual = self._usual_seconds()
         ahead = [*places, *(self._sent - self.fits.keys())]
         seconds = [self.fits[s, 0].seconds if (s, 0) in self.fits else usual for s, _ in ahead]
         n_jobs = effective_n_jobs(self.training.n_jobs)
         return max(sum(seconds) / n_jobs, max(seconds, default=0.0))
+
+    def _usual_seconds(self) -> float:
+        """How long a fit took so far; 0 where nobody knows."""
+        known = [fit.seconds for fit in list(self.fits.values())]  # other threads add to it
+        return float(np.mean(known)) if known else 0.0
 
     # ---- running it
 
@@ -249,44 +256,3 @@ class Race:
         means = {s: np.mean(j.scores) for s, j in self.judgements.items()}
         known = [s for s in sorted(means) if np.isfinite(means[s])]
         return sorted(known, key=lambda s: -means[s])
-
-
-class Clock:
-    """How much of a time limit is left.
-
-    Parameters
-    ----------
-    time_limit : float or None
-        Seconds for everything.
-    n_folds : int
-    refit : bool
-        Whether a fit on all rows comes after the race.
-    """
-
-    def __init__(self, time_limit: float | None, n_folds: int, refit: bool, start: float):
-        self.time_limit = time_limit
-        self.n_folds = n_folds
-        self.refit = refit
-        self.start = start
-
-    def elapsed(self) -> float:
-        """Seconds since the beginning of ``fit``."""
-        return time.monotonic() - self.start
-
-    def first_fold_has_time(self, seconds: float) -> bool:
-        """Whether the first fold may take so much longer.
-
-        Half of the settings take (n_folds − 1) times as long afterwards: where there is not enough
-        time for all, the first fold gets the share that it would have had.
-        """
-        if self.time_limit is None:
-            return True
-        return self.elapsed() + seconds <= self.time_limit * 2 / (self.n_folds + 1)
-
-    def has_time(self, seconds: float, refit_seconds: float) -> bool:
-        """Whether fits that take so long are through in time, and a refit after them."""
-        if self.time_limit is None:
-            return True
-        if self.refit:  # The folds hold (k − 1)/k of the rows.
-            seconds += refit_seconds * self.n_folds / max(self.n_folds - 1, 1)
-        return self.elapsed() + seconds <= self.time_limit

@@ -368,6 +368,15 @@ def test_a_second_fit_forgets_the_first(blobs, searching):
     assert not hasattr(clf, "oof_proba_")
 
 
+def test_networks_are_kept_without_the_moments_of_their_optimizer():
+    clf = MixupClassifierCV(NET, **FAST, random_state=0).fit(X, y)
+    network = clf.estimators_[0]
+    assert len(network.optimizer_.state) == 0
+    assert len(pickle.dumps(network)) < 0.6 * len(pickle.dumps(clone(network).fit(X, y)))
+    network.partial_fit(X, y)  # goes on all the same
+    assert len(network.optimizer_.state) > 0
+
+
 # Randomness.
 
 

@@ -8,6 +8,7 @@ import pytest
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ShuffleSplit
 
+from skmixup.ensemble.clock import Clock
 from skmixup.training.divergence import DivergenceError
 from tests.ensemble.toys import toy
 
@@ -149,6 +150,28 @@ def test_a_limit_is_kept_and_shared_between_the_stages(blobs, searching, n_jobs)
     assert 2 <= clf.n_completed_ < 20
     assert 4 <= len(clf.cv_results_["params"]) < 40
     assert clf.n_completed_ <= (len(clf.cv_results_["params"]) + 1) // 2
+
+
+@pytest.mark.parametrize(("seconds", "beta"), [(0.3, 8.0), (0.0, 8.0), (9.0, 1.0)])
+def test_settings_for_which_there_is_no_time(blobs, searching, monkeypatch, seconds, beta):
+    # Best is 1.0, and takes 0.6 seconds in the other two folds; the others are quicker.
+    space = {"param_distributions": {"beta": [1.0, 8.0, 64.0]}, "n_runs": 3}
+    monkeypatch.setattr(Clock, "first_fold_has_time", lambda *_: True)
+    monkeypatch.setattr(Clock, "has_time", lambda clock, ahead, refit: ahead < seconds)
+    clf = searching(toy(slow={1.0: 0.3}), **space, time_limit=99.0).fit(*blobs)
+    assert clf.best_params_["beta"] == beta
+    assert clf.n_completed_ == 1 + (seconds == 9.0)
+
+
+def test_time_for_the_refit_is_kept_free():
+    with_refit, without = (Clock(12.0, 5, refit, time.monotonic()) for refit in (True, False))
+    assert without.has_time(11.0, 4.0)
+    assert not without.has_time(12.1, 4.0)
+    assert with_refit.has_time(6.5, 4.0)  # all rows are a quarter more than those of a fold
+    assert not with_refit.has_time(7.1, 4.0)
+    assert without.first_fold_has_time(3.5, 4.0)  # one fit of three in the whole race
+    assert not without.first_fold_has_time(4.1, 4.0)
+    assert not with_refit.first_fold_has_time(3.5, 4.0)
 
 
 def test_a_long_limit_changes_nothing(blobs, searching):

@@ -18,6 +18,7 @@ class Toy(ClassifierMixin, BaseEstimator):
     fails = ()
     error = RuntimeError("cannot be fitted")
     seconds = 0.0
+    slow = {}  # noqa: RUF012 seconds of some values of beta
     log = None  # of (beta, random_state, rows, sum of weights) of each fit
 
     def __init__(self, beta=1.0, random_state=None):
@@ -28,7 +29,7 @@ class Toy(ClassifierMixin, BaseEstimator):
         log = type(self).log
         weight = np.ones(len(y)) if sample_weight is None else sample_weight
         log.append((self.beta, self.random_state, len(y), weight.sum()))
-        time.sleep(self.seconds)
+        time.sleep(self.slow.get(self.beta, self.seconds))
         if len(log) in self.interrupted:
             raise KeyboardInterrupt
         if len(log) in self.fails or self.beta in self.fails:
