@@ -30,7 +30,7 @@ _LIBRARIES = ("skmixup.", "skorch.", "sklearn.", "builtins")
 # skorch's name for what may lie on a device that another machine has not got
 _MOVABLE = "__cuda_dependent_attributes__"
 
-
+# Key of the notes in the metadata of a state dict
 _NOTES = "skmixup"
 
 
@@ -109,9 +109,8 @@ class PersistentNet(ParametrizedNet):
         try:
             if use_safetensors and f_params and self.initialized_:
                 state = self._get_module("module_", "").state_dict()
-                if all(
-                    isinstance(value, Tensor) for value in state.values()
-                ):  # else skorch's word
+                # what is no tensor safetensors cannot hold: skorch's error says so
+                if all(isinstance(value, Tensor) for value in state.values()):
                     safetensors_files.write(state, f_params, self.get_notes())
                     f_params = None
                     if not any(others.values()):
@@ -181,8 +180,7 @@ class PersistentNet(ParametrizedNet):
                 )
             self.set_notes(notes)
         except BaseException:
-            self.__dict__.clear()
-            self.__dict__.update(before)
+            self._put_back(before)
             raise
         files = {"f_params": f_params, **kwargs}
         if checkpoint is not None:
@@ -227,7 +225,7 @@ class PersistentNet(ParametrizedNet):
             state = safetensors_files.read(file)
         else:
             state = _read(file, self.torch_load_kwargs)
-            notes = getattr(state, "_metadata", {}).get("", {}).get(_NOTES, {})
+            notes = _notes_in(state)
         found = default_network_in(state)
         if found is None:
             raise ValueError(
@@ -273,7 +271,7 @@ class _StateOf:
         return state
 
     def load_state_dict(self, state: Any) -> Any:
-        notes = getattr(state, "_metadata", {}).get("", {}).get(_NOTES, {})
+        notes = _notes_in(state)
         before = {k: v.clone() if isinstance(v, Tensor) else v for k, v in self._current().items()}
         try:
             loaded = self.module.load_state_dict(state)
@@ -282,6 +280,12 @@ class _StateOf:
             raise
         self.net.set_notes(notes)
         return loaded
+
+
+def _notes_in(state: Any) -> dict[str, Any]:
+    """Return the notes that a state dict carries, if any."""
+    notes: dict[str, Any] = getattr(state, "_metadata", {}).get("", {}).get(_NOTES, {})
+    return notes
 
 
 def _read(file: Any, torch_load_kwargs: Any) -> Any:

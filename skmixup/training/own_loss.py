@@ -101,44 +101,56 @@ def joined_loss(
     training : bool, optional
         Default: whether gradients are computed.
     """
-    if isinstance(output, Tensor) and output.ndim == 3 and target.ndim == 1:
+    if isinstance(output, Tensor) and output.ndim == 3 and target.ndim < 3:
         k = output.shape[2]
         output = members_as_rows(output)
         target, weight, X, draw = _repeated(target, weight, X, draw, k)
     training = torch.is_grad_enabled() if training is None else training
-
-    def loss_of(rows: Tensor | None, call: LossCall) -> Tensor:
-        y, x = target, X
-        if rows is not None:
-            y = target[rows]
-            x = take(X, rows) if X is not None and n_rows(X) == len(target) else X
-        with net.fitting() as state:  # a step taken by hand has none
-            state.loss_call = call
-            try:
-                loss = get_loss(output, y, X=x, training=training)
-            finally:
-                state.loss_call = None
-        return loss if call.used or call.repeated else _weighted(net, loss, call.weight)
-
-    def at(rows: Tensor | None) -> LossCall:
-        return LossCall(weight if weight is None or rows is None else weight[rows])
-
+    rows = _Rows(net, get_loss, output, target, weight, X, training)
     lam, partner = draw.lam, draw.partner
     if lam is None or partner is None:
-        return loss_of(None, at(None)).mean()
+        return rows.loss().mean()
     if lam.ndim == 0:
         # y_j first: what get_loss writes into the history is then of the rows' own labels.
-        other = loss_of(partner, at(partner))
-        return torch.lerp(other, loss := loss_of(None, at(None)), lam.to(loss.dtype)).mean()
+        other = rows.loss(partner)
+        return torch.lerp(other, loss := rows.loss(), lam.to(loss.dtype)).mean()
     call = LossCall(weight, draw)
-    loss = loss_of(None, call)
+    loss = rows.loss(call=call)
     if loss.ndim and loss.numel() == len(target) and not call.used:
-        other = loss_of(partner, at(partner))
-        return torch.lerp(other, loss, lam.to(loss.dtype)).mean()
-    again = loss_of(partner, replace(call, losses=list(call.losses), repeated=True))
+        return torch.lerp(rows.loss(partner), loss, lam.to(loss.dtype)).mean()
+    again = rows.loss(partner, replace(call, losses=list(call.losses), repeated=True))
     if not call.used or not torch.equal(loss.nan_to_num(), again.nan_to_num()):
         raise ValueError(_own_use_of_labels(net))
     return loss.mean()
+
+
+@dataclass
+class _Rows:
+    """A minibatch whose loss a `get_loss` of the user's own computes."""
+
+    net: Any
+    get_loss: Callable[..., Tensor]
+    output: Any
+    target: Tensor
+    weight: Tensor | None
+    X: Any
+    training: bool
+
+    def loss(self, partner: Tensor | None = None, call: LossCall | None = None) -> Tensor:
+        """Loss of the outputs with the targets of the rows, or with those of their partners."""
+        y, x, weight = self.target, self.X, self.weight
+        if partner is not None:
+            y = y[partner]
+            x = take(x, partner) if x is not None and n_rows(x) == len(self.target) else x
+            weight = None if weight is None else weight[partner]
+        call = LossCall(weight) if call is None else call
+        with self.net.fitting() as state:  # a step taken by hand has none
+            state.loss_call = call
+            try:
+                loss = self.get_loss(self.output, y, X=x, training=self.training)
+            finally:
+                state.loss_call = None
+        return loss if call.used or call.repeated else _weighted(self.net, loss, call.weight)
 
 
 def _repeated(

@@ -335,3 +335,14 @@ def test_bandwidth_and_pairing_are_checked_before_training():
         net(pairing="similar", bandwidth=0).fit(X, Y)
     with pytest.raises(ValueError, match="pairing must be one of 'uniform', 'similar'"):
         net(pairing="near").fit(X, Y)
+
+
+def test_a_loss_of_the_users_own_is_joined_for_both_targets():
+    class Plain(MixupRegressor):
+        def get_loss(self, y_pred, y_true, X=None, training=False):
+            return super().get_loss(y_pred, y_true, X=X, training=training)
+
+    # of squared errors the gradient is that of the mixed target
+    expected = net(alpha=1.0).fit(X, Y)
+    found = net(Plain, alpha=1.0).fit(X, Y)
+    np.testing.assert_allclose(found.predict(X), expected.predict(X), rtol=1e-3)
