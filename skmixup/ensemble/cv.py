@@ -291,7 +291,9 @@ class MixupClassifierCV(WeightedNetworks):
         classes, codes = np.unique(y, return_inverse=True)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, y, ensure_non_negative=True)
+            weight = _check_sample_weight(sample_weight, y)
+            if (weight < 0).any():
+                raise ValueError("sample_weight has negative values: each must be at least 0")
             if not weight.any():  # scikit-learn's own words, which it has not always
                 raise ValueError("Sample weights must contain at least one non-zero number.")
         return X, Rows(X, y, codes, classes, weight)

@@ -178,7 +178,7 @@ class Race:
         dispatch = "n_jobs" if self.clock.time_limit is not None else "2*n_jobs"
         try:
             parallel = Parallel(n_jobs=n_jobs, pre_dispatch=dispatch, return_as="generator")
-        except ValueError:  # A backend without generators, as Dask's: a few tasks at a time.
+        except (TypeError, ValueError):  # No generators: joblib before 1.3, or Dask's backend.
             parallel = Parallel(n_jobs=n_jobs)
             while some := [*islice(tasks, max(1, effective_n_jobs(n_jobs)))]:
                 yield from parallel(some)

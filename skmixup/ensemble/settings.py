@@ -7,8 +7,9 @@ dropout, learning rate, weight decay, epochs and capacity.
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from inspect import Parameter
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ USUAL_RUNS = 10
 
 ALPHAS = [0.0, 0.1, 0.2, 0.4, 1.0]
 N_EPOCHS = 6
-WIDEST = 512
+WIDEST = 256
 
 
 def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
@@ -49,13 +50,14 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
         )
     own = net.estimator
     is_table = own.module is None and n_dimensions <= 2
+    has_dropout = net.takes(f"{net.prefix}module__dropout")
     space = {
         "alpha": ALPHAS if "alpha" in own.get_params() else None,
         "layers": ["auto", "input"] if getattr(own, "layers", None) == "auto" else None,
-        "lr": loguniform(own.lr / 3, own.lr * 3),
+        "lr": loguniform(own.lr / 3, own.lr * 3) if isinstance(own.lr, Real) else None,
         "optimizer__weight_decay": _weight_decays(net),
         "max_epochs": _epochs(own.max_epochs, *((0.75, 2.5) if is_table else (0.5, 1.5))),
-        "module__dropout": uniform(0.0, 0.35) if is_table else None,
+        "module__dropout": uniform(0.0, 0.35) if is_table and has_dropout else None,
         "module__hidden_sizes": _sizes(net) if is_table else None,
     }
     return {net.prefix + name: values for name, values in space.items() if values is not None}
@@ -64,23 +66,27 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
 def _weight_decays(net: Net) -> Any:
     """Up to ten times less and more than now, for optimizers that have weight decay."""
     own = net.value(f"{net.prefix}optimizer__weight_decay")
-    if not isinstance(own, int | float):
+    if not isinstance(own, Real):
         return None
     middle = float(own) or 1e-4
     return loguniform(middle / 10, middle * 10)
 
 
-def _epochs(own: int, least: float, most: float) -> list[int]:
+def _epochs(own: Any, least: float, most: float) -> list[int] | None:
     """Numbers of epochs of even ratios, with the own one."""
+    if not isinstance(own, Integral):
+        return None
+    own = int(own)
     numbers = np.geomspace(max(1, least * own), max(1, most * own), N_EPOCHS)
     return sorted({own, *map(round, numbers.tolist())} - {0})
 
 
 def _sizes(net: Net) -> list[tuple[int, ...]] | None:
     """The hidden layers as they are, one more of them, and twice as wide ones."""
-    own = tuple(net.value(f"{net.prefix}module__hidden_sizes"))
-    if not own:
+    own = net.value(f"{net.prefix}module__hidden_sizes")
+    if not isinstance(own, Sequence) or not own:
         return None
+    own = tuple(own)
     wide = tuple(max(size, min(2 * size, WIDEST)) for size in own)
     return list(dict.fromkeys((own, (*own, own[-1]), wide)))
 

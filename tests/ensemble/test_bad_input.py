@@ -132,7 +132,9 @@ def test_rows_and_labels(blobs):
     refused(ValueError, "NaN, None or NA in 1 of 90 rows", X, np.where(np.arange(90), y, None))
     refused(ValueError, "sample_weight", X, y, fit_params={"sample_weight": np.ones(3)})
     refused(ValueError, "one non-zero", X, y, fit_params={"sample_weight": np.zeros(90)})
-    refused(ValueError, "Negative", X, y, fit_params={"sample_weight": -np.ones(90)})
+    refused(
+        ValueError, "sample_weight has negative", X, y, fit_params={"sample_weight": -np.ones(90)}
+    )
 
 
 def test_data_that_the_network_cannot_take_are_an_error_of_the_first_fit(blobs):
