@@ -34,8 +34,8 @@ def main() -> None:
     print(f"{len(search.cv_results_['params'])} runs, best {search.best_score_:.4f}")
     effects = design_effects(search)
     print(effects)
-    best = {name: getattr(v, "item", lambda v=v: v)() for name, v in effects.best.items()}
-    score = cross_val_score(model.set_params(**best), X, y, cv=3, scoring="neg_log_loss").mean()
+    model.set_params(**effects.best)
+    score = cross_val_score(model, X, y, cv=3, scoring="neg_log_loss").mean()
     print(f"best combination by its effects: {score:.4f} when run")
     if len(sys.argv) > 1:
         plot_effects(effects).savefig(sys.argv[1], dpi=120, bbox_inches="tight")

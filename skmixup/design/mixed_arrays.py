@@ -8,7 +8,7 @@ with one column per factor, or with None.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import product
-from math import gcd, lcm, prod
+from math import gcd, lcm
 
 import numpy as np
 
@@ -57,6 +57,16 @@ def _fewest_runs(levels: Sequence[int]) -> int:
     return multiple * -(-(1 + sum(q - 1 for q in levels)) // multiple)
 
 
+def _grid_size(levels: Iterable[int]) -> int:
+    """The number of all combinations, or one that is too large where there are more."""
+    size = 1
+    for q in levels:
+        size *= q
+        if size > MOST_ENTRIES:
+            break
+    return size
+
+
 def _grid(levels: Sequence[int]) -> Ints:
     """Every combination once, in lexicographic order."""
     return np.indices(levels, dtype=np.intp).reshape(len(levels), -1).T
@@ -97,6 +107,9 @@ def _scheme(n_rows: int, q: int) -> Ints | None:
 def _from_schemes(n_runs: int, levels: tuple[int, ...]) -> Ints | None:
     """Factors of q levels from a difference scheme, each row of it plus each of the q elements;
     which row it was gives the others, by an array of as many runs as the scheme has rows.
+
+    One factor of q levels is among these others where it can be: what it does together with one of
+    them, as the first three-level factor of L18 with the two-level one, no main effect hides.
     """
     for q, count in Counter(levels).items():
         n_rows = n_runs // q
@@ -105,15 +118,16 @@ def _from_schemes(n_runs: int, levels: tuple[int, ...]) -> Ints | None:
         scheme = _scheme(n_rows, q)
         if scheme is None:
             continue
-        n_developed = min(count, n_rows)
-        first = levels.index(q)
-        developed = slice(first, first + n_developed)
-        others = array_of(n_rows, levels[:first] + levels[developed.stop :])
-        if others is not None:
-            add, _ = field_tables(q)
-            own = np.concatenate([add[scheme[:, :n_developed], e] for e in range(q)])
-            rest = np.tile(others, (q, 1))
-            return np.concatenate([rest[:, :first], own, rest[:, first:]], axis=1)
+        for n_kept in (1, 0):
+            n_developed = min(count - n_kept, n_rows)
+            first = levels.index(q) + count - n_developed
+            kept = levels[:first] + levels[first + n_developed :]
+            others = array_of(n_rows, kept) if n_developed else None
+            if others is not None:
+                add, _ = field_tables(q)
+                own = np.concatenate([add[scheme[:, :n_developed], e] for e in range(q)])
+                rest = np.tile(others, (q, 1))
+                return np.concatenate([rest[:, :first], own, rest[:, first:]], axis=1)
     return None
 
 
@@ -153,7 +167,7 @@ def array_of(n_runs: int, levels: tuple[int, ...]) -> Ints | None:
         return None
     if len(levels) == 1:
         return (np.arange(n_runs) % levels[0])[:, None]
-    if prod(levels) == n_runs:
+    if _grid_size(levels) == n_runs:
         return _grid(levels)
     found = (construct(n_runs, levels) for construct in _CONSTRUCTIONS)
     return next((array for array in found if array is not None), None)
@@ -165,7 +179,7 @@ def _largest_needed(levels: tuple[int, ...]) -> int:
     for component in _components(levels):
         group = tuple(q for q in levels if q in component)
         powers = [prime_power(q) for q in group]
-        needed = prod(group)
+        needed = _grid_size(group)
         if len(group) > 1 and all(powers):
             p = next(power[0] for power in powers if power)
             exponents = tuple(power[1] for power in powers if power)
@@ -190,7 +204,7 @@ def smallest_array(n_levels: Sequence[int], below: int | None = None) -> Ints | 
     tried = range(first, min(most, _MOST_TRIED) + 1, _smallest_multiple(levels))
     sizes = tried if below is not None or most in tried else [*tried, most]
     for n_runs in sizes:
-        if n_runs * len(levels) > MOST_ENTRIES or (n_runs == prod(levels) > first):
+        if n_runs * len(levels) > MOST_ENTRIES or (n_runs == _grid_size(levels) > first):
             return None
         array = array_of(n_runs, levels)
         if array is not None:

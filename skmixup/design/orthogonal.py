@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
-from math import prod
+from math import log2, prod
 
 import numpy as np
 
@@ -159,8 +159,8 @@ def _of_each(n_levels: Sequence[int], strength: int) -> Ints:
         )
     array = smallest_array(n_levels)
     if array is None:
-        grid = prod(n_levels)
-        size = f"{grid} runs" if grid <= MOST_ENTRIES else f"more than {MOST_ENTRIES} runs"
+        small = sum(map(log2, n_levels)) < 64  # of many factors the product itself takes long
+        size = f"{prod(n_levels)} runs" if small else "more than 2⁶⁴ runs"
         raise ValueError(
             f"n_levels={_shortened(n_levels)} differ, and the only orthogonal array of strength 2 "
             f"that is known here is the grid of {size}, or all would be too large. Arrays are "

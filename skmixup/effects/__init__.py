@@ -2,6 +2,7 @@
 
 from skmixup.effects.effects import design_effects
 from skmixup.effects.plot import plot_effects
+from skmixup.effects.plot_runs import plot_runs
 from skmixup.effects.tables import DesignEffects
 
-__all__ = ["DesignEffects", "design_effects", "plot_effects"]
+__all__ = ["DesignEffects", "design_effects", "plot_effects", "plot_runs"]

@@ -11,6 +11,7 @@ from skmixup.design.levels import Floats
 from skmixup.design.settings import level_key
 from skmixup.effects.anova import anova_table, check_pool
 from skmixup.effects.best_setting import best_setting
+from skmixup.effects.noise import active_factors
 from skmixup.effects.read_runs import Objective, read_responses
 from skmixup.effects.response_model import ResponseModel, fit_model, in_units, least_squares
 from skmixup.effects.tables import DesignEffects, LevelMean
@@ -102,7 +103,14 @@ def design_effects(
     classical sum of squares between level means, in an unbalanced design adjusted for the others.
     Level means are those of the runs as they are; the best levels go by the fitted effects, which
     are the same thing in an orthogonal array and adjusted for the other factors elsewhere.
-    Interactions are not part of level means: repeat the best combination before believing it.
+    Interactions are not part of level means: repeat the best combination before believing it, and
+    see :meth:`DesignEffects.interactions` for those that the runs can tell.
+
+    A factor is *active* where its effect stands out from noise, with a chance of 5 % that any is
+    named when none has an effect (Holm 1979): by its F test where runs are left for an error
+    estimate or ``pool`` names factors, else by Lenth's (1989) pseudo standard error, for which
+    most effects are noise. With a handful of runs few effects stand out; that none does is no
+    proof that there is none.
 
     Where runs failed nothing is known. Levels without a response are not judged, a surface is not
     followed beyond the runs that have one nor to where the nearest runs failed, and a combination
@@ -110,7 +118,9 @@ def design_effects(
 
     References
     ----------
-    D. C. Montgomery, *Design and Analysis of Experiments*, chapters 3, 10 and 11.
+    D. C. Montgomery, *Design and Analysis of Experiments*, chapters 3, 10 and 11. R. V. Lenth
+    (1989), "Quick and easy analysis of unreplicated factorials", Technometrics 31(4). S. Holm
+    (1979), Scand. J. Statist. 6(2).
 
     Examples
     --------
@@ -129,6 +139,8 @@ def design_effects(
     x1          4.333      28.17   2   169.00  0.0059
     x2            0.5        0.5   2     3.00  0.2500
     error                 0.1667   2
+    active, standing out from noise: x0, x1 (F tests, 5 % over all factors)
+    interactions: these runs cannot tell them from main effects and noise
     mean by x0: 0: 2.167, 1: 2, 2: 12.33
     mean by x1: 0: 3.333, 1: 5.5, 2: 7.667
     mean by x2: 0: 5.333, 1: 5.833, 2: 5.333
@@ -145,6 +157,7 @@ def design_effects(
     y = responses.y
     model = fit_model(responses.factors, y, kind)
     anova, error_ss, error_df = anova_table(model, y, pool)
+    active, noise_test = active_factors(model, y, anova, pool)
     means = tuple(
         LevelMean(factor.name, level, int(at.sum()), _mean(y[at]))
         for i, factor in enumerate(responses.factors)
@@ -167,8 +180,10 @@ def design_effects(
         error_ss=in_units(error_ss, 2 * unit),
         error_df=error_df,
         error_sd=error_sd,
-        best=best,
+        best={**best, **responses.constants},
         best_predicted=float(row @ model.fit.coefficients),
         best_se=error_sd * float(np.sqrt(row @ model.fit.unscaled_covariance @ row)),
         best_was_run=tuple(map(level_key, best.values())) in set(runs),
+        active=active,
+        noise_test=noise_test,
     )

@@ -1,13 +1,14 @@
 """Main-effect plots of a design's effects, with matplotlib."""
 
+import textwrap
 from typing import Any
 
 import numpy as np
 
 from skmixup.design.factors import Continuum
-from skmixup.design.settings import labels
+from skmixup.effects.axes import PLAIN, level_ticks, number_scale
 from skmixup.effects.effects import design_effects
-from skmixup.effects.responses import ObservedFactor
+from skmixup.effects.names import common_prefix, wrapped
 from skmixup.effects.tables import DesignEffects
 
 _DOTS, _LINE = "0.6", "tab:blue"
@@ -21,7 +22,10 @@ def plot_effects(
     Grey dots are the runs. Factors explained by their levels show the level means, joined where
     the levels are numbers. Continuous factors show the fitted curve, moved up or down until its
     mean over the runs is the mean response, and a band of two standard errors on either side. A
-    dashed line marks the mean of all runs, a star the best setting.
+    dashed line marks the mean of all runs, a star the best setting. Titles of factors that stand
+    out from noise are bold, and a line above the panels says so where none does.
+
+    What all names begin with, as ``pipeline__mlp__``, is written once below the panels.
 
     Parameters
     ----------
@@ -38,6 +42,8 @@ def plot_effects(
     Returns
     -------
     matplotlib Figure
+        It is pyplot's current figure: ``plt.savefig`` and ``plt.show`` take it, ``plt.close``
+        forgets it.
 
     Raises
     ------
@@ -53,29 +59,64 @@ def plot_effects(
     >>> figure = plot_effects(orthogonal_array(3, 3), y=range(9), names=["alpha", "width", "lr"])
     >>> [axes.get_xlabel() for axes in figure.axes]
     ['alpha', 'width', 'lr']
+    >>> import matplotlib.pyplot as plt
+    >>> plt.close(figure)
     """
-    from matplotlib.figure import Figure
+    import matplotlib.pyplot as plt
 
-    effects = result
-    if not isinstance(result, DesignEffects):
-        effects = design_effects(result, y, **options)
-    elif y is not None or options:
-        raise ValueError("y and options go with raw results: these effects are already computed")
+    effects = effects_of(result, y, options)
     n_panels = len(effects.ranges)
     columns = min(n_panels, 4)
     rows = -(-n_panels // columns)
-    figure = Figure(figsize=figsize or (3 * columns, 2.8 * rows), layout="constrained")
+    figure = plt.figure(figsize=figsize or (3 * columns, 2.8 * rows), layout="constrained")
     grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
     places = {factor.name: i for i, factor in enumerate(effects.model.factors)}
+    prefix = common_prefix(effects.ranges)
     for rank, (axes, name) in enumerate(zip(grid.flat, effects.ranges, strict=False), start=1):
         _panel(axes, effects, places[name])
-        axes.set_title(_title(effects, name, rank), fontsize="medium")
-        axes.set_xlabel(name)
+        active = name in effects.active
+        axes.set_title(
+            _title(effects, name, rank),
+            fontsize="medium",
+            color="black" if active else "0.4",
+            weight="bold" if active else "normal",
+        )
+        axes.set_xlabel(wrapped(name.removeprefix(prefix)), **PLAIN)
     for axes in grid.flat[n_panels:]:
         axes.remove()
     for row in grid:
         row[0].set_ylabel("response")
+    if not effects.active:
+        text = effects.noise_text()
+        write_above(figure, text[0].upper() + text[1:], color="tab:red")
+    write_below(figure, prefix)
     return figure
+
+
+def effects_of(result: Any, y: Any, options: dict[str, Any]) -> DesignEffects:
+    """Effects that are computed already, or those of a study, a search or a table."""
+    if not isinstance(result, DesignEffects):
+        return design_effects(result, y, **options)
+    if y is not None or options:
+        raise ValueError("y and options go with raw results: these effects are already computed")
+    return result
+
+
+def write_above(figure: Any, text: str, **style: Any) -> None:
+    """A line above all panels, or several where one is too short."""
+    lines = "\n".join(textwrap.wrap(text, _characters(figure)))
+    figure.suptitle(lines, fontsize="medium", **style, **PLAIN)
+
+
+def write_below(figure: Any, prefix: str) -> None:
+    """What all names begin with, below all panels."""
+    if prefix:
+        foot = wrapped(f"all names begin with {prefix}", _characters(figure))
+        figure.supxlabel(foot, fontsize="small", color="0.4", **PLAIN)
+
+
+def _characters(figure: Any) -> int:
+    return round(13 * float(figure.get_figwidth()))
 
 
 def _title(effects: DesignEffects, name: str, rank: int) -> str:
@@ -86,8 +127,6 @@ def _title(effects: DesignEffects, name: str, rank: int) -> str:
 
 
 def _panel(axes: Any, effects: DesignEffects, factor_index: int) -> None:
-    from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
-
     factor = effects.model.factors[factor_index]
     responses = effects.responses.y
     mean = float(responses.mean())
@@ -99,12 +138,7 @@ def _panel(axes: Any, effects: DesignEffects, factor_index: int) -> None:
         axes.fill_between(x, curve - 2 * band, curve + 2 * band, color=_LINE, alpha=0.15, lw=0)
         axes.plot(x, curve, color=_LINE)
         axes.plot(best, np.interp(best, x, curve), "*", color="tab:orange", markersize=12)
-        if factor.log:
-            axes.set_xscale("log")
-            axes.xaxis.set_minor_formatter(NullFormatter())
-            if factor.high < 100 * factor.low:  # too few decades to be labelled alone
-                axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-                axes.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        number_scale(axes.xaxis, factor)
         return
     index = factor.indices()
     axes.plot(index, responses, "o", color=_DOTS, markersize=3)
@@ -112,25 +146,8 @@ def _panel(axes: Any, effects: DesignEffects, factor_index: int) -> None:
     axes.plot(range(len(means)), means, "o-" if factor.numeric else "o", color=_LINE, markersize=6)
     star = int(factor.indices([best])[0])
     axes.plot(star, means[star], "*", color="tab:orange", ms=12)
-    texts = _tick_labels(factor)
-    crowded = sum(map(len, texts)) > 24
-    axes.set_xticks(
-        range(len(texts)),
-        texts,
-        rotation=30 if crowded else 0,
-        ha="right" if crowded else "center",
-        parse_math=False,
-    )
+    level_ticks(axes.xaxis, factor)
     axes.margins(x=0.12)
-
-
-def _tick_labels(factor: ObservedFactor) -> list[str]:
-    """One short label for each level."""
-    if factor.numeric:
-        texts = [f"{v:.3g}" if isinstance(v, float) else str(v) for v in factor.levels]
-        if len(set(texts)) == len(texts):
-            return texts
-    return [text if len(text) <= 24 else text[:23] + "…" for text in labels(factor.levels)]
 
 
 def _curve(effects: DesignEffects, factor_index: int) -> tuple[Any, Any, Any]:

@@ -93,7 +93,8 @@ class ObservedFactor:
 class Responses:
     """The runs that count: their factors, responses, and whether larger is better.
 
-    ``lost`` holds the settings of the runs without response, as far as they have all factors.
+    ``lost`` holds the settings of the runs without response, as far as they have all factors, and
+    ``constants`` those that all runs with a response have in common.
     """
 
     factors: tuple[ObservedFactor, ...]
@@ -101,6 +102,7 @@ class Responses:
     maximize: bool
     notes: tuple[str, ...] = ()
     lost: tuple[Mapping[str, Any], ...] = ()
+    constants: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,10 +150,13 @@ class Runs:
 
 
 def _different(values: Iterable[Any]) -> dict[Hashable, Any]:
-    """The different settings, by their keys, in the order of their first appearance."""
+    """The different settings, by their keys, in the order of their first appearance.
+
+    Of a grid's arrays they are Python scalars, as an estimator takes them.
+    """
     found: dict[Hashable, Any] = {}
     for value in values:
-        found.setdefault(level_key(value), value)
+        found.setdefault(level_key(value), plain(value))
     return found
 
 
@@ -233,13 +238,16 @@ def collect(runs: Runs) -> Responses:
         for row in runs.lost
     ]
     rows += [{name: settings[name][i] for name in settings} for i in np.flatnonzero(~done)]
-    factors = []
+    factors: list[ObservedFactor] = []
+    constants: dict[str, Any] = {}
     for name, values in settings.items():
         kept = [value for value, keep in zip(values, done, strict=True) if keep]
         lost = [row[name] for row in rows if name in row]
         if len(_different(kept)) < 2:
             where = " in the runs with a response" if len(_different(kept + lost)) > 1 else ""
             notes.append(f"{name} never varies{where}: left out")
+            if kept:
+                constants[name] = kept[0]
         else:
             factors.append(_observed(name, kept, declared[name], lost, notes))
     if done.sum() < 3 or not factors:
@@ -255,4 +263,4 @@ def collect(runs: Runs) -> Responses:
             f"beyond ±{_LARGEST_RESPONSE:g} overflow: make it nan, which leaves the run out"
         )
     whole = tuple(row for row in rows if all(factor.name in row for factor in factors))
-    return Responses(tuple(factors), y, runs.maximize, tuple(notes), whole)
+    return Responses(tuple(factors), y, runs.maximize, tuple(notes), whole, constants)

@@ -8,6 +8,13 @@ from scipy.special import stdtr
 
 from skmixup.design.settings import labels, shown
 from skmixup.effects.anova import AnovaRow
+from skmixup.effects.interactions import (
+    Interaction,
+    find_interactions,
+    in_words,
+    quickly_found,
+)
+from skmixup.effects.names import common_prefix
 from skmixup.effects.response_model import ResponseModel
 from skmixup.effects.responses import ObservedFactor, Responses
 
@@ -41,11 +48,17 @@ class DesignEffects:
         The residual together with the pooled factors: sum of squares, degrees of freedom, and the
         standard deviation of a run, nan where no degree of freedom is left for it.
     best : dict of str to setting
-        The best level combination or the fitted optimum inside the range that has responses.
+        The best level combination or the fitted optimum inside the range that has responses, with
+        the settings that never varied: ``estimator.set_params(**effects.best)`` takes it as it is
+        where the parameters are an estimator's.
     best_predicted, best_se : float
         The model's response there, and its standard error (nan without an error estimate).
     best_was_run : bool
         Whether that very combination is among the runs.
+    active : tuple of str
+        The factors whose effects stand out from noise, at 5 % over all factors together.
+    noise_test : str
+        What says so: "F tests" or "Lenth's method".
     responses : Responses
         Factors and responses as they were read; ``notes`` says what was left out.
     """
@@ -62,6 +75,18 @@ class DesignEffects:
     best_predicted: float
     best_se: float
     best_was_run: bool
+    active: tuple[str, ...]
+    noise_test: str
+
+    def interactions(self) -> tuple[Interaction, ...]:
+        """What any two factors do beyond the sum of their effects, as far as the runs can tell.
+
+        The smallest p comes first, and last come those that the runs cannot tell from main
+        effects. Each has its sum of squares, degrees of freedom and F test, and names what the
+        runs cannot tell it from: in L8(2⁷) the interaction of two columns is a third column, in
+        L27 and in a full factorial of three factors all are clear.
+        """
+        return find_interactions(self.model, self.responses.y)
 
     @property
     def error_variance(self) -> float:
@@ -82,7 +107,7 @@ class DesignEffects:
         return [(label, float(b), float(e), float(q)) for label, b, e, q in values]
 
     def to_frame(self, table: str = "anova") -> Any:
-        """A pandas DataFrame of one table: "anova", "levels" or "coefficients".
+        """A pandas DataFrame: "anova", "levels", "coefficients" or "interactions".
 
         Raises
         ------
@@ -108,9 +133,16 @@ class DesignEffects:
                 return pd.DataFrame(rows, columns=columns).assign(level=levels)
         elif table == "coefficients":
             rows, columns = self.coefficients(), ["term", "estimate", "se", "p"]
+        elif table == "interactions":
+            rows = [
+                (x.label, x.ss, x.df, x.f, x.p, ", ".join((*x.main_effects, *x.interactions)))
+                for x in self.interactions()
+            ]
+            columns = ["interaction", "ss", "df", "F", "p", "confounded with"]
         else:
             raise ValueError(
-                f"table={table!r} is unknown: choose 'anova', 'levels' or 'coefficients'"
+                f"table={table!r} is unknown: choose 'anova', 'levels', 'coefficients' or "
+                "'interactions'"
             )
         return pd.DataFrame(rows, columns=columns)
 
@@ -121,26 +153,48 @@ class DesignEffects:
             return labels(factor.levels)[int(factor.indices([value])[0])]
         return f"{value:.4g}" if isinstance(value, float) else shown(value)
 
+    def noise_text(self) -> str:
+        """Which factors stand out from noise, in words."""
+        by = f"({self.noise_test}, 5 % over all factors)"
+        if not self.active:
+            return f"no factor stands out from noise {by}"
+        prefix = common_prefix(self.ranges)
+        names = ", ".join(name.removeprefix(prefix) for name in self.active)
+        return f"active, standing out from noise: {names} {by}"
+
     def __str__(self) -> str:
+        prefix = common_prefix(self.ranges)
         lines = [f"{self.model}, {len(self.responses.y)} runs"]
+        lines += [f"all names begin with {prefix}"] if prefix else []
         lines += [f"note: {note}" for note in self.responses.notes]
-        width = max(len("factor"), *(len(name) for name in self.ranges))
-        lines.append("")
-        lines.append(f"{'factor':<{width}}  {'range':>9} {'SS':>10} {'df':>3} {'F':>8} {'p':>7}")
-        rows = {row.name: row for row in self.anova}
-        for name, spread in self.ranges.items():
-            row = rows[name]
-            test = "  pooled" if row.pooled else f"{row.f:8.2f} {row.p:7.4f}"
-            lines.append(f"{name:<{width}}  {spread:9.4g} {row.ss:10.4g} {row.df:3d} {test}")
-        lines.append(f"{'error':<{width}}  {'':9} {self.error_ss:10.4g} {self.error_df:3d}")
+        lines += ["", *self._anova_text(prefix), self.noise_text()]
+        if quickly_found(self.model):
+            lines += in_words(self.interactions(), self.model, prefix)
         for name in dict.fromkeys(m.factor for m in self.level_means):
             rows_of = [m for m in self.level_means if m.factor == name]
             texts = labels(tuple(m.level for m in rows_of))
             means = [f"{text}: {m.mean:.4g}" for text, m in zip(texts, rows_of, strict=True)]
-            lines.append(f"mean by {name}: " + ", ".join(means))
-        settings = ", ".join(f"{f.name}={self._best_text(f)}" for f in self.model.factors)
+            lines.append(f"mean by {name.removeprefix(prefix)}: " + ", ".join(means))
+        settings = ", ".join(
+            f"{f.name.removeprefix(prefix)}={self._best_text(f)}" for f in self.model.factors
+        )
         known = "among the runs" if self.best_was_run else "not among the runs"
         lines.append(f"best: {settings} ({known})")
         error = f" ± {self.best_se:.2g}" if np.isfinite(self.best_se) else ""
         lines.append(f"predicted there: {self.best_predicted:.4g}{error}")
         return "\n".join(lines)
+
+    def _anova_text(self, prefix: str) -> list[str]:
+        """The table of ranges and F tests, the largest range first."""
+        names = {name: name.removeprefix(prefix) for name in self.ranges}
+        width = max(len("factor"), *map(len, names.values()))
+        lines = [f"{'factor':<{width}}  {'range':>9} {'SS':>10} {'df':>3} {'F':>8} {'p':>7}"]
+        rows = {row.name: row for row in self.anova}
+        for name, spread in self.ranges.items():
+            row = rows[name]
+            test = "  pooled" if row.pooled else f"{row.f:8.2f} {row.p:7.4f}"
+            lines.append(
+                f"{names[name]:<{width}}  {spread:9.4g} {row.ss:10.4g} {row.df:3d} {test}"
+            )
+        lines.append(f"{'error':<{width}}  {'':9} {self.error_ss:10.4g} {self.error_df:3d}")
+        return lines

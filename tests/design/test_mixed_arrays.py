@@ -134,3 +134,11 @@ def test_levels_without_a_prime_in_common_multiply():
     for n_levels in [(2, 2, 2, 3, 3, 3), (4, 4, 3), (9, 9, 2), (5, 5, 5, 2, 2)]:
         assert all(gcd(a, b) in (1, a, b) for a, b in combinations(n_levels, 2))
         assert counts_every_pair(orthogonal_array(n_levels), n_levels)
+
+
+def test_no_main_effect_of_l18_hides_the_interaction_of_its_first_two_columns():
+    array = orthogonal_array([2] + [3] * 7)
+    both = 3 * array[:, 0] + array[:, 1]
+    for column in array[:, 2:].T:
+        counts = np.bincount(6 * column + both)
+        np.testing.assert_array_equal(counts, np.ones(18))

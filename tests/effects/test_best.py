@@ -1,0 +1,108 @@
+"""The best setting as an estimator takes it."""
+
+import numpy as np
+import optuna
+import pandas as pd
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from scipy.stats import loguniform, randint
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
+
+from skmixup.effects import design_effects
+
+
+def test_a_pipeline_takes_objects_nested_names_and_what_never_varied():
+    X, y = load_iris(return_X_y=True)
+    scalers = [StandardScaler(), MinMaxScaler(), "passthrough"]
+    pipeline = Pipeline([("scale", StandardScaler()), ("svc", SVC())])
+    grid = {
+        "scale": scalers,
+        "svc__C": np.logspace(-2, 2, 3),
+        "svc__kernel": np.array(["rbf", "linear"]),
+        "svc__shrinking": np.array([True, False]),
+        "svc__cache_size": [150],
+    }
+    search = GridSearchCV(pipeline, grid, cv=2).fit(X, y)
+    best = design_effects(search).best
+    assert set(best) == set(grid)
+    assert any(best["scale"] is scaler for scaler in scalers)
+    assert [type(best[f"svc__{name}"]) for name in ("C", "kernel", "shrinking")] == [
+        float, str, bool,
+    ]  # fmt: skip
+    assert best["svc__cache_size"] == 150
+    fitted = pipeline.set_params(**best).fit(X, y)
+    assert fitted.get_params()["svc__C"] in grid["svc__C"]
+    assert fitted.get_params()["svc__cache_size"] == 150
+
+
+def test_a_random_search_over_ranges():
+    X, y = load_iris(return_X_y=True)
+    space = {
+        "n_estimators": randint(2, 9),
+        "max_features": [1, 0.5, "sqrt", None],
+        "min_impurity_decrease": loguniform(1e-4, 1e-1),
+        "max_leaf_nodes": [5, 10],
+    }
+    search = RandomizedSearchCV(
+        RandomForestClassifier(random_state=0), space, n_iter=30, cv=2, random_state=0
+    ).fit(X, y)
+    best = design_effects(search).best
+    assert type(best["n_estimators"]) is int
+    assert type(best["min_impurity_decrease"]) is float
+    assert any(best["max_features"] is value for value in space["max_features"])
+    RandomForestClassifier().set_params(**best).fit(X, y)
+
+
+def test_a_study():
+    space = {
+        "C": FloatDistribution(1e-2, 1e2, log=True),
+        "max_iter": IntDistribution(100, 500, step=100),
+        "fit_intercept": CategoricalDistribution([True, False]),
+        "solver": CategoricalDistribution(["lbfgs"]),
+    }
+    study = optuna.create_study(
+        direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0)
+    )
+    for _ in range(20):
+        trial = study.ask(space)
+        study.tell(trial, np.log(trial.params["C"]) + trial.params["fit_intercept"])
+    best = design_effects(study).best
+    assert {name: type(value) for name, value in best.items()} == {
+        "C": float, "max_iter": int, "fit_intercept": bool, "solver": str,
+    }  # fmt: skip
+    X, y = load_iris(return_X_y=True)
+    LogisticRegression().set_params(**best | {"max_iter": 5000}).fit(X, y)
+
+
+def test_columns_of_a_frame_come_back_as_python_scalars():
+    table = pd.DataFrame(
+        {
+            "n": np.array([1, 1, 2, 2] * 2, dtype=np.int32),
+            "share": np.array([0.5, 0.25] * 4, dtype=np.float32),
+            "kind": pd.Categorical(["a", "a", "a", "a", "b", "b", "b", "b"]),
+            "flag": np.array([True, False, False, True] * 2),
+            "same": [7] * 8,
+        }
+    )
+    effects = design_effects(table, range(8))
+    assert {name: type(value) for name, value in effects.best.items()} == {
+        "n": int, "share": float, "kind": str, "flag": bool, "same": int,
+    }  # fmt: skip
+    assert "same never varies: left out" in effects.responses.notes
+    assert "same" not in effects.ranges
+    assert effects.best["same"] == 7
+
+
+@pytest.mark.parametrize("best", [3, 0])
+def test_what_was_run_is_known_with_constants_too(best):
+    effects = design_effects(
+        {"a": [0, 0, 3, 3] * 2, "c": [1] * 8}, [float(a == best) for a in [0, 0, 3, 3] * 2]
+    )
+    assert effects.best == {"a": best, "c": 1}
+    assert effects.best_was_run
