@@ -48,7 +48,7 @@ class MixupClassifierCV(WeightedNetworks):
     them on the first fold, the better half on the others. Each is judged by its score *after* a
     temperature, since networks trained with mixup are too modest. Predictions are a weighted mean
     of the fold networks' probabilities, weights from greedy selection on out-of-fold predictions,
-    with one temperature at the end.
+    with a temperature for each setting and one for the mean.
 
     Parameters
     ----------
@@ -130,6 +130,11 @@ class MixupClassifierCV(WeightedNetworks):
         than folds, a name in `param_distributions` that the estimator does not have, a scorer that
         needs what is not there. The message names it and what is valid.
 
+    See Also
+    --------
+    skmixup.tuning.UniformDesignSearchCV : Any estimator; the design alone, in several rounds.
+    skmixup.effects.design_effects : Which parameter mattered; reads a fitted `MixupClassifierCV`.
+
     Notes
     -----
     Ctrl-C leaves it fitted with the settings that are complete, if there is one, and goes on to
@@ -137,11 +142,6 @@ class MixupClassifierCV(WeightedNetworks):
 
     `sample_weight` counts in training, in scores of scorers that take it, in temperatures and in
     the choice of weights.
-
-    See Also
-    --------
-    skmixup.tuning.UniformDesignSearchCV : any estimator; the design alone, in several rounds.
-    skmixup.effects.design_effects : which parameter mattered; reads a fitted `MixupClassifierCV`.
 
     References
     ----------
