@@ -15,7 +15,7 @@ Floats = np.ndarray
 
 
 def warped(losses: Floats) -> Floats:
-    """Losses on a logarithmic scale whose zero lies a tenth of the median's rise below the best."""
+    """The logarithm of losses above the best one and a tenth of the median's rise."""
     rise = losses - losses.min()
     y = np.log(rise + 0.1 * max(np.median(rise), 1e-9))
     return np.asarray((y - y.mean()) / (y.std() or 1.0))

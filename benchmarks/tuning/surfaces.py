@@ -41,7 +41,7 @@ from sklearn.tree import DecisionTreeClassifier
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.datasets import load
 from benchmarks.records import Records
-from skmixup.design.factors import Interval, LogIntegers
+from skmixup.design.factors import Continuum, LogIntegers
 
 #: Learner, table → the losses at `places(s)`.
 RECORDS = Records("tuning_surfaces", n_keys=2)
@@ -55,8 +55,8 @@ KEPT = ("ionosphere", "saheart", "led7digit", "twonorm")
 REGRESSION = {"diabetes": CHOOSING, "abalone": KEPT}
 
 
-def _log(low: float, high: float) -> Interval:
-    return Interval(low, high, log=True)
+def _log(low: float, high: float) -> Continuum:
+    return Continuum(low, high, log=True)
 
 
 class DistanceWeights:
@@ -112,12 +112,12 @@ LEARNERS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] 
     "support vectors": (SVC, {"C": _log(1e-2, 1e4), "gamma": _log(1e-6, 1)}, ()),
     "nearest neighbours": (
         neighbours,
-        {"n_neighbors": LogIntegers(1, 60), "p": Interval(1, 4), "exponent": Interval(0, 3)},
+        {"n_neighbors": LogIntegers(1, 60), "p": Continuum(1, 4), "exponent": Continuum(0, 3)},
         (),
     ),
     "decision tree": (
         partial(DecisionTreeClassifier, random_state=0),
-        {**TREE, "max_features": Interval(0.1, 1), "ccp_alpha": _log(1e-5, 1e-1)},
+        {**TREE, "max_features": Continuum(0.1, 1), "ccp_alpha": _log(1e-5, 1e-1)},
         (),
     ),
     "linear model, SGD": (
@@ -132,9 +132,9 @@ LEARNERS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] 
         ),
         {
             "alpha": _log(1e-6, 1),
-            "l1_ratio": Interval(0, 1),
+            "l1_ratio": Continuum(0, 1),
             "eta0": _log(1e-4, 1),
-            "power_t": Interval(0, 0.75),
+            "power_t": Continuum(0, 0.75),
         },
         (),
     ),
@@ -154,8 +154,8 @@ LEARNERS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] 
         {
             "max_depth": LogIntegers(2, 20),
             "min_samples_leaf": LogIntegers(1, 30),
-            "max_features": Interval(0.1, 1),
-            "max_samples": Interval(0.1, 1),
+            "max_features": Continuum(0.1, 1),
+            "max_samples": Continuum(0.1, 1),
         },
         (),
     ),
@@ -163,7 +163,7 @@ LEARNERS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] 
         partial(ExtraTreesClassifier, n_estimators=20, random_state=0),
         {
             "min_samples_split": LogIntegers(2, 60),
-            "max_features": Interval(0.1, 1),
+            "max_features": Continuum(0.1, 1),
             "ccp_alpha": _log(1e-5, 1e-1),
         },
         ("digits",),
@@ -173,14 +173,14 @@ LEARNERS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] 
         {
             "learning_rate": _log(0.01, 1),
             "max_depth": LogIntegers(1, 8),
-            "subsample": Interval(0.2, 1),
-            "max_features": Interval(0.1, 1),
+            "subsample": Continuum(0.2, 1),
+            "max_features": Continuum(0.1, 1),
         },
         ("digits", "led7digit"),
     ),
     "selection, support vectors": (
         selected_support_vectors,
-        {"k": Interval(0.05, 1), "C": _log(1e-2, 1e4), "gamma": _log(1e-5, 1)},
+        {"k": Continuum(0.05, 1), "C": _log(1e-2, 1e4), "gamma": _log(1e-5, 1)},
         ("banana",),
     ),
     "network": (
@@ -199,7 +199,7 @@ LEARNERS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] 
             "alpha": _log(0.05, 8),
             "lr": _log(1e-4, 1e-1),
             "weight_decay": _log(1e-5, 1),
-            "dropout": Interval(0, 0.6),
+            "dropout": Continuum(0, 0.6),
         },
         ("banana", "digits", "mammographic", "contraceptive", "led7digit", "twonorm"),
     ),
@@ -217,7 +217,7 @@ LEARNERS: dict[str, tuple[Callable[..., Any], dict[str, Any], tuple[str, ...]]] 
 
 
 def places(s: int) -> np.ndarray:
-    """The settings of every surface of s parameters: a shifted Sobol' sequence, and the corners."""
+    """The settings of every surface of s parameters: a shifted Sobol' sequence, the corners."""
     points = qmc.Sobol(s, scramble=False).random(N_POINTS)
     shift = np.random.default_rng(s).random(s)
     corners = np.array(list(itertools.product((0.0, 1.0), repeat=s)))

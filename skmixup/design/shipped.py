@@ -20,6 +20,8 @@ from skmixup.design.levels import Ints
 from skmixup.design.task import Task
 
 TABLE = "shipped.bin"
+#: Designs of n levels with a run in the middle, written by benchmarks/designs/central_table.py.
+CENTRAL_TABLE = "shipped_central.bin"
 #: Runs, factors and levels of each.
 Size = tuple[int, int, int]
 #: Numbers in the file's head and in a group's head.
@@ -80,21 +82,21 @@ def read_table(content: bytes) -> dict[Size, NDArray[np.unsignedinteger]]:
     return designs
 
 
-@lru_cache(maxsize=1)
-def _table() -> tuple[bytes, dict[tuple[int, int], slice]]:
-    content = (files("skmixup.design") / TABLE).read_bytes()
+@lru_cache(maxsize=2)
+def _table(name: str) -> tuple[bytes, dict[tuple[int, int], slice]]:
+    content = (files("skmixup.design") / name).read_bytes()
     return content, _groups(content)
 
 
 @lru_cache(maxsize=64)
-def _group(n: int, q: int) -> dict[Size, NDArray[np.unsignedinteger]]:
-    content, places = _table()
+def _group(name: str, n: int, q: int) -> dict[Size, NDArray[np.unsignedinteger]]:
+    content, places = _table(name)
     return _read_group(content[places[n, q]], n, q) if (n, q) in places else {}
 
 
 def shipped_designs() -> dict[Size, NDArray[np.unsignedinteger]]:
     """Every shipped design, by (n_runs, n_factors, n_levels)."""
-    return read_table(_table()[0])
+    return read_table(_table(TABLE)[0])
 
 
 def shipped_design(task: Task) -> Ints | None:
@@ -102,5 +104,14 @@ def shipped_design(task: Task) -> Ints | None:
     if task.criterion != "CD" or len(task.initial) or len(set(task.n_levels)) > 1:
         return None
     n, s, q = task.n_runs, task.n_factors, task.n_levels[0]
-    design = _group(n, q).get((n, s, q))
+    return _shipped(TABLE, n, s, q)
+
+
+def shipped_central_design(n_runs: int, n_factors: int) -> Ints | None:
+    """The shipped design with a run in the middle, or None where the table has none."""
+    return _shipped(CENTRAL_TABLE, n_runs, n_factors, n_runs)
+
+
+def _shipped(name: str, n: int, s: int, q: int) -> Ints | None:
+    design = _group(name, n, q).get((n, s, q))
     return None if design is None else design.astype(np.intp)

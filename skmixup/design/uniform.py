@@ -70,7 +70,7 @@ def _check_task(
     return task
 
 
-def _generator(random_state: RandomState) -> np.random.Generator:
+def generator(random_state: RandomState) -> np.random.Generator:
     """A generator of its own; None is a fixed seed, so that a default call is reproducible."""
     if isinstance(random_state, np.random.Generator):
         return random_state
@@ -203,7 +203,7 @@ def uniform_design(
         raise ValueError(f"method={method!r} is unknown: choose one of {list(_METHODS)}")
     if not isinstance(effort, Real) or not 0 <= effort < np.inf:
         raise ValueError(f"effort={effort!r} must be a finite number of at least 0")
-    rng = _generator(random_state)
+    rng = generator(random_state)
     if method == "good_lattice":
         if len(task.initial):
             raise ValueError(

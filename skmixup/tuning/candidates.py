@@ -1,14 +1,16 @@
 """The candidates of a search: the points of its design, and the settings at them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from skmixup.design import orthogonal_array, prefix_uniform_order
+from skmixup.design.central import pulled_inside
 from skmixup.design.factors import Factor
 from skmixup.design.galois import prime_power
 from skmixup.design.levels import Floats, cell
+from skmixup.tuning.criteria import MIDDLE, discrepancy_of
 from skmixup.tuning.distinct import n_left, new_points, without_repeats
 from skmixup.tuning.plans import uniform_plan, varying
 from skmixup.tuning.rounds import fill_box, whole_cube
@@ -75,19 +77,37 @@ def first_points(
     if n_new < 1 or not factors:
         return np.empty((max(n_new, 0), len(factors)))
     if len(initial) or n_new <= len(factors):  # With settings outside the space there are fewer.
-        box = whole_cube(len(factors))
-        ordered = [factor.ordered for factor in vary]
-        new = _in_prefix_order(
-            initial, fill_box(box, initial, n_new, ordered, criterion, seed), criterion
-        )
+        new = _completed(initial, n_new, [factor.ordered for factor in vary], criterion, seed)
     else:
         new = uniform_plan(factors, n_new, None, criterion, seed, {}).table().design_points()
     new = without_repeats(vary, new, initial)
     missing = n_new - len(new)
     if missing > 0:
         box, known = whole_cube(len(factors)), np.vstack([initial, new])
-        new = np.vstack([new, new_points(box, known, missing, vary, criterion, seed)])
+        others = new_points(box, known, missing, vary, discrepancy_of(criterion), seed)
+        new = np.vstack([new, others])
     return new
+
+
+def _completed(
+    initial: Floats, n_new: int, ordered: Sequence[bool], criterion: str, seed: int
+) -> Floats:
+    """Points that complete the initial ones, in prefix order; by default the middle comes first.
+
+    Unless an initial run is on the middle level of some factor, which would then be used twice.
+    """
+    s, n, discrepancy = len(ordered), len(initial) + n_new, discrepancy_of(criterion)
+    central = criterion == MIDDLE and not (cell(initial, n) == n // 2).any()
+    first = np.full((int(central), s), 0.5)
+    known = np.vstack([initial, first])
+    others = np.empty((0, s))
+    if n_new > len(first):
+        box = whole_cube(s)
+        others = fill_box(box, known, n_new - len(first), ordered, discrepancy, seed)
+        others = _in_prefix_order(known, others, discrepancy)
+    if criterion == MIDDLE:
+        others = pulled_inside(others, n)
+    return np.vstack([first, others])
 
 
 def _in_prefix_order(kept: Floats, new: Floats, criterion: str) -> Floats:

@@ -7,14 +7,14 @@ the design is searched over the values themselves, so that no run repeats anothe
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from skmixup.design import prefix_uniform_order, uniform_design
+from skmixup.design import prefix_uniform_order
 from skmixup.design.factors import Factor
-from skmixup.design.levels import Ints, middle
+from skmixup.design.levels import Floats, Ints, middle
 from skmixup.design.places import n_different_values
 from skmixup.design.settings import level_key
 
@@ -37,11 +37,13 @@ def number_of_settings(factors: Mapping[str, Factor], asked: Mapping[str, int | 
     return math.prod(number_of_values(f, asked.get(name)) for name, f in factors.items())
 
 
-def tells_runs_apart(factor: Factor, asked: int | None, n_runs: int) -> bool:
-    """Whether a column of a design has another value in every run."""
-    if number_of_values(factor, asked) < n_runs:
+def tells_runs_apart(factor: Factor, asked: int | None, places: Floats) -> bool:
+    """Whether a column of a design, with a run at each place, has another value in every run."""
+    if number_of_values(factor, asked) < len(places):
         return False
-    return math.isinf(n_different_values(factor)) or len(_levels_apart(factor, n_runs)) == n_runs
+    return math.isinf(n_different_values(factor)) or len(_levels_apart(factor, places)) == len(
+        places
+    )
 
 
 def value_levels(factor: Factor, asked: int | None, n_runs: int) -> Column:
@@ -51,19 +53,19 @@ def value_levels(factor: Factor, asked: int | None, n_runs: int) -> Column:
     """
     wanted = int(min(number_of_values(factor, asked), n_runs))
     q = asked or max(2, wanted)
-    chosen = _levels_apart(factor, q)
+    chosen = _levels_apart(factor, middle(np.arange(q), q))
     # The values of a logarithmic range have shares of different sizes.
     while len(chosen) < wanted and asked is None and q < _MOST_LEVELS:
         q *= 2
-        chosen = _levels_apart(factor, q)
+        chosen = _levels_apart(factor, middle(np.arange(q), q))
     spread = [chosen[(2 * k + 1) * len(chosen) // (2 * wanted)] for k in range(wanted)]
     return tuple(chosen if len(chosen) <= wanted else spread), q
 
 
-def _levels_apart(factor: Factor, q: int) -> list[int]:
+def _levels_apart(factor: Factor, places: Floats) -> list[int]:
     levels: dict[Any, list[int]] = {}
-    for level in range(q):
-        levels.setdefault(level_key(factor.at(middle(level, q))), []).append(level)
+    for level, place in enumerate(places):
+        levels.setdefault(level_key(factor.at(float(place))), []).append(level)
     return [same[len(same) // 2] for same in levels.values()]
 
 
@@ -80,14 +82,14 @@ def all_settings(columns: Sequence[Column], criterion: str, seed: int) -> Ints:
 
 
 def distinct_settings(
-    columns: Sequence[Column], n_runs: int, criterion: str, seed: int, effort: float
+    columns: Sequence[Column], search: Callable[[int, Sequence[int]], Ints]
 ) -> Ints:
-    """A uniform design over the values: no run twice, as there are enough settings."""
+    """A uniform design over the values: no run twice, as there are enough settings.
+
+    ``search`` makes a design of so many factors with these numbers of levels.
+    """
     counts = [max(2, len(levels)) for levels, _ in columns]
-    design = uniform_design(
-        n_runs, len(columns), counts, criterion=criterion, random_state=seed, effort=effort
-    )
-    return _take(columns, design)
+    return _take(columns, search(len(columns), counts))
 
 
 def _take(columns: Sequence[Column], design: Ints) -> Ints:

@@ -2,17 +2,18 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from skmixup.design import orthogonal_array, uniform_design
-from skmixup.design.discrepancy import check_criterion
+from skmixup.design.central import central_design, places_of_levels
 from skmixup.design.factors import Factor
 from skmixup.design.galois import prime_power
-from skmixup.design.levels import Ints, check_count
+from skmixup.design.levels import Floats, Ints, check_count, middle
+from skmixup.tuning.criteria import MIDDLE, check_tuning_criterion, discrepancy_of
 from skmixup.tuning.few_values import (
     Column,
     all_settings,
@@ -81,8 +82,8 @@ class Plan:
     ----------
     n_runs : int
         Runs of the design.
-    criterion : {"CD", "WD", "MD"}
-        The discrepancy that the design makes small.
+    criterion : {"CD+middle", "CD", "WD", "MD"}
+        The discrepancy that the design makes small, and whether a run is in the middle.
     seed : int
     names : tuple of str or None
         The parameters that have a column from the start; None where a name takes the next column
@@ -122,8 +123,25 @@ class Plan:
         """The points of the design and those that complete it; nothing is searched yet."""
         n_columns = len(self.names or ())
         return PointTable(
-            self.n_runs, self.n_levels, self.criterion, self.seed, n_columns, self.design
+            self.n_runs,
+            self.n_levels,
+            self.discrepancy,
+            self.seed,
+            n_columns,
+            self.design,
+            # The levels of parameters that have few values stand where these are.
+            central=self.criterion == MIDDLE and self.columns is None,
         )
+
+    def places(self) -> Floats:
+        """Where as many levels as runs lie."""
+        levels, n = np.arange(self.n_runs), self.n_runs
+        return places_of_levels(levels, n, n) if self.criterion == MIDDLE else middle(levels, n)
+
+    @property
+    def discrepancy(self) -> str:
+        """The discrepancy that completes the design."""
+        return discrepancy_of(self.criterion)
 
     def design(self) -> Ints | None:
         """The design's levels; None where its columns are made one by one."""
@@ -131,9 +149,8 @@ class Plan:
             return None
         if self.columns is not None:
             if self.all_settings:
-                return all_settings(self.columns, self.criterion, self.seed)
-            effort = search_effort(self.n_runs)
-            return distinct_settings(self.columns, self.n_runs, self.criterion, self.seed, effort)
+                return all_settings(self.columns, self.discrepancy, self.seed)
+            return distinct_settings(self.columns, self._searched)
         if self.strength is not None:
             assert self.n_levels is not None
             return orthogonal_rows(
@@ -141,13 +158,19 @@ class Plan:
             )
         if self.n_runs > MAX_SEARCHED_RUNS:
             return None
+        return self._searched(len(self.names), self.n_levels)
+
+    def _searched(self, n_factors: int, n_levels: int | Sequence[int] | None) -> Ints:
+        n_runs, seed, effort = self.n_runs, self.seed, search_effort(self.n_runs)
+        if self.criterion == MIDDLE:
+            return central_design(n_runs, n_factors, n_levels, random_state=seed, effort=effort)
         return uniform_design(
-            self.n_runs,
-            len(self.names),
-            self.n_levels,
+            n_runs,
+            n_factors,
+            n_levels,
             criterion=self.criterion,
-            random_state=self.seed,
-            effort=search_effort(self.n_runs),
+            random_state=seed,
+            effort=effort,
         )
 
 
@@ -160,7 +183,7 @@ def uniform_plan(
     description: Mapping[str, Any],
 ) -> Plan:
     """A uniform design for these factors, or for names that come up later."""
-    check_criterion(criterion)
+    check_tuning_criterion(criterion)
     names = None if factors is None else tuple(varying(factors))
     n_runs = check_runs(n_runs, len(names or ()))
     by_name = levels_by_name(n_levels, n_runs, None if factors is None else tuple(factors))
@@ -195,7 +218,8 @@ def _each_setting_once(
     n_settings = number_of_settings(factors, asked)
     # An array of as many runs as there are settings has each of them once already.
     everything = n_settings < plan.n_runs + (plan.strength is None)
-    apart = any(tells_runs_apart(f, asked.get(n), plan.n_runs) for n, f in factors.items())
+    places = plan.places()
+    apart = any(tells_runs_apart(f, asked.get(n), places) for n, f in factors.items())
     if not everything and (apart or plan.strength is not None or plan.n_runs > MAX_SEARCHED_RUNS):
         return plan
     columns = tuple(value_levels(f, asked.get(n), plan.n_runs) for n, f in factors.items())

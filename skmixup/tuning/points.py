@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from skmixup.design.central import central_runs, places_of_levels
 from skmixup.design.completion import MAX_SEARCHED_ROWS, complete_column, sobol_column
 from skmixup.design.levels import Floats, Ints, cell, middle
 
@@ -29,6 +30,9 @@ class PointTable:
         Makes the levels (n_runs, n_columns) of the design, or None where these columns too are
         made one by one. It may take seconds, so it is only called when one of its columns is
         asked for that :meth:`set_levels` has not put in place.
+    central : bool, default False
+        Whether the first run is in the middle, and the levels of columns that have as many as
+        runs lie as in a central design.
     """
 
     def __init__(
@@ -39,9 +43,12 @@ class PointTable:
         seed: int,
         n_columns: int = 0,
         design: Callable[[], Ints | None] = lambda: None,
+        *,
+        central: bool = False,
     ):
         self.n_runs = n_runs
         self.criterion = criterion
+        self.central = central
         self.seed = seed
         self.n_columns = n_columns
         self._n_levels = n_levels
@@ -60,7 +67,7 @@ class PointTable:
 
     def set_levels(self, column: int, levels: Ints) -> None:
         """Put a column of the design in place."""
-        self._columns[0, column] = middle(levels, self.n_levels(column))
+        self._columns[0, column] = self._places(levels, self.n_levels(column))
 
     def at(self, row: int, column: int) -> float:
         """The place of a row in a column."""
@@ -101,8 +108,16 @@ class PointTable:
             [self._rows(n_rows, c) for c in range(column)] or [np.empty((n_rows, 0))]
         )
         known = self._rows(block * self.n_runs, column)
+        if block == 0 and self.central:
+            known = middle(central_runs(n_rows, [q] * (column + 1))[:, column], q)
         rng = np.random.default_rng([self.seed, block, column])
-        return middle(complete_column(others, known, self.criterion, rng, q), q)
+        levels = complete_column(others, known, self.criterion, rng, q)
+        if block > 0:
+            return middle(levels, q)
+        return self._places(np.concatenate([cell(known, q), levels]), q)
+
+    def _places(self, levels: Ints, q: int) -> Floats:
+        return places_of_levels(levels, q, self.n_runs) if self.central else middle(levels, q)
 
     def _rows(self, n_rows: int, column: int) -> Floats:
         blocks = [self._block(b, column) for b in range(n_rows // self.n_runs)]

@@ -8,6 +8,7 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler
 
 from skmixup.design.factors import Factor, as_factors
+from skmixup.tuning.criteria import MIDDLE
 from skmixup.tuning.plans import Levels, orthogonal_plan, uniform_plan
 from skmixup.tuning.publishing import digest
 from skmixup.tuning.runs import resolve_n_runs
@@ -38,10 +39,13 @@ class UniformDesignSampler(DesignSampler):
         category come equally often (:func:`skmixup.tuning.runs.auto_n_runs`).
     n_levels : int or dict of str → int, optional
         Different values per parameter. Default: as many as runs.
-    criterion : {"CD", "WD", "MD"}, default "CD"
-        The discrepancy, see :func:`skmixup.design.discrepancy`. The points of a CD-optimal design
-        in many dimensions keep away from the middle of the cube; "WD" does not, and finds more
-        where the best values may lie there.
+    criterion : {"CD+middle", "CD", "WD", "MD"}, default "CD+middle"
+        Which runs, and where the levels lie. The default finds better values in the same number
+        of runs: the first run is the middle of all ranges, two opposite ones lie beside it, and
+        the others make the centred discrepancy small. n levels part a range in n + 1 equal parts,
+        as 0.1, 0.2, … 0.9 in nine runs. "CD", "WD" and "MD" are the designs of
+        :func:`skmixup.design.uniform_design`, which spread runs evenly and nothing else, with
+        levels in the middle of their cells.
     then : None, "augment", "zoom" or an Optuna sampler, default None
         What follows the design.
 
@@ -152,7 +156,7 @@ class UniformDesignSampler(DesignSampler):
         *,
         n_runs: int | Literal["auto"],
         n_levels: Levels = None,
-        criterion: str = "CD",
+        criterion: str = MIDDLE,
         then: str | BaseSampler | None = None,
         retry_failed: bool | int = True,
         seed: int | None = None,

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from skmixup.design.discrepancy import CRITERIA
 from skmixup.design.factors import Factor, as_factors
 from skmixup.tuning.candidates import first_points, levels_of_lists, settings_at
+from skmixup.tuning.criteria import MIDDLE, TUNING_CRITERIA, discrepancy_of
 from skmixup.tuning.design_search import DesignSearchCV, Evaluate
 from skmixup.tuning.distinct import n_different, new_points
 from skmixup.tuning.initial import initial_settings, place_of_setting
@@ -56,10 +56,13 @@ class UniformDesignSearchCV(DesignSearchCV):
         Seconds for the whole ``fit``, the refit included; None: no limit. When another candidate
         is not likely to end in time, the search stops with those that are complete, and warns. It
         never stops before one candidate has succeeded, and what has been begun is finished.
-    criterion : {"CD", "WD", "MD"}, default "CD"
-        The discrepancy, see :func:`skmixup.design.discrepancy`. The points of a CD-optimal design
-        in many dimensions keep away from the middle of the cube; "WD" does not, and finds more
-        where the best values may lie there.
+    criterion : {"CD+middle", "CD", "WD", "MD"}, default "CD+middle"
+        Which runs, and where the levels lie. The default finds better values in the same number
+        of runs: the first run is the middle of all ranges, two opposite ones lie beside it, and
+        the others make the centred discrepancy small. n levels part a range in n + 1 equal parts,
+        as 0.1, 0.2, … 0.9 in nine runs. "CD", "WD" and "MD" are the designs of
+        :func:`skmixup.design.uniform_design`, which spread runs evenly and nothing else, with
+        levels in the middle of their cells. In rounds the default is "CD".
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
         As in :class:`sklearn.model_selection.RandomizedSearchCV`; ``n_jobs`` works with every
         joblib backend, Dask included.
@@ -121,7 +124,7 @@ class UniformDesignSearchCV(DesignSearchCV):
         "n_rounds": [Interval(numbers.Integral, 1, None, closed="left")],
         "initial_params": [dict, list, tuple, None],
         "time_limit": [Interval(numbers.Real, 0, None, closed="right"), None],
-        "criterion": [StrOptions(set(CRITERIA))],
+        "criterion": [StrOptions(set(TUNING_CRITERIA))],
     }
 
     def __init__(
@@ -133,7 +136,7 @@ class UniformDesignSearchCV(DesignSearchCV):
         n_rounds: int = 1,
         initial_params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         time_limit: float | None = None,
-        criterion: str = "CD",
+        criterion: str = MIDDLE,
         scoring: Any = None,
         n_jobs: int | None = None,
         refit: Any = True,
@@ -180,7 +183,8 @@ class UniformDesignSearchCV(DesignSearchCV):
         points = points.reshape(len(first) - len(outside), len(vary))
         watch.n_expected = self._n_expected(n_runs, vary, len(outside))
         seed = self._seed() or 0
-        new = first_points(vary, sizes[0] - len(first), points, self.criterion, seed)
+        criterion = self.criterion if self.n_rounds == 1 else discrepancy_of(self.criterion)
+        new = first_points(vary, sizes[0] - len(first), points, criterion, seed)
         results = evaluate([*first, *settings_at(factors, vary, new)])
         points = np.vstack([points, new])
         kinds, n_spread = list(vary.values()), max(len(points), 1)
@@ -191,7 +195,7 @@ class UniformDesignSearchCV(DesignSearchCV):
             if cycle == len(cycles):
                 cycles.append([])
             cycles[cycle].append(box)
-            new = new_points(box, points, size, kinds, self.criterion, seed)
+            new = new_points(box, points, size, kinds, criterion, seed)
             if len(new) == 0 or not watch.has_time_for(watch.n_splits):
                 break
             n_spread += len(new) * (box.width == 1.0)

@@ -153,7 +153,7 @@ class StudyZoom:
             box, cycle = next_look(known.points, known.losses, cycles, kinds, n_spread)
         if not known.feasible:  # Any value will be better than a violated constraint.
             box = replace(box, best_before=np.inf)
-        criterion, seed = self.plan.criterion, self.plan.seed
+        criterion, seed = self.plan.discrepancy, self.plan.seed
         if self._settled(snapshot):
             new = new_points(box, known.points, self.round_size, kinds, criterion, seed)
         else:  # The rows lie where the table of the design has them.

@@ -30,13 +30,13 @@ def trials_of(sampler, n_trials=None, storage=None):
     return [trial.params for trial in study.trials]
 
 
+@pytest.mark.parametrize("criterion", ["CD+middle", "CD"])
 @pytest.mark.parametrize("seed", [0, 3])
-def test_the_trials_of_a_sampler_are_the_candidates_of_a_search(seed):
+def test_the_trials_of_a_sampler_are_the_candidates_of_a_search(seed, criterion):
     factors = as_factors(SPACE, "space")
-    points = first_points(factors, 20, np.empty((0, 4)), "CD", seed)
-    assert trials_of(UniformDesignSampler(SPACE, n_runs=20, seed=seed)) == settings_at(
-        factors, factors, points
-    )
+    points = first_points(factors, 20, np.empty((0, 4)), criterion, seed)
+    sampler = UniformDesignSampler(SPACE, n_runs=20, seed=seed, criterion=criterion)
+    assert trials_of(sampler) == settings_at(factors, factors, points)
 
 
 def test_the_table_of_a_plan_holds_its_design():

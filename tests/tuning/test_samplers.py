@@ -12,6 +12,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from skmixup.design import orthogonal_array, uniform_design
+from skmixup.design.central import central_design
 from skmixup.tuning import DesignExhausted, OrthogonalDesignSampler, UniformDesignSampler
 from skmixup.tuning.publishing import levels_from_text, levels_to_text
 from tests.tuning.studies import (
@@ -35,11 +36,32 @@ def unit_points(study):
     return np.array([[t.params[name] for name in "xyz"] for t in study.trials])
 
 
-def test_a_declared_space_runs_exactly_the_uniform_design():
-    study = study_with(UniformDesignSampler(UNIT, n_runs=9, seed=3))
+@pytest.mark.parametrize("criterion", ["CD", "WD", "MD"])
+def test_a_declared_space_runs_exactly_the_uniform_design(criterion):
+    study = study_with(UniformDesignSampler(UNIT, n_runs=9, seed=3, criterion=criterion))
     study.optimize(unit_objective)
-    expected = (uniform_design(9, 3, random_state=3) + 0.5) / 9
+    expected = (uniform_design(9, 3, random_state=3, criterion=criterion) + 0.5) / 9
     np.testing.assert_allclose(unit_points(study), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(("n_runs", "seed"), [(9, None), (9, 3), (12, 0), (12, 1), (4, 2)])
+def test_by_default_the_first_run_is_the_middle(n_runs, seed, declared):
+    study = study_with(UniformDesignSampler(UNIT if declared else None, n_runs=n_runs, seed=seed))
+    study.optimize(unit_objective)
+    points = unit_points(study)
+    assert (points[0] == 0.5).all()
+    places = (np.arange(n_runs) + 1) / (n_runs + 1)
+    places[n_runs // 2] = 0.5
+    for column in points.T:
+        np.testing.assert_allclose(np.sort(column), places, rtol=1e-12)
+    if declared:
+        design = central_design(n_runs, 3, random_state=seed or 0)
+        np.testing.assert_allclose(points, places[design], rtol=1e-12)
+    if n_runs >= 9:  # an opposite pair lies beside it
+        low = {9: 2, 12: 3}[n_runs]
+        beside = np.isclose(points, places[low]) | np.isclose(points, places[n_runs - 1 - low])
+        assert beside.all(axis=1).sum() == 2
 
 
 def test_an_orthogonal_sampler_runs_exactly_the_array():
@@ -65,7 +87,9 @@ def test_columns_are_balanced_and_the_first_trial_is_a_design_point(space):
     assert len(study.trials) == 16
     assert [row(t) for t in study.trials] == list(range(16))
     logs = np.sort([np.log10(t.params["lr"]) for t in study.trials])
-    np.testing.assert_allclose(logs, -5 + 4 * (np.arange(16) + 0.5) / 16, rtol=1e-9)
+    places = (np.arange(16) + 1) / 17
+    places[8] = 0.5
+    np.testing.assert_allclose(logs, -5 + 4 * places, rtol=1e-9)
     for name, count in (("depth", 2), ("kind", 8)):
         values = [t.params[name] for t in study.trials]
         assert {values.count(v) for v in values} == {count}
@@ -96,7 +120,11 @@ def test_levels_per_parameter():
     for points in (unit_points(study), unit_points(lazily)):
         for column, q in zip(points.T, (3, 4, 12), strict=True):
             values, counts = np.unique(column.round(9), return_counts=True)
-            np.testing.assert_allclose(values, (np.arange(q) + 0.5) / q)
+            places = (np.arange(q) + 0.5) / q
+            if q == 12:  # as many as runs: in equal parts, one in the middle
+                places = (np.arange(q) + 1) / (q + 1)
+                places[q // 2] = 0.5
+            np.testing.assert_allclose(values, places)
             assert set(counts) == {12 // q}
 
 
@@ -191,7 +219,7 @@ def test_zoom_closes_in_on_the_optimum(direction, n_jobs):
         miss = trial.suggest_categorical("kind", ["a", "b"]) == "a"
         return sign * ((x - 0.3) ** 2 + (y - 0.8) ** 2 + miss)
 
-    study = study_with(UniformDesignSampler(n_runs=12, then="zoom"), direction=direction)
+    study = study_with(UniformDesignSampler(n_runs=12, then="zoom", seed=1), direction=direction)
     study.optimize(bowl, n_trials=54, n_jobs=n_jobs)
     if n_jobs == 1:  # 54 points spread over the square come to about 5e-3.
         assert sign * study.best_value < 1e-3
@@ -455,7 +483,7 @@ def test_parameters_that_are_not_declared():
     [
         (UniformDesignSampler(SPACE, n_runs=12), "n_runs was 9 and is now 12"),
         (UniformDesignSampler(SPACE, n_runs=9, seed=5), "seed was 0 and is now 5"),
-        (UniformDesignSampler(SPACE, n_runs=9, criterion="MD"), "criterion was 'CD'"),
+        (UniformDesignSampler(SPACE, n_runs=9, criterion="MD"), r"criterion was 'CD\+middle'"),
         (UniformDesignSampler(n_runs=9), "search_space is now missing"),
         (
             UniformDesignSampler(SPACE | {"depth": IntDistribution(1, 9)}, n_runs=9),

@@ -26,6 +26,7 @@ from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skmixup.design import orthogonal_array, uniform_design
+from skmixup.design.central import central_design
 from skmixup.tuning import OrthogonalDesignSearchCV, UniformDesignSearchCV
 
 X, y = load_iris(return_X_y=True)
@@ -64,9 +65,13 @@ def test_estimator_checks(estimator, check):
     check(estimator)
 
 
-def test_candidates_are_the_uniform_design():
-    search = uniform(n_runs=11, random_state=5).fit(X, y)
-    u = (uniform_design(11, 2, random_state=clone_seed(5)) + 0.5) / 11
+@pytest.mark.parametrize(
+    ("criterion", "make", "shift"),
+    [("CD", uniform_design, 0.5), ("CD+middle", central_design, 1)],
+)
+def test_candidates_are_the_uniform_design(criterion, make, shift):
+    search = uniform(n_runs=11, random_state=5, criterion=criterion).fit(X, y)
+    u = (make(11, 2, random_state=clone_seed(5)) + shift) / (10 + 2 * shift)
     found = [[p["C"], p["gamma"]] for p in search.cv_results_["params"]]
     expected = [[SPACE["C"].ppf(a), SPACE["gamma"].ppf(b)] for a, b in u]
     np.testing.assert_allclose(found, expected)

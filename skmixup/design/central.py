@@ -1,0 +1,147 @@
+"""Uniform designs with a run in the middle, for searches that want the best of few runs.
+
+The centred discrepancy alone is smallest when all runs keep about the same distance from the
+middle of the cube, so in several factors none comes near it. Here the first run *is* the middle,
+two opposite runs lie beside it, and the others make the centred discrepancy of all of them small.
+Every level still occurs equally often.
+"""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+
+from skmixup.design.discrepancy import discrepancy
+from skmixup.design.levels import Floats, Ints, level_numbers, middle
+from skmixup.design.optimize import optimized
+from skmixup.design.ordering import prefix_uniform_order
+from skmixup.design.shipped import shipped_central_design
+from skmixup.design.task import Task
+from skmixup.design.uniform import RandomState, generator, uniform_design
+
+#: Fewer runs have no run to spare for the middle, or for a pair beside it.
+_MIN_RUNS, _MIN_RUNS_FOR_PAIR = 4, 9
+#: How far beside the middle the pair lies: a share of the range, and so many levels at least.
+_PAIR_DISTANCE, _PAIR_LEVELS = 1 / 9, 2
+#: So many images of a shipped design are compared where they are not equally even.
+_N_IMAGES = 4
+#: Of a design with fewer levels than runs, which is good already, only so much is searched anew.
+_SHARE_OF_EFFORT = 0.2
+
+
+def central_runs(n_runs: int, n_levels: Sequence[int]) -> Ints:
+    """The runs that are in the middle or beside it, (0, 1 or 3, factors).
+
+    The pair is left out where there are fewer than nine runs or than two for each factor: the
+    others could then not be spread more evenly than those of a random Latin hypercube.
+    """
+    s = len(n_levels)
+    counts = np.asarray(n_levels)
+    if n_runs < _MIN_RUNS:
+        return np.zeros((0, s), dtype=np.intp)
+    runs = [np.full(s, n_runs // 2)]
+    if n_runs >= max(_MIN_RUNS_FOR_PAIR, 2 * s):
+        low = int((n_runs - 1) / 2 - max(_PAIR_LEVELS, _PAIR_DISTANCE * n_runs))
+        below = np.arange(s) % 2 == 0
+        runs += [np.where(side, low, n_runs - 1 - low) for side in (below, ~below)]
+    # The share of a factor's q levels that holds a place among n: balance allows it always.
+    rows = ((2 * np.array(runs) + 1) * counts // (2 * n_runs)).astype(np.intp)
+    return rows if len(np.unique(rows, axis=0)) == len(rows) else rows[:1]
+
+
+def central_design(
+    n_runs: int,
+    n_factors: int,
+    n_levels: int | Sequence[int] | None = None,
+    *,
+    random_state: RandomState = None,
+    effort: float = 1.0,
+) -> Ints:
+    """A uniform design (n_runs, n_factors) whose first run is on the middle level of each factor.
+
+    The arguments are those of :func:`uniform_design`. The order is one in which every prefix is
+    spread evenly; a seed exchanges the factors of a shipped design and mirrors some.
+    """
+    counts = level_numbers(n_levels, n_factors, n_runs)
+    rows = central_runs(n_runs, counts)
+    if not len(rows) or prod(counts) <= n_runs:
+        return uniform_design(
+            n_runs, n_factors, n_levels, random_state=random_state, effort=effort
+        )
+    known = shipped_central_design(n_runs, n_factors) if set(counts) == {n_runs} else None
+    if known is not None:
+        if random_state is None:
+            return known
+        rng = generator(random_state)
+        # Where levels are odd in number, all images are equally even, and one is enough.
+        images = [_image(known, n_runs, rng) for _ in range(1 if n_runs % 2 else _N_IMAGES)]
+        return min(images, key=discrepancy)
+    if max(counts) < n_runs:
+        design = _moved_to_the_middle(n_runs, counts, rows[0], random_state, effort)
+    else:
+        design = uniform_design(
+            n_runs, n_factors, n_levels, initial=rows, random_state=random_state, effort=effort
+        )
+    return np.asarray(design[prefix_uniform_order(design, counts, n_fixed=1)])
+
+
+def _moved_to_the_middle(
+    n_runs: int, counts: tuple[int, ...], centre: Ints, random_state: RandomState, effort: float
+) -> Ints:
+    """A uniform design of fewer levels than runs, its levels renamed until a run is the centre.
+
+    Such designs stem from orthogonal arrays, which no search finds that starts with a fixed run.
+    """
+    n_factors = len(counts)
+    design = uniform_design(
+        n_runs, n_factors, counts, random_state=random_state, effort=min(effort, 1.0)
+    )
+    renamed = [_renamed(design, run, centre) for run in range(n_runs)]
+    best = min(renamed, key=lambda rows: discrepancy(rows, counts))
+    task = Task(n_runs, counts, "CD", best[:1])
+    return optimized(task, effort * _SHARE_OF_EFFORT, generator(random_state), start=best)
+
+
+def _renamed(design: Ints, run: int, centre: Ints) -> Ints:
+    """The design with ``run`` first, its levels exchanged with the central ones everywhere."""
+    own = design[run]
+    renamed = np.where(design == own, centre, np.where(design == centre, own, design))
+    return np.concatenate([renamed[run : run + 1], np.delete(renamed, run, axis=0)])
+
+
+def _image(design: Ints, n_levels: int, rng: np.random.Generator) -> Ints:
+    """The design with its factors exchanged and mirrored at random, the middle run kept.
+
+    Where the number of levels is even, the middle one of a mirrored factor is the other one of
+    two: these two are exchanged, which changes the discrepancy by a few hundredths at most.
+    """
+    n_factors = design.shape[1]
+    turned = design[:, rng.permutation(n_factors)]
+    mirrored = rng.integers(2, size=n_factors) == 1
+    turned = np.where(mirrored, n_levels - 1 - turned, turned)
+    if n_levels % 2 == 0:
+        upper = n_levels // 2
+        exchanged = np.where(turned == upper, upper - 1, turned)
+        exchanged[turned == upper - 1] = upper
+        turned = np.where(mirrored, exchanged, turned)
+    return turned
+
+
+def pulled_inside(points: Floats, n_runs: int) -> Floats:
+    """Points drawn towards the middle so that the middles of n cells part the range equally."""
+    return np.asarray(0.5 + (points - 0.5) * n_runs / (n_runs + 1))
+
+
+def places_of_levels(levels: Ints, n_levels: int, n_runs: int) -> Floats:
+    """Where the levels of a factor lie in a central design.
+
+    n levels of n runs part the interval in n + 1 equal parts, 0.1, 0.2, … 0.9 for nine: the mean
+    places of n random draws in order. They lie a little further inside than the middles of n
+    cells, where a point belongs that stands for its surroundings in several factors; each is in
+    its own cell of width 1/n still. Level ⌊n/2⌋, that of the first run, is in the middle exactly.
+    Fewer levels than runs lie in the middles of their cells, which are further inside.
+    """
+    places = np.asarray(middle(levels, n_levels))
+    if n_levels < n_runs or n_runs < _MIN_RUNS:
+        return places
+    return np.where(levels == n_levels // 2, 0.5, pulled_inside(places, n_levels))

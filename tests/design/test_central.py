@@ -1,0 +1,125 @@
+"""Designs with a run in the middle: balanced, even, and searched for once."""
+
+import time
+
+import numpy as np
+import pytest
+
+from skmixup.design import discrepancy, uniform_design
+from skmixup.design.central import central_design, central_runs, places_of_levels
+from skmixup.design.shipped import CENTRAL_TABLE, _table, read_table
+
+
+def columns_are_balanced(design, counts):
+    for column, q in zip(design.T, counts, strict=True):
+        occurs = np.bincount(column, minlength=q)
+        if len(occurs) != q or np.ptp(occurs) > 1:
+            return False
+    return True
+
+
+def random_latin(n, s, repetitions=60):
+    rng = np.random.default_rng(0)
+    rows = np.tile(np.arange(n)[:, None], (1, s))
+    return np.mean([discrepancy(rng.permuted(rows, axis=0)) for _ in range(repetitions)])
+
+
+@pytest.mark.parametrize("n", [4, 5, 8, 9, 10, 16, 25])
+@pytest.mark.parametrize("s", [2, 3, 5, 8])
+def test_runs_in_the_middle_are_balanced_and_opposite(n, s):
+    rows = central_runs(n, (n,) * s)
+    assert len(rows) == (3 if n >= max(9, 2 * s) else 1)
+    assert (rows[0] == n // 2).all()
+    assert all(len(set(column)) == len(rows) for column in rows.T)
+    if len(rows) == 3:
+        assert (rows[1] + rows[2] == n - 1).all()
+        assert np.abs(rows[1:] - (n - 1) / 2).max() <= max(2, n / 9) + 1
+
+
+@pytest.mark.parametrize("seed", [None, 0, 1, 2])
+@pytest.mark.parametrize("size", [(5, 2), (9, 4), (9, 8), (16, 5), (24, 7), (25, 3), (60, 10)])
+def test_shipped_designs_and_their_images_keep_the_middle(size, seed):
+    n, s = size
+    design = central_design(n, s, random_state=seed)
+    assert columns_are_balanced(design, (n,) * s)
+    assert (design[0] == n // 2).all()
+    n_central = len(central_runs(n, (n,) * s))
+    beside = np.isin(design, central_runs(n, (n,) * s)).all(axis=1)
+    assert beside.sum() == n_central
+    value = discrepancy(design)
+    assert value < random_latin(n, s)
+    assert value < 1.02 * discrepancy(central_design(n, s))
+    assert value < (1.5 if n_central < n / 5 else 2) * discrepancy(uniform_design(n, s))
+
+
+@pytest.mark.parametrize(
+    ("n", "counts"),
+    [(9, (3, 3, 3, 3)), (12, (3, 4, 12)), (12, (6, 6)), (18, (2, 3, 18)), (25, (5,) * 4), (10, 7)],
+)
+@pytest.mark.parametrize("seed", [None, 3])
+def test_fewer_levels_than_runs(n, counts, seed):
+    s = 3 if isinstance(counts, int) else len(counts)
+    qs = (counts,) * s if isinstance(counts, int) else counts
+    design = central_design(n, s, counts, random_state=seed)
+    assert columns_are_balanced(design, qs)
+    assert (design[0] == [(2 * (n // 2) + 1) * q // (2 * n) for q in qs]).all()
+    assert len(np.unique(design, axis=0)) == n
+    even = discrepancy(uniform_design(n, s, counts, random_state=seed), counts)
+    assert discrepancy(design, counts) < 1.35 * even
+
+
+def test_an_orthogonal_array_stays_one():
+    design = central_design(9, 4, 3)
+    for a in range(4):
+        for b in range(a):
+            assert len({*zip(design[:, a].tolist(), design[:, b].tolist(), strict=True)}) == 9
+
+
+@pytest.mark.parametrize("n", [4, 9, 10, 31, 60])
+def test_levels_part_the_range_equally_and_stay_in_their_cells(n):
+    levels = np.arange(n)
+    places = places_of_levels(levels, n, n)
+    assert (np.floor(places * n) == levels).all()
+    assert places[n // 2] == 0.5
+    others = np.delete(levels, n // 2)
+    np.testing.assert_allclose(places[others], (others + 1) / (n + 1))
+    # A category, or a range of few values, gets every one of them equally often.
+    for q in range(2, n + 1):
+        assert np.ptp(np.bincount((places * q).astype(int), minlength=q)) <= 1
+    fewer = places_of_levels(np.array([0, 1]), 2, n)
+    assert fewer.tolist() == [0.25, 0.75]
+    assert places_of_levels(np.arange(3), 3, 3).tolist() == [1 / 6, 0.5, 5 / 6]
+
+
+def test_the_first_runs_are_spread_too():
+    """An interrupted sweep has the middle and then runs all around it."""
+    for n, s in [(16, 3), (25, 5), (50, 4)]:
+        design = central_design(n, s)
+        half = design[: n // 2]
+        assert all((half < n / 2)[:, c].sum() >= n // 8 for c in range(s))
+        rng = np.random.default_rng(0)
+        others = [discrepancy(design[rng.permutation(n)[: n // 2]], n) for _ in range(50)]
+        assert discrepancy(half, n) < np.quantile(others, 0.1)
+
+
+def test_a_shipped_design_takes_a_millisecond():
+    central_design(25, 5)
+    start = time.perf_counter()
+    for seed in range(20):
+        central_design(25, 5, random_state=seed)
+    assert (time.perf_counter() - start) / 20 < 0.02  # with room for a busy machine
+
+
+def test_every_shipped_design_is_what_a_search_would_make():
+    table = read_table(_table(CENTRAL_TABLE)[0])
+    assert {(n, s) for n, s, _ in table} == {
+        (n, s) for n in range(4, 61) for s in range(1, 11) if s < n
+    }
+    for (n, s, q), design in table.items():
+        assert q == n
+        design = design.astype(int)
+        assert columns_are_balanced(design, (n,) * s)
+        rows = {tuple(row) for row in design.tolist()}
+        assert len(rows) == n
+        assert {tuple(row) for row in central_runs(n, (n,) * s).tolist()} <= rows
+        assert (design[0] == n // 2).all()
