@@ -151,6 +151,8 @@ def share_table(part: str, group: str, placement: str) -> str:
         n: all((part, group, m, placement, n) in RECORDS.rows for m in names) for n in BUDGETS
     }
     budgets = [n for n in BUDGETS if there[n]]
+    if not budgets:
+        return "Not measured yet.\n"
     value = {(m, n): RECORDS.rows[part, group, m, placement, n] for m in names for n in budgets}
     best = {n: max(value[m, n][0] for m in names) for n in budgets}
     rows = []

@@ -12,7 +12,6 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from skmixup.design import orthogonal_array, uniform_design
-from skmixup.design.central import central_design
 from skmixup.tuning import DesignExhausted, OrthogonalDesignSampler, UniformDesignSampler
 from skmixup.tuning.publishing import levels_from_text, levels_to_text
 from tests.tuning.studies import (
@@ -42,26 +41,6 @@ def test_a_declared_space_runs_exactly_the_uniform_design(criterion):
     study.optimize(unit_objective)
     expected = (uniform_design(9, 3, random_state=3, criterion=criterion) + 0.5) / 9
     np.testing.assert_allclose(unit_points(study), expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize("declared", [True, False])
-@pytest.mark.parametrize(("n_runs", "seed"), [(9, None), (9, 3), (12, 0), (12, 1), (4, 2)])
-def test_by_default_the_first_run_is_the_middle(n_runs, seed, declared):
-    study = study_with(UniformDesignSampler(UNIT if declared else None, n_runs=n_runs, seed=seed))
-    study.optimize(unit_objective)
-    points = unit_points(study)
-    assert (points[0] == 0.5).all()
-    places = (np.arange(n_runs) + 1) / (n_runs + 1)
-    places[n_runs // 2] = 0.5
-    for column in points.T:
-        np.testing.assert_allclose(np.sort(column), places, rtol=1e-12)
-    if declared:
-        design = central_design(n_runs, 3, random_state=seed or 0)
-        np.testing.assert_allclose(points, places[design], rtol=1e-12)
-    if n_runs >= 9:  # an opposite pair lies beside it
-        low = {9: 2, 12: 3}[n_runs]
-        beside = np.isclose(points, places[low]) | np.isclose(points, places[n_runs - 1 - low])
-        assert beside.all(axis=1).sum() == 2
 
 
 def test_an_orthogonal_sampler_runs_exactly_the_array():

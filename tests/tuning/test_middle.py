@@ -1,0 +1,73 @@
+"""The default of samplers and searches: the first run is in the middle of all ranges."""
+
+import numpy as np
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from skmixup.design.central import central_design
+from skmixup.design.factors import as_factors
+from skmixup.tuning import UniformDesignSampler
+from skmixup.tuning.candidates import first_points
+from skmixup.tuning.criteria import MIDDLE
+from skmixup.tuning.plans import uniform_plan
+from tests.tuning.studies import study_with
+
+UNIT = {name: FloatDistribution(0, 1) for name in "xyz"}
+
+
+def unit_objective(trial):
+    return sum(trial.suggest_float(name, 0, 1) for name in "xyz")
+
+
+def unit_points(study):
+    return np.array([[t.params[name] for name in "xyz"] for t in study.trials])
+
+
+@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize(("n_runs", "seed"), [(9, None), (9, 3), (12, 0), (12, 1), (4, 2)])
+def test_by_default_the_first_run_is_the_middle(n_runs, seed, declared):
+    study = study_with(UniformDesignSampler(UNIT if declared else None, n_runs=n_runs, seed=seed))
+    study.optimize(unit_objective)
+    points = unit_points(study)
+    assert (points[0] == 0.5).all()
+    places = (np.arange(n_runs) + 1) / (n_runs + 1)
+    places[n_runs // 2] = 0.5
+    for column in points.T:
+        np.testing.assert_allclose(np.sort(column), places, rtol=1e-12)
+    if declared:
+        design = central_design(n_runs, 3, random_state=seed or 0)
+        np.testing.assert_allclose(points, places[design], rtol=1e-12)
+    if n_runs >= 9:  # an opposite pair lies beside it
+        low = {9: 2, 12: 3}[n_runs]
+        beside = np.isclose(points, places[low]) | np.isclose(points, places[n_runs - 1 - low])
+        assert beside.all(axis=1).sum() == 2
+
+
+def test_runs_that_are_there_already_are_completed_around_the_middle():
+    factors = as_factors({"x": UNIT["x"], "y": UNIT["y"]}, "space")
+    initial = np.array([[0.03, 0.9], [0.97, 0.2]])
+    new = first_points(factors, 7, initial, MIDDLE, 0)
+    assert (new[0] == 0.5).all()
+    for column in np.vstack([initial, new]).T:
+        assert sorted((column * 9).astype(int)) == list(range(9))
+    # One of them on the middle level already: no level is run twice.
+    initial[0, 0] = 0.52
+    new = first_points(factors, 7, initial, MIDDLE, 0)
+    for column in np.vstack([initial, new]).T:
+        assert sorted((column * 9).astype(int)) == list(range(9))
+
+
+def test_settings_of_few_values_are_run_once_and_begin_in_the_middle():
+    space = {
+        "depth": IntDistribution(1, 9),
+        "width": IntDistribution(1, 128, log=True),
+        "kind": CategoricalDistribution(["a", "b", "c"]),
+    }
+    factors = as_factors(space, "space")
+    plan = uniform_plan(factors, 24, None, MIDDLE, 1, {})
+    points = plan.table().design_points()
+    values = [
+        tuple(f.at(float(u)) for f, u in zip(factors.values(), p, strict=True)) for p in points
+    ]
+    assert len(set(values)) == 24
+    assert (values[0][0], values[0][2]) == (5, "b")
