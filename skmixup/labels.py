@@ -93,8 +93,8 @@ def _check_one_column(y: Any, what: str) -> None:
         if np.isin(values, (0, 1)).all():
             raise ValueError(f"{message}: for one-hot labels, pass np.argmax(y, axis=1)")
         raise ValueError(
-            f"{message}: probabilities of classes (soft labels) are not supported; give each row "
-            "its one label"
+            f"{message}: probabilities of classes (soft labels) are not supported here; give each "
+            "row its one label, for instance np.argmax(y, axis=1)"
         )
     raise ValueError(f"{message}; one label per row is supported, not several")
 

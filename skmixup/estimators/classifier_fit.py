@@ -2,7 +2,9 @@
 
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
 from torch import Tensor
@@ -22,7 +24,8 @@ from skmixup.estimators.datasets import (
 from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import check_inputs, check_labels, encode
-from skmixup.estimators.weights import row_weights
+from skmixup.estimators.soft_labels import read_soft_labels
+from skmixup.estimators.weights import normalized_weights, row_weights
 from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
 
 
@@ -37,6 +40,9 @@ class FittingNet(ClassifyingNet):
             return self._train(X, y, fresh=fresh, seen=X)
         refuse_several_inputs(X, y)
         X = check_inputs(self, X, reset=fresh or self.saw_no_data())
+        soft = read_soft_labels(y, self._named_classes(classes, fresh=fresh))
+        if soft is not None:
+            return self._fit_soft(X, *soft, sample_weight, fresh=fresh)
         y = check_labels(y)
         check_consistent_length(X, y)
         if self.dataset is not ArrayDataset:
@@ -53,6 +59,35 @@ class FittingNet(ClassifyingNet):
             as_they_are=not self.brings_all_rows(),
         )
         return self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
+
+    def _named_classes(self, classes: Any, *, fresh: bool) -> Any:
+        """Return the classes that columns of soft labels have, or None where nobody says."""
+        if classes is not None or self.classes is not None:
+            return self.classes if classes is None else classes
+        return None if fresh else self.__dict__.get("classes_inferred_")
+
+    def _fit_soft(
+        self,
+        X: Any,
+        probabilities: NDArray[np.float32],
+        classes: NDArray[Any],
+        sample_weight: Any,
+        *,
+        fresh: bool,
+    ) -> Self:
+        """Train on a probability for each class; callbacks see the most probable one."""
+        check_consistent_length(X, probabilities)
+        if self.class_weight is not None:
+            raise ValueError(
+                "class_weight weighs rows by their one class, and y is soft labels; use "
+                "criterion__weight=torch.tensor([…]) with a weight for each class"
+            )
+        if self.dataset is not ArrayDataset:
+            raise TypeError(f"soft labels need the default `dataset`; got {self.dataset!r}")
+        self._set_classes(classes, classes, fresh)
+        y = classes[probabilities.argmax(axis=1)]
+        weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
+        return self._train(ArrayDataset(X, y, probabilities, weight), y, fresh=fresh, seen=X)
 
     def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:
         X, y = check_inputs(self, X, reset=False), check_labels(y)

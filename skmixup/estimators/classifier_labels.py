@@ -19,8 +19,9 @@ from skmixup.estimators.criteria import (
     try_criterion,
 )
 from skmixup.estimators.outputs import OutputNet
+from skmixup.estimators.soft_labels import check_soft_criterion
 from skmixup.labels import sorted_classes
-from skmixup.training.batches import in_memory
+from skmixup.training.batches import ArrayDataset, in_memory
 from skmixup.training.own_loss import is_users
 from skmixup.vicinal.loss import first_output
 
@@ -118,6 +119,8 @@ class ClassifyingNet(OutputNet):
         if is_users(self, "get_loss") or criterion_of(self) is None:
             return
         found = in_memory(dataset)
+        if found is not None and _is_soft(found[0]):
+            check_soft_criterion(self)
         vicinity = self.get_vicinity()
         sample = getattr(vicinity, "mix_per", None) == "sample"
         try_criterion(
@@ -128,6 +131,11 @@ class ClassifyingNet(OutputNet):
             needs_rows=sample or (found is not None and found[0].weight is not None),
         )
 
+    def row_codes(self, data: ArrayDataset) -> NDArray[np.int64]:
+        """Return the class of each row, of soft labels the most probable one."""
+        codes = super().row_codes(data)
+        return codes.argmax(axis=1) if _is_soft(data) else codes
+
     def output_for_callbacks(self, output: Any) -> Any:
         """Return logits of shape (n, n_classes), also of a network with members."""
         logits = first_output(output)
@@ -136,7 +144,13 @@ class ClassifyingNet(OutputNet):
     def batch_for_callbacks(self, batch: Any) -> Any:
         """Return the batch with labels as the user wrote them."""
         X, codes = super().batch_for_callbacks(batch)
+        if codes.ndim == 2:  # soft labels
+            codes = codes.argmax(dim=1)
         classes = self.classes_
         if classes.dtype.kind in "iu" and classes[0] == 0 and classes[-1] == len(classes) - 1:
             return X, codes
         return X, classes[to_numpy(codes)]
+
+
+def _is_soft(data: ArrayDataset) -> bool:
+    return data.target is not None and data.target.ndim == 2

@@ -225,8 +225,10 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, channels, h, w)
             Arrays become float32. Or a torch Dataset that yields pairs (input, label), with
             ``y=None``; its integers stay integers if the module takes them.
-        y : array-like of shape (n,)
-            Class labels: strings, booleans or integers.
+        y : array-like of shape (n,) or (n, n_classes)
+            Class labels: strings, booleans or integers. Or soft labels: probabilities whose rows
+            sum to one, with columns in the order of `classes` (None: 0, 1, …). A matrix of zeros
+            and ones only is read so where `classes` is given.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row in the loss.
         groups : array-like of shape (n,), default=None

@@ -17,7 +17,7 @@ from skmixup.vicinal.loss import first_output, name_of, needs_row_losses, row_lo
 # Compared with a label element by element: the label of a class is one-hot.
 _SQUARED = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
 _SIGMOID = (nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
-_ONE_HOT = (*_SIGMOID, nn.BCELoss, *_SQUARED)
+ONE_HOT = (*_SIGMOID, nn.BCELoss, *_SQUARED)
 _NOTHING_IGNORED = nn.CrossEntropyLoss().ignore_index  # torch's default
 # These take one output for two classes, as in skorch's NeuralNetBinaryClassifier.
 _BINARY = (nn.BCEWithLogitsLoss, nn.BCELoss)
@@ -86,7 +86,7 @@ def check_logits(logits: Any, criterion: Any, classes: Any) -> None:
 def targets_for(criterion: Any, output: Any, codes: Tensor) -> Tensor:
     """Class codes as the criterion takes them: as they are, one-hot, or 0 and 1 for one output."""
     logits = first_output(output)
-    if not isinstance(criterion, _ONE_HOT) or codes.ndim != 1:
+    if not isinstance(criterion, ONE_HOT) or codes.ndim != 1:
         return codes
     dtype = logits.dtype if logits.is_floating_point() else torch.get_default_dtype()
     if logits.ndim == 1 or logits.shape[1] == 1:

@@ -40,7 +40,7 @@ def vicinal_loss(
         Logits of shape (n, C, k) are those of k networks that are trained at once: the loss is the
         mean of theirs. The criterion sees them as n · k rows of C logits.
     target : Tensor of shape (n,) or (n, …)
-        Unmixed targets: class codes, or real values.
+        Unmixed targets: class codes, for cross-entropy also probabilities (n, C), or real values.
     draw : Draw
     weight : Tensor of shape (n,), optional
         Weight of each row.
@@ -68,8 +68,10 @@ def vicinal_loss(
     """
     output = first_output(output)
     criterion = unwrap(criterion) if isinstance(criterion, nn.Module) else criterion
-    if type(criterion) is nn.CrossEntropyLoss and output.ndim in (2, 3) and target.ndim == 1:
-        return _cross_entropy(criterion, output, target, draw, weight)
+    if type(criterion) is nn.CrossEntropyLoss and output.ndim in (2, 3):
+        soft = target.ndim == 2 and target.is_floating_point()
+        if target.ndim == 1 or (soft and target.shape == output.shape[:2]):
+            return _cross_entropy(criterion, output, target, draw, weight)
     loss = vicinal_losses(criterion, output, target, draw, weight)
     if getattr(criterion, "reduction", None) == "sum" or loss.ndim == 0:
         return loss.sum()
@@ -163,9 +165,12 @@ def _cross_entropy(
     # The factor −1 or −1/n of the sum is in the targets already, where it costs nothing.
     factor = -1.0 if criterion.reduction == "sum" else -1 / n_rows
     dtype = torch.promote_types(logits.dtype, torch.float32)
-    ignored = criterion.ignore_index
-    identity = _scaled_identity(n_classes, factor, dtype, logits.device, ignored)
-    soft = identity.index_select(0, target)
+    ignored = criterion.ignore_index if target.ndim == 1 else -1
+    if target.ndim == 1:
+        identity = _scaled_identity(n_classes, factor, dtype, logits.device, ignored)
+        soft = identity.index_select(0, target)
+    else:
+        soft = factor * target.to(dtype)
     if weight is not None:
         soft = weight.to(dtype).unsqueeze(1) * soft
     if draw.lam is not None and draw.partner is not None:

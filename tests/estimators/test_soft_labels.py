@@ -1,0 +1,147 @@
+"""Facts about soft labels: which matrices are, what is trained on, what is predicted."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.model_selection import cross_val_predict
+from skorch.callbacks import EarlyStopping, EpochScoring
+from torch import nn
+from torch.nn import functional as F
+
+from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+from skmixup.vicinal import Mixup
+from skmixup.vicinal.loss import vicinal_loss
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4)).astype(np.float32)
+LOGITS = 2 * X[:, :3]
+SOFT = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
+HARD = SOFT.argmax(axis=1)
+ONE_HOT = np.eye(3)[HARD]
+KINDS = [VicinalClassifier, MixupClassifier, ManifoldMixupClassifier]
+
+
+def net(kind=MixupClassifier, **params):
+    return kind(**({"max_epochs": 3, "random_state": 0} | params))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_hot_rows_train_as_their_labels(kind):
+    hard = net(kind).fit(X, HARD)
+    soft = net(kind, classes=[0, 1, 2]).fit(X, ONE_HOT)
+    np.testing.assert_allclose(soft.predict_proba(X), hard.predict_proba(X), atol=1e-6)
+    assert soft.classes_.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("mix_per", ["batch", "sample"])
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_the_loss_is_the_cross_entropy_of_the_mixed_probabilities(mix_per, n_members):
+    logits = torch.from_numpy(RNG.normal(size=(60, 3, n_members)))
+    logits = logits[:, :, 0] if n_members == 1 else logits
+    p, w = torch.from_numpy(SOFT), torch.from_numpy(RNG.uniform(size=60))
+    draw = Mixup(1.0, mix_per=mix_per).draw(p, np.random.default_rng(1))
+    weight = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    criterion = nn.CrossEntropyLoss(label_smoothing=0.1, weight=weight)
+    lam = draw.lam.expand(60).unsqueeze(1)
+    mixed = lam * w[:, None] * p + (1 - lam) * w[draw.partner, None] * p[draw.partner]
+    mass = mixed.sum(dim=1, keepdim=True)
+    smooth = 0.9 * mixed + 0.1 / 3 * mass
+    members = [logits] if n_members == 1 else logits.unbind(dim=2)
+    expected = torch.stack(
+        [-(smooth * criterion.weight * F.log_softmax(z, dim=1)).sum(dim=1).mean() for z in members]
+    ).mean()
+    torch.testing.assert_close(vicinal_loss(criterion, logits, p, draw, w), expected)
+
+
+def test_a_network_learns_the_probabilities_not_only_the_most_probable_class():
+    soft = net(max_epochs=150, alpha=0.0, module__dropout=0.0).fit(X, SOFT)
+    hard = net(max_epochs=150, alpha=0.0, module__dropout=0.0).fit(X, HARD)
+
+    def error(clf):
+        return np.abs(clf.predict_proba(X) - SOFT).mean()
+
+    assert error(soft) < 0.03
+    assert error(hard) > 2 * error(soft)
+    assert np.mean(soft.predict(X) == HARD) > 0.95
+    assert soft.score(X, HARD) > 0.95
+
+
+def test_classes_name_the_columns_in_any_order():
+    names = ["b", "c", "a"]
+    clf = net(classes=names).fit(X, SOFT)
+    plain = net().fit(X, SOFT[:, [2, 0, 1]])
+    assert clf.classes_.tolist() == ["a", "b", "c"]
+    assert np.array_equal(clf.predict_proba(X), plain.predict_proba(X))
+    assert set(clf.predict(X)) <= {"a", "b", "c"}
+
+
+def test_partial_fit_takes_hard_and_soft_labels_of_the_same_classes():
+    clf = net(max_epochs=1).partial_fit(X, np.array(["x", "y", "z"])[HARD])
+    clf.partial_fit(X, SOFT)
+    assert clf.n_iter_ == 2
+    assert set(clf.predict(X)) <= {"x", "y", "z"}
+    with pytest.raises(ValueError, match="classes must name the 2 columns of y"):
+        clf.partial_fit(X, np.c_[SOFT[:, 0], 1 - SOFT[:, 0]])
+
+
+def test_rows_held_out_callbacks_and_weights_see_one_label():
+    seen = []
+
+    class Looks(EpochScoring):
+        def on_batch_end(self, net, batch, training=False, **kwargs):
+            seen.append(np.asarray(batch[1]))
+
+    callbacks = [Looks("accuracy", use_caching=False), EarlyStopping(patience=100)]
+    clf = net(train_split=0.25, callbacks=callbacks, classes=["a", "b", "c"])
+    clf.fit(X, SOFT, sample_weight=RNG.uniform(size=60))
+    assert set(np.concatenate(seen)) <= {"a", "b", "c"}
+    assert 0 <= clf.history_[-1, "valid_acc"] <= 1
+
+
+def test_binary_cross_entropy_takes_them_too():
+    clf = net(criterion=nn.BCEWithLogitsLoss, max_epochs=40).fit(X, SOFT)
+    assert np.mean(clf.predict(X) == HARD) > 0.8
+    with pytest.raises(ValueError, match="criterion NLLLoss takes one class per row"):
+        net(criterion=nn.NLLLoss).fit(X, SOFT)
+
+
+def test_partners_may_have_similar_probabilities():
+    vicinity = Mixup(1.0, pairing="similar", bandwidth=0.2)
+    clf = net(VicinalClassifier, vicinity=vicinity).fit(X, SOFT)
+    assert np.isfinite(clf.predict_proba(X)).all()
+
+
+def test_lists_tensors_and_rounded_probabilities():
+    expected = net().fit(X, SOFT).predict_proba(X)
+    for y in (SOFT.tolist(), torch.from_numpy(SOFT), SOFT.astype(np.float32)):
+        np.testing.assert_allclose(net().fit(X, y).predict_proba(X), expected, atol=1e-4)
+    rounded = np.round(SOFT, 3)
+    np.testing.assert_allclose(net().fit(X, rounded).predict_proba(X), expected, atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (np.r_[SOFT[:5] * 0.5, SOFT[5:]], r"5 of its rows do not sum to one, first row 0.*0\.5;"),
+        (np.r_[[[1.5, -0.5, 0.0]], SOFT[1:]], r"negative entries, first in row 0.*; y is either"),
+        (np.r_[[[np.nan, 0.5, 0.5]], SOFT[1:]], "contains NaN or infinity, first in row 0"),
+        (SOFT[:59], "inconsistent numbers of samples"),
+        (ONE_HOT, "for one-hot labels, pass np.argmax"),
+    ],
+)
+def test_other_matrices_are_told_with_the_kinds_there_are(y, message):
+    with pytest.raises(ValueError, match=message):
+        net().fit(X, y)
+
+
+def test_class_weights_do_not_fit_soft_labels():
+    with pytest.raises(ValueError, match="class_weight weighs rows by their one class"):
+        net(class_weight="balanced").fit(X, SOFT)
+    with pytest.raises(ValueError, match=r"classes must name the 3 columns of y.*\['a', 'b'\]"):
+        net(classes=["a", "b"]).fit(X, SOFT)
+
+
+def test_out_of_fold_predictions_make_a_teacher():
+    teacher = cross_val_predict(net(), X, HARD, method="predict_proba", cv=3)
+    student = net(max_epochs=30).fit(X, teacher)
+    assert student.score(X, HARD) > 0.5
