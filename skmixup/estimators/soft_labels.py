@@ -44,7 +44,10 @@ def read_soft_labels(y: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray
     """
     if y is None or not _is_matrix(y):
         return None
-    p = np.asarray(as_array(y))
+    try:
+        p = np.asarray(as_array(y))
+    except ValueError:  # rows of several lengths
+        return None
     if p.dtype.kind not in "biuf":
         return None  # columns of strings: the error of one label per row names them
     p = p.astype(np.float64)
@@ -76,7 +79,9 @@ def check_soft_criterion(net: Any) -> None:
 
 
 def _is_matrix(y: Any) -> bool:
-    shape = np.shape(y) if not hasattr(y, "shape") else tuple(y.shape)
+    if isinstance(y, (list, tuple)):
+        return bool(y) and isinstance(y[0], (list, tuple, np.ndarray)) and len(y[0]) > 1
+    shape = tuple(y.shape) if hasattr(y, "shape") else np.asarray(y).shape
     return len(shape) == 2 and shape[1] > 1
 
 
