@@ -44,10 +44,12 @@ def annealed(
     temperatures: tuple[float, float],
     seed: int,
     mirrored: bool = False,
+    distinct: bool = True,
 ) -> np.ndarray:
-    """The design after so many proposals, of centred discrepancy; no run is worse than the start.
+    """The design after so many proposals, of no larger centred discrepancy.
 
-    ``mirrored``: run i + n//2 is the mirror image of run i, and stays so.
+    ``mirrored``: run i + n//2 is the mirror image of run i, and stays so. ``distinct``: no move
+    repeats a run, where there are as many level combinations as runs.
     """
     n, s = design.shape
     kernel = level_kernels((n_levels,), "CD")[0]
@@ -64,6 +66,7 @@ def annealed(
         _STAY,
         *map(ctypes.c_double, temperatures),
         n // 2 if mirrored else 0,
+        int(distinct and n <= float(n_levels) ** s),
         ctypes.c_uint64(seed),
     )
     if failed:

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 enum { WIDTH = 8, DRAWS = 4096 };
 
 static uint64_t state[4]; /* xoshiro256**, Blackman & Vigna 2018 */
@@ -53,6 +55,9 @@ typedef struct {
     double *kernel; /* (q, m): k(a, level of run j) in the factor at hand; padded with ones */
     int *level; /* (n): the factor at hand */
     int half; /* 0, or: runs i and i + half mirror each other, a last odd run lies in the middle */
+    uint64_t *code, *weight; /* (n) and (s): a run's levels as one number, practically always its
+                              * own; null where runs may be repeated */
+    uint64_t at_hand; /* the weight of the factor at hand */
 } Search;
 
 static void refresh(Search *w)
@@ -71,6 +76,17 @@ static void refresh(Search *w)
     }
 }
 
+static void encode(Search *w)
+{
+    for (int c = 0; c < w->s; c++)
+        w->weight[c] = next();
+    for (int i = 0; i < w->n; i++) {
+        w->code[i] = 0;
+        for (int c = 0; c < w->s; c++)
+            w->code[i] += w->weight[c] * (uint64_t)w->design[i * w->s + c];
+    }
+}
+
 static double value(const Search *w) /* the squared discrepancy without its constant */
 {
     double both = 0, one = 0;
@@ -86,6 +102,8 @@ static void take_out(Search *w, int c)
 {
     for (int i = 0; i < w->n; i++)
         w->level[i] = w->design[i * w->s + c];
+    if (w->code)
+        w->at_hand = w->weight[c];
     for (int a = 0; a < w->q; a++)
         for (int j = 0; j < w->m; j++)
             w->kernel[a * w->m + j] = j < w->n ? w->pair[a * w->q + w->level[j]] : 1;
@@ -111,9 +129,9 @@ static void put_in(Search *w, int c)
 }
 
 /* What exchanging the levels of runs i and j of the factor at hand adds to n² times the value. */
-static double difference(const Search *w, int i, int j)
+ALWAYS_INLINE double difference(const Search *w, int m, int i, int j)
 {
-    int a = w->level[i], b = w->level[j], q = w->q, m = w->m;
+    int a = w->level[i], b = w->level[j], q = w->q;
     const double *restrict p = w->pairs + i * m, *restrict r = w->pairs + j * m;
     const double *restrict from = w->kernel + a * m, *restrict to = w->kernel + b * m;
     double sum = 0;
@@ -127,9 +145,13 @@ static double difference(const Search *w, int i, int j)
 
 static void exchange_one(Search *w, int i, int j)
 {
-    int a = w->level[i];
-    w->level[i] = w->level[j];
+    int a = w->level[i], b = w->level[j];
+    w->level[i] = b;
     w->level[j] = a;
+    if (w->code) {
+        w->code[i] += w->at_hand * (uint64_t)(b - a);
+        w->code[j] += w->at_hand * (uint64_t)(a - b);
+    }
     for (int x = 0; x < w->q; x++) {
         double *k = w->kernel + x * w->m, other = k[i];
         k[i] = k[j];
@@ -138,9 +160,9 @@ static void exchange_one(Search *w, int i, int j)
 }
 
 /* The same where the mirror images of runs i and j, not each other's, exchange theirs as well. */
-static double difference_of_both(const Search *w, int i, int j)
+ALWAYS_INLINE double difference_of_both(const Search *w, int m, int i, int j)
 {
-    int a = w->level[i], b = w->level[j], q = w->q, m = w->m, h = w->half;
+    int a = w->level[i], b = w->level[j], q = w->q, h = w->half;
     int runs[4] = {i, j, i < h ? i + h : i - h, j < h ? j + h : j - h};
     int old[4] = {a, b, q - 1 - a, q - 1 - b}, new[4] = {b, a, q - 1 - b, q - 1 - a};
     const double *restrict p = w->pairs + i * m, *restrict r = w->pairs + j * m;
@@ -159,13 +181,13 @@ static double difference_of_both(const Search *w, int i, int j)
 }
 
 /* What a move adds: of runs i and j, and of their images where there are any. */
-static double move_adds(const Search *w, int i, int j)
+ALWAYS_INLINE double move_adds(const Search *w, int m, int i, int j)
 {
     int apart = i < j ? j - i : i - j;
-    return w->half && apart != w->half ? difference_of_both(w, i, j) : difference(w, i, j);
+    return w->half && apart != w->half ? difference_of_both(w, m, i, j) : difference(w, m, i, j);
 }
 
-static void move(Search *w, int i, int j)
+static void exchange(Search *w, int i, int j)
 {
     int h = w->half, apart = i < j ? j - i : i - j;
     exchange_one(w, i, j);
@@ -173,8 +195,27 @@ static void move(Search *w, int i, int j)
         exchange_one(w, i < h ? i + h : i - h, j < h ? j + h : j - h);
 }
 
+static int is_repeated(const Search *w, int i)
+{
+    int same = 0;
+    for (int k = 0; k < w->n; k++)
+        same += w->code[k] == w->code[i];
+    return same > 1;
+}
+
+/* Make the move unless it would repeat a run; whether it was made. What holds for two runs holds
+ * for their images. */
+static int move(Search *w, int i, int j)
+{
+    exchange(w, i, j);
+    if (!w->code || (!is_repeated(w, i) && !is_repeated(w, j)))
+        return 1;
+    exchange(w, i, j);
+    return 0;
+}
+
 /* Swaps of one factor at one temperature; returns what they added to n² times the value. */
-static double rearrange(Search *w, int proposals, double temperature)
+ALWAYS_INLINE double rearrange_any(Search *w, int m, int proposals, double temperature)
 {
     double added = 0;
     int n = w->half ? 2 * w->half : w->n;
@@ -185,13 +226,25 @@ static double rearrange(Search *w, int proposals, double temperature)
         j += j >= i;
         if (w->level[i] == w->level[j])
             continue;
-        double delta = move_adds(w, i, j);
-        if (delta < temperature * exponential[draw >> 52]) {
-            move(w, i, j);
+        double delta = move_adds(w, m, i, j);
+        if (delta < temperature * exponential[draw >> 52] && move(w, i, j))
             added += delta;
-        }
     }
     return added;
+}
+
+/* The same, compiled once for each width that small designs have: loops of known length. */
+static double rearrange(Search *w, int proposals, double temperature)
+{
+    switch (w->m) {
+    case 8: return rearrange_any(w, 8, proposals, temperature);
+    case 16: return rearrange_any(w, 16, proposals, temperature);
+    case 24: return rearrange_any(w, 24, proposals, temperature);
+    case 32: return rearrange_any(w, 32, proposals, temperature);
+    case 40: return rearrange_any(w, 40, proposals, temperature);
+    case 48: return rearrange_any(w, 48, proposals, temperature);
+    default: return rearrange_any(w, w->m, proposals, temperature);
+    }
 }
 
 /* Improving swaps until there are none. */
@@ -205,9 +258,8 @@ static double descend(Search *w, double tolerance)
             for (int j = 0; j < i; j++) {
                 if (w->level[i] == w->level[j])
                     continue;
-                double delta = move_adds(w, i, j);
-                if (delta < -tolerance) {
-                    move(w, i, j);
+                double delta = move_adds(w, w->m, i, j);
+                if (delta < -tolerance && move(w, i, j)) {
                     added += delta;
                     still = -1;
                 }
@@ -219,10 +271,12 @@ static double descend(Search *w, double tolerance)
 
 /* Anneal design (n, s), levels 0 ... q - 1, in place: so many sweeps over all factors, n proposals
  * times `stay` for each; the temperature falls from hot to cold, both shares of what the median
- * swap adds to a design that no swap improves. The best design met is left there.
+ * swap adds to a design that no swap improves. half: as in Search; distinct: no move repeats a
+ * run. The best design met is left there.
  * Returns 0, or 1 where memory is short. */
 int anneal(int n, int s, int q, const double *pair, const double *single, int *design,
-           int64_t sweeps, int stay, double hot, double cold, int half, uint64_t seed)
+           int64_t sweeps, int stay, double hot, double cold, int half, int distinct,
+           uint64_t seed)
 {
     int m = (n + WIDTH - 1) / WIDTH * WIDTH;
     Search w = {.n = n, .m = m, .s = s, .q = q, .pair = pair, .single = single, .design = design,
@@ -235,6 +289,13 @@ int anneal(int n, int s, int q, const double *pair, const double *single, int *d
     if (!w.pairs || !w.kernel || !w.singles || !w.level || !best)
         return 1;
     start(seed);
+    if (distinct) {
+        w.code = calloc(n, sizeof(uint64_t));
+        w.weight = malloc(sizeof(uint64_t) * s);
+        if (!w.code || !w.weight)
+            return 1;
+        encode(&w);
+    }
     refresh(&w);
     double tolerance = 1e-12 * n * n;
     descend(&w, tolerance);
@@ -246,7 +307,7 @@ int anneal(int n, int s, int q, const double *pair, const double *single, int *d
         for (int i = 0; i < n; i++)
             for (int j = 0; j < i; j++)
                 if (w.level[i] != w.level[j]) {
-                    typical += fabs(difference(&w, i, j));
+                    typical += fabs(difference(&w, m, i, j));
                     seen++;
                 }
         put_in(&w, c);
@@ -276,9 +337,13 @@ int anneal(int n, int s, int q, const double *pair, const double *single, int *d
     refresh(&w);
     if (value(&w) * n * n >= best_value) {
         memcpy(design, best, sizeof(int) * n * s);
+        if (distinct)
+            encode(&w);
         refresh(&w);
         descend(&w, tolerance);
     }
+    free(w.code);
+    free(w.weight);
     free(w.pairs);
     free(w.kernel);
     free(w.singles);

@@ -26,6 +26,7 @@ from skmixup.design.good_lattice import max_factors
 from skmixup.design.level_permutation import array_columns
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.designs import public_table
 from benchmarks.records import Records, table, write_page
 
 RECORDS = Records("design_quality", n_keys=3)  # n, s, q → columns by name
@@ -255,7 +256,8 @@ def page(rows: list[dict[str, float]]) -> str:
         cells.append(line)
     header = ["n", "s", "q", "table", "optimum", "high", "vs table", "sec", "default", "sec"]
     lines.append(table([*header, "lattice", "LHS", "Sobol"], cells))
-    lines += ["Against PyUniDOE's default call, as measured earlier:", ""]
+    lines += public_table.section()
+    lines += ["## PyUniDOE's default call", "", "As measured earlier:", ""]
     header = ["n", "s", "its mean", "its s", "our mean", "our worst", "our s"]
     keys = ("pyunidoe", "pyunidoe_s", "default", "default_worst", "default_s")
     cells = [[str(row["n"]), str(row["s"]), *(number(row, k) for k in keys)] for row in calls]
@@ -268,6 +270,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, nargs="*", help="measure these n only")
     only = parser.parse_args().runs
     RECORDS.run((size for size in sizes() if not only or size[0] in only), measure)
+    if not only:
+        public_table.run()
     write_page("design_quality", page(measured_rows()))
 
 

@@ -34,12 +34,56 @@ PUBLIC = {
     (25, 6, 5): 0.0351643,
     (27, 13, 3): 0.397890,
     (36, 12, 6): 0.166304,
+    (9, 3, 3): 0.0330337,
+    (12, 5, 3): 0.0733174,
+    (15, 22, 3): 4.13791,
+    (18, 9, 3): 0.190437,
+    (24, 12, 3): 0.352942,
+    (30, 9, 3): 0.172509,
+    (36, 13, 3): 0.377796,
+    (39, 13, 3): 0.370577,
+    (51, 11, 3): 0.239913,
+    (12, 3, 4): 0.0209514,
+    (16, 6, 4): 0.0603499,
+    (24, 6, 4): 0.0544902,
+    (32, 8, 4): 0.0885321,
+    (40, 8, 4): 0.0878043,
+    (48, 7, 4): 0.0660279,
+    (52, 15, 4): 0.427326,
+    (25, 5, 5): 0.0251016,
+    (50, 5, 5): 0.0236142,
+    (50, 11, 5): 0.11682,
+    (18, 3, 6): 0.00909,
+    (60, 19, 6): 0.712774,
+    (60, 38, 6): 60.9005,
+    (8, 7, 8): 0.122268,
+    (11, 5, 11): 0.025386,
+    (14, 3, 14): 0.00406414,
+    (16, 6, 16): 0.0250483,
+    (17, 13, 17): 0.408749,
+    (19, 10, 19): 0.121136,
+    (21, 9, 21): 0.0707841,
+    (22, 3, 22): 0.00173949,
+    (22, 13, 22): 0.29509,
+    (24, 6, 24): 0.0134373,
+    (25, 8, 25): 0.035304,
+    (26, 12, 26): 0.169317,
+    (27, 13, 27): 0.227045,
+    (28, 11, 28): 0.106739,
+    (29, 13, 29): 0.207147,
+    (100, 4, 100): 0.000333683,
+    (150, 4, 150): 0.000170785,
+    (200, 3, 200): 3.5116e-05,
+    (250, 3, 250): 2.38773e-05,
+    (500, 4, 500): 3.56699e-05,
 }
 
 
 def test_table_is_complete_and_small():
     whole = {(n, s, n) for n in range(2, 61) for s in range(1, 16)}
     whole |= {(n, s, n) for n in range(17, 31) for s in range(16, n)}
+    whole |= {(n, s, n) for n in (100, 150, 200, 250) for s in range(1, 21)}
+    whole |= {(500, s, 500) for s in range(1, 16)}
     fewer = {
         (n, s, q)
         for n in range(6, 61)
@@ -50,7 +94,7 @@ def test_table_is_complete_and_small():
     many = {(9, 3): 20, (12, 3): 21, (15, 3): 22, (60, 6): 40}
     fewer |= {(n, s, q) for (n, q), most in many.items() for s in range(16, most + 1)}
     assert set(shipped_designs()) == whole | fewer
-    assert len(files("skmixup.design").joinpath(TABLE).read_bytes()) < 400_000
+    assert len(files("skmixup.design").joinpath(TABLE).read_bytes()) < 600_000
 
 
 def test_discrepancies_are_what_scipy_says():
@@ -91,7 +135,8 @@ def test_every_design_is_at_least_as_good_as_random_ones():
         random = rng.permuted(np.tile(np.arange(n) * q // n, (3, s, 1)), axis=2)
         unrepeated = [x.T for x in random if q**s < n or len(np.unique(x, axis=1).T) == n]
         best = min((discrepancy(x, q) for x in unrepeated), default=np.inf)
-        assert discrepancy(design, q) <= best * (1 + 1e-9), (n, s, q)
+        rounding = 1e-15  # of a difference of terms near 1; one factor has a single design
+        assert discrepancy(design, q) <= best * (1 + 1e-9) + rounding, (n, s, q)
 
 
 @pytest.mark.parametrize("n", [4, 5, 13, 24, 37, 48, 59])
