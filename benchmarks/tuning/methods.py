@@ -1,6 +1,7 @@
 """The searches that tuning_regret.py compares: points of the unit cube, and what they found."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -8,8 +9,10 @@ import optuna
 from scipy.stats import qmc
 
 from skmixup.design import orthogonal_array, to_unit_cube, uniform_design
+from skmixup.design.factors import Continuum
 from skmixup.tuning.plans import search_effort
-from skmixup.tuning.rounds import fill_box, next_box, round_sizes, whole_cube
+from skmixup.tuning.rounds import next_box, round_sizes, whole_cube
+from skmixup.tuning.surface import guided_points
 
 Objective = Callable[[np.ndarray], float]
 BUDGETS = (9, 16, 25, 50, 100)
@@ -103,11 +106,11 @@ def sequential_uniform(f: Objective, n: int, s: int, rng: np.random.Generator) -
     first, *others = round_sizes(n, ROUNDS[n])
     points = symmetric_image(base_design(first, s), rng)
     values = np.array([f(x) for x in points])
-    boxes, ordered = [whole_cube(s)], [True] * s
+    boxes, factors = [whole_cube(s)], [Continuum(0.0, 1.0)] * s
     seed = int(rng.integers(2**31))
     for size in others:
-        boxes.append(next_box(points, values, boxes, ordered))
-        new = fill_box(boxes[-1], points, size, ordered, "CD", seed)
+        boxes.append(replace(next_box(points, values, boxes), n_told=size))
+        new = guided_points(boxes[-1], points, values, size, factors, seed)
         points = np.vstack([points, new])
         values = np.append(values, [f(x) for x in new])
     return values

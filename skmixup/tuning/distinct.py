@@ -12,6 +12,7 @@ from skmixup.design.levels import Floats, middle
 from skmixup.design.places import n_different_values, places_of_values
 from skmixup.design.settings import level_key
 from skmixup.tuning.rounds import Box, fill_box
+from skmixup.tuning.surface import guided_points
 
 #: Spaces with more settings are not listed one by one.
 _MAX_LISTED = 20_000
@@ -56,12 +57,19 @@ def without_repeats(factors: Sequence[Factor], new: Floats, known: Floats) -> Fl
 
 
 def new_points(
-    box: Box, points: Floats, n_new: int, factors: Sequence[Factor], criterion: str, seed: int
+    box: Box,
+    points: Floats,
+    n_new: int,
+    factors: Sequence[Factor],
+    criterion: str,
+    seed: int,
+    losses: Floats | None = None,
 ) -> Floats:
-    """At most ``n_new`` points that complete a box, with settings that no other point has.
+    """At most ``n_new`` points in a box, with settings that no other point has.
 
-    Where the box has too few such settings it is widened. There are fewer points than asked for
-    only if there are no more settings at all.
+    With the ``losses`` of the points so far, a surface through them says where; without, the
+    points complete the box to a uniform design. Where the box has too few such settings it is
+    widened. There are fewer points than asked for only if there are no more settings at all.
     """
     ordered = [factor.ordered for factor in factors]
     n_new = int(min(n_new, n_left(points, factors)))
@@ -70,7 +78,11 @@ def new_points(
     n_old, wide = len(points), box
     for attempt in range(_MAX_ATTEMPTS):
         missing = n_new - len(points) + n_old
-        found = fill_box(wide, points, missing, ordered, criterion, seed + attempt)
+        if losses is None:
+            found = fill_box(wide, points, missing, ordered, criterion, seed + attempt)
+        else:
+            known = np.append(losses, np.full(len(points) - n_old, np.nan))
+            found = guided_points(wide, points, known, missing, factors, seed + attempt)
         points = np.vstack([points, without_repeats(factors, found, points)])
         if len(points) - n_old == n_new:
             return points[n_old:]

@@ -24,7 +24,8 @@ class Evidence:
     points : array (n, s)
         In the unit cube, one column per parameter.
     losses : array (n,)
-        To be minimised; NaN without a final value, or where a constraint is violated.
+        To be minimised; NaN before a run has ended, infinite where it ended without a value or
+        a constraint is violated.
     factors : list of Factor
     feasible : bool
         Whether any trial keeps all constraints. While none does, losses say by how much they are
@@ -108,10 +109,11 @@ def _losses(study: Study, trials: Sequence[FrozenTrial]) -> tuple[Floats, bool]:
     )
     violations = np.array([_violation(t.system_attrs) for t in trials])
     done = np.array(complete, dtype=bool)
+    ended = np.array([t.state.is_finished() for t in trials], dtype=bool)
     feasible = bool((done & (violations == 0)).any()) or not done.any()
-    if feasible:
-        return np.where(violations == 0, losses, np.nan), True
-    return np.where(done, violations, np.nan), False
+    losses = np.where(violations == 0, losses, np.nan) if feasible else violations
+    losses = np.where(done & ~np.isnan(losses), losses, np.inf)
+    return np.where(ended, losses, np.nan), feasible
 
 
 def _violation(attrs: Mapping[str, Any]) -> float:

@@ -1,7 +1,8 @@
-"""Sequential uniform design: round after round, a uniform design in a smaller box.
+"""Sequential uniform design: after a uniform design, rounds of new points in a box that adapts.
 
 Everything happens in the unit cube, with losses to be minimised, and every choice follows from
-the points run so far: the scikit-learn search and the Optuna sampler are two drivers of it.
+the points run so far: the scikit-learn search and the Optuna sampler are two drivers of it. Where
+in the box the points lie is the matter of :mod:`skmixup.tuning.surface`.
 
 References
 ----------
@@ -10,7 +11,8 @@ Machine Learning Research 22(149).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +20,17 @@ from numpy.typing import NDArray
 from skmixup.design.completion import MAX_SEARCHED_ROWS, complete_rows
 from skmixup.design.levels import Floats
 
+#: After so many runs in a row without improvement a box shrinks to half its width.
+PATIENCE = 3
+#: After an improvement it is this much wider.
+GROWTH = 1.5
+
 
 @dataclass(frozen=True)
 class Box:
     """A part of the unit cube: its centre, its width, and the best loss before it was entered.
+
+    ``n_told`` says how many of the runs that were laid out in it have ended.
 
     Factors without an order keep their whole range. A box that would stick out of the cube is
     moved inside.
@@ -30,6 +39,7 @@ class Box:
     centre: tuple[float, ...]
     width: float
     best_before: float
+    n_told: int = 0
 
     def edges(self, ordered: Sequence[bool]) -> tuple[Floats, Floats]:
         """Where the box begins, and how wide it is, in every factor."""
@@ -54,33 +64,28 @@ def round_sizes(n_runs: int, n_rounds: int) -> list[int]:
     return sizes
 
 
-def next_box(points: Floats, losses: Floats, boxes: Sequence[Box], ordered: Sequence[bool]) -> Box:
+def next_box(points: Floats, losses: Floats, boxes: Sequence[Box]) -> Box:
     """Where the next round looks, given all runs so far and the boxes of the rounds so far.
 
-    In a box half as wide as the last one, around the best point, drawn towards the mean of the
-    three best. After a round without improvement a second centre has its chance, once, before the
-    boxes shrink further: the best point outside the last box, in a box as wide as that.
+    Around the best point. The box of the first round after the design is the whole cube; it
+    shrinks to half after three runs in a row without improvement, and grows by half after a round
+    with one.
 
-    Failed runs have the loss NaN. While all have failed, nothing is known and the last box stays.
+    Runs without a value have the loss NaN or infinity. While all have, nothing is known and the
+    last box stays.
     """
     losses = np.where(np.isfinite(losses), losses, np.inf)
-    order = np.argsort(losses, kind="stable")
     last = boxes[-1]
     if not np.isfinite(losses).any():
-        return last
-    best = float(losses[order[0]])
-    stuck = best >= last.best_before
-    first_time = len(boxes) < 3 or boxes[-2].best_before > last.best_before
-    if stuck and first_time:
-        outside = order[~inside(last, points[order], ordered)]
-        if len(outside) and np.isfinite(losses[outside[0]]):
-            return Box(tuple(points[outside[0]].tolist()), last.width, best)
-    width = last.width / 2
-    leaders = order[: min(3, np.isfinite(losses).sum())]
-    weights = np.log(len(leaders) + 0.5) - np.log(np.arange(1, len(leaders) + 1))
-    mean = weights / weights.sum() @ points[leaders]
-    centre = points[order[0]] + np.clip((mean - points[order[0]]) / 2, -width / 4, width / 4)
-    return Box(tuple(centre.tolist()), width, best)
+        return replace(last, n_told=0)
+    best, width = float(losses.min()), last.width
+    if best < last.best_before:
+        width = min(width * GROWTH, 1.0)
+    else:
+        since = [*takewhile(lambda b: (b.best_before, b.width) == (best, width), boxes[::-1])]
+        if sum(box.n_told for box in since) >= PATIENCE:
+            width /= 2
+    return Box(tuple(points[int(np.argmin(losses))].tolist()), width, best)
 
 
 def inside(box: Box, points: Floats, ordered: Sequence[bool]) -> NDArray[np.bool_]:

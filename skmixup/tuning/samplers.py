@@ -51,11 +51,13 @@ class UniformDesignSampler(DesignSampler):
 
         * None: nothing, ``study.optimize(f)`` ends by itself.
         * "augment": points that complete the design, ever finer.
-        * "zoom": sequential uniform design (Yang & Zhang), rounds of ⌈n_runs/2⌉ points in ever
-          smaller boxes around the best trials; one objective only. Enqueued and added trials
-          count, trials that violate constraints do not. When a box would be narrower than 1e-4 of
-          the ranges, the next rounds look at another valley of the objective, or fill the space
-          where there is none; when every setting has been run, the study ends.
+        * "zoom": sequential uniform design (after Yang & Zhang): one point after the other, in a
+          box around the best trial that shrinks while nothing better is found, where a surface
+          through all results is low or little is known; one objective only. Give it an ``n_runs``
+          of about 10, or two per parameter: the design is where it starts from. Enqueued and
+          added trials count, trials that fail, are pruned or violate constraints count as bad
+          ones. When a box would be narrower than 1e-4 of the ranges, the next points look at
+          another valley of the objective; when every setting has been run, the study ends.
         * A sampler that is not itself a design: it takes over. TPE and Gaussian processes learn
           from the design's trials, genetic algorithms have them as their first generation (give a
           ``population_size`` of at most n_runs), CMA-ES only counts them. Its constraints are

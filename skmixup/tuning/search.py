@@ -3,6 +3,7 @@
 import numbers
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -27,9 +28,9 @@ class UniformDesignSearchCV(DesignSearchCV):
 
     Meant for budgets of about 9 to 50 candidates: they are spread over the space more evenly than
     random draws, a Latin hypercube or a Sobol' sequence would be. With ``n_rounds > 1`` it is a
-    sequential uniform design: every round halves the box around the best candidates, keeps the
-    candidates that lie in it and completes them to a uniform design of the box. After a round
-    without improvement a second centre gets one round. Categories keep all their values.
+    sequential uniform design: the rounds after the first lie in a box around the best candidate,
+    which shrinks while nothing better is found, where a surface through all scores is good or
+    little is known. Categories keep all their values.
 
     Parameters
     ----------
@@ -45,7 +46,9 @@ class UniformDesignSearchCV(DesignSearchCV):
         Where there are fewer different settings, each of them is evaluated once, with a
         warning. "auto": ten per parameter up to about 50, see :mod:`skmixup.tuning.runs`.
     n_rounds : int, default 1
-        Rounds. The first one gets twice the candidates of each other one. Needs a splitter that
+        Rounds. The first one gets twice the candidates of each other one. The more rounds the
+        better the best candidate, as long as the first has two per parameter; but only the
+        candidates of one round run side by side. Needs a splitter that
         gives the same splits every time, and one metric to zoom in on, or a callable ``refit``.
     initial_params : dict or list of dict, optional
         Settings to evaluate first, as the best ones of last month; the design completes them, so
@@ -191,11 +194,14 @@ class UniformDesignSearchCV(DesignSearchCV):
         cycles = [[whole_cube(len(vary))]]
         for size in sizes[1:]:
             losses = np.delete(candidate_losses(results, self.refit), outside)
-            box, cycle = next_look(points, losses, cycles, kinds, n_spread)
+            if len(losses) < len(points):  # The time was up.
+                break
+            losses = np.where(np.isnan(losses), np.inf, losses)
+            box, losses, cycle = next_look(points, losses, cycles, kinds, n_spread)
             if cycle == len(cycles):
                 cycles.append([])
-            cycles[cycle].append(box)
-            new = new_points(box, points, size, kinds, criterion, seed)
+            cycles[cycle].append(replace(box, n_told=size))
+            new = new_points(box, points, size, kinds, criterion, seed, losses)
             if len(new) == 0 or not watch.has_time_for(watch.n_splits):
                 break
             n_spread += len(new) * (box.width == 1.0)

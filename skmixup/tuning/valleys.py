@@ -28,23 +28,26 @@ EXPLORED_WIDTH = 1 / 8
 
 def next_look(
     points: Floats,
-    losses: Floats,
+    told: Floats,
     cycles: Sequence[Sequence[Box]],
     factors: Sequence[Factor],
     n_spread: int,
-) -> tuple[Box, int]:
-    """The box of the next round, and the cycle that it belongs to.
+) -> tuple[Box, Floats, int]:
+    """The box of the next round, the losses that count in it, and the cycle that it belongs to.
 
-    ``cycles`` holds the boxes from each start in the whole space; ``n_spread`` is the number of
-    points that were spread over it. Points within 1.5 times their spacing may be in one valley.
+    ``told`` are the losses of all points; ``cycles`` holds the boxes from each start in the whole
+    space; ``n_spread`` is the number of points that were spread over it. Points within 1.5 times
+    their spacing may be in one valley.
     """
     explored = [boxes[-1] for boxes in cycles[:-1]]
     reach = 1.5 * n_spread ** (-1 / max(len(factors), 1))
-    losses = unexplored_losses(points, losses, factors, explored, reach)
-    box = next_box(points, losses, cycles[-1], [factor.ordered for factor in factors])
+    losses = unexplored_losses(points, told, factors, explored, reach)
+    box = next_box(points, losses, cycles[-1])
     if box.width < MIN_WIDTH:
-        return whole_cube(len(factors)), len(cycles)
-    return box, len(cycles) - 1
+        explored.append(box)
+        losses = unexplored_losses(points, told, factors, explored, reach)
+        return whole_cube(len(factors)), losses, len(cycles)
+    return box, losses, len(cycles) - 1
 
 
 def unexplored_losses(
@@ -54,7 +57,7 @@ def unexplored_losses(
     explored: Sequence[Box],
     reach: float,
 ) -> Floats:
-    """The losses, NaN for points of the valleys that boxes have closed in on already.
+    """The losses, infinite for points of the valleys that boxes have closed in on already.
 
     Points with different categories are never in one valley.
     """
@@ -66,11 +69,17 @@ def unexplored_losses(
         known |= inside(around, points, [factor.ordered for factor in factors])
     order = np.argsort(np.where(np.isnan(losses), np.inf, losses), kind="stable")
     places = np.column_stack([_spaced(points[:, c], f) for c, f in enumerate(factors)])
-    for k, i in enumerate(order[1:], start=1):
-        distances = np.abs(places[order[:k]] - places[i]).max(axis=1)
-        nearest = int(np.argmin(distances))
-        known[i] |= bool(known[order[nearest]] and distances[nearest] <= reach)
-    return np.where(known, np.nan, losses)
+    known = known[order]
+    distances = np.full((len(order), len(order)), 0.0)
+    for column in places[order].T:
+        np.maximum(distances, np.abs(column[:, None] - column), out=distances)
+    distances[np.triu_indices(len(order))] = np.inf
+    nearest = distances.argmin(axis=1)  # Of those that are better.
+    near = distances.min(axis=1) <= reach
+    for k in np.flatnonzero(near):
+        known[k] |= known[nearest[k]]
+    known[order] = known.copy()
+    return np.where(known & ~np.isnan(losses), np.inf, losses)
 
 
 def _spaced(column: Floats, factor: Factor) -> Floats:

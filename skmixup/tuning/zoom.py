@@ -1,6 +1,7 @@
 """What comes after the design with ``then="zoom"``: sequential uniform design in an Optuna study.
 
-The workers agree on each round as a whole, box and points, before anybody runs one of its rows;
+A round is one point, and in long studies a few. The workers agree on each round as a whole, box
+and points, before anybody runs one of its rows;
 from then on a row is a row, claimed and retried as those of the design.
 """
 
@@ -24,6 +25,8 @@ from skmixup.tuning.valleys import next_look
 
 #: Study attributes: one round each.
 ROUND = "skmixup:round:"
+#: A round has one point, and one more for so many points that there are: asking stays cheap.
+RUNS_PER_POINT = 100
 
 
 class StudyZoom:
@@ -43,8 +46,10 @@ class StudyZoom:
         self.plan = plan
         self.points = points
         self.retries = retries
-        self.round_size = -(-plan.n_runs // 2)
         self.rounds: list[Mapping[str, Any]] = []
+        #: Which round each row after the design is of, and where it lies.
+        self._round_of: list[int] = []
+        self._places: list[Sequence[float]] = []
 
     def claim(self, study: Study, trial: FrozenTrial) -> int | None:
         """A row for this trial alone, from a new round where the last one is all taken.
@@ -76,7 +81,7 @@ class StudyZoom:
 
     def _goes_on(self, study: Study, snapshot: Snapshot) -> bool:
         """Whether there may be another round: settings that are in none so far."""
-        if self.rounds and len(self.rounds[-1]["points"]) < self.round_size:
+        if self.rounds and not self.rounds[-1]["points"]:
             return False
         if not self._settled(snapshot):
             return True
@@ -109,18 +114,21 @@ class StudyZoom:
             return self.points.at(row, column)
         if row >= self._end():
             self._read(study)
-        index, i = divmod(row - self.plan.n_runs, self.round_size)
-        places = self.rounds[index]["points"][i]
+        places = self._places[row - self.plan.n_runs]
         # A parameter that first came up after the round was laid out.
         return float(places[column]) if column < len(places) else self.points.at(row, column)
 
     def _end(self) -> int:
-        return self.plan.n_runs + sum(len(r["points"]) for r in self.rounds)
+        return self.plan.n_runs + len(self._places)
 
     def _read(self, study: Study) -> int:
         """Take over what was agreed on; returns how many rounds there are."""
         rounds = agreement.decisions(study, ROUND)
-        self.rounds = [rounds[str(k)] for k in range(len(rounds))]
+        for k in range(len(self.rounds), len(rounds)):
+            points = rounds[str(k)]["points"]
+            self.rounds.append(rounds[str(k)])
+            self._places += points
+            self._round_of += [k] * len(points)
         return len(rounds)
 
     def _names(self, study: Study) -> list[str]:
@@ -141,23 +149,18 @@ class StudyZoom:
         snapshot, names = Snapshot.of(study), self._names(study)
         known = self._evidence(study, snapshot, names)
         kinds = self._kinds(names, known.factors)
-        cycles = _cycles(self.rounds, len(names))
-        box, cycle = cycles[-1][-1], len(cycles) - 1
-        last = [trial for trial, row in snapshot.runs if row >= self._end() - self.round_size]
-        told = sum(t.state.is_finished() for t in last)
-        # With more workers than rows the next round is due before this one has told anything:
-        # then its box gets more points before it shrinks.
-        if 2 * told >= self.round_size:
-            n_spread = sum(len(r["points"]) for r in self.rounds if r["width"] == 1.0)
-            n_spread += self.plan.n_runs
-            box, cycle = next_look(known.points, known.losses, cycles, kinds, n_spread)
+        cycles = self._cycles(snapshot, len(names))
+        n_spread = sum(len(r["points"]) for r in self.rounds if r["width"] == 1.0)
+        n_spread += self.plan.n_runs
+        box, losses, cycle = next_look(known.points, known.losses, cycles, kinds, n_spread)
         if not known.feasible:  # Any value will be better than a violated constraint.
             box = replace(box, best_before=np.inf)
-        criterion, seed = self.plan.discrepancy, self.plan.seed
         if self._settled(snapshot):
-            new = new_points(box, known.points, self.round_size, kinds, criterion, seed)
-        else:  # The rows lie where the table of the design has them.
-            new = np.empty((self.round_size, 0))
+            criterion, seed = self.plan.discrepancy, self.plan.seed
+            size = max(1, len(known.points) // RUNS_PER_POINT)
+            new = new_points(box, known.points, size, kinds, criterion, seed, losses)
+        else:  # The row lies where the table of the design has it.
+            new = np.empty((1, 0))
         return {
             "centre": list(box.centre),
             "width": box.width,
@@ -166,14 +169,18 @@ class StudyZoom:
             "points": np.round(new, 9).tolist(),
         }
 
-
-def _cycles(rounds: Sequence[Mapping[str, Any]], n_factors: int) -> list[list[Box]]:
-    """The boxes from each start in the whole cube to its end; a list for each start."""
-    cycles = [[whole_cube(n_factors)]]
-    for r in rounds:
-        if r.get("cycle", 0) == len(cycles):
-            cycles.append([whole_cube(n_factors)])
-        elif len(r["centre"]) == n_factors:  # Parameters may have come up since.
-            best = np.inf if r["best"] is None else r["best"]
-            cycles[-1].append(Box(tuple(r["centre"]), r["width"], best))
-    return cycles
+    def _cycles(self, snapshot: Snapshot, n_factors: int) -> list[list[Box]]:
+        """The boxes from each start in the whole cube to its end; a list for each start."""
+        told = [0] * len(self.rounds)
+        for trial, row in snapshot.runs:
+            index = row - self.plan.n_runs
+            if 0 <= index < len(self._round_of):
+                told[self._round_of[index]] += trial.state.is_finished()
+        cycles = [[whole_cube(n_factors)]]
+        for r, n_told in zip(self.rounds, told, strict=True):
+            if r.get("cycle", 0) == len(cycles):
+                cycles.append([whole_cube(n_factors)])
+            elif len(r["centre"]) == n_factors:  # Parameters may have come up since.
+                best = np.inf if r["best"] is None else r["best"]
+                cycles[-1].append(Box(tuple(r["centre"]), r["width"], best, n_told))
+        return cycles

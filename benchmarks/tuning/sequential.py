@@ -1,0 +1,200 @@
+"""In sequence: then="zoom" against Optuna's TPE and Gaussian process, as a user would call them.
+
+    python benchmarks/tuning/sequential.py bbob     # and: surfaces, noise, categories, ten, gp
+    python benchmarks/tuning/sequential.py report
+
+On COCO's BBOB (24 functions, instances 5 and 6, in 2, 3 and 5 dimensions; needs the package
+coco-experiment) and on real tuning surfaces (`surfaces.py`). A run resumes; about a quarter of an
+hour of one core. Writes benchmarks/results/tuning_sequential.{jsonl,md}.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.records import Records, table, write_page
+from benchmarks.tuning import construction
+from skmixup.tuning import UniformDesignSampler
+
+#: Part, problem, method, seed → the best value after each of the budgets.
+RECORDS = Records("tuning_sequential", n_keys=4)
+BUDGETS = (25, 48, 100)
+SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
+    "zoom after 10": lambda seed: UniformDesignSampler(n_runs=10, then="zoom", seed=seed),
+    "zoom after 16": lambda seed: UniformDesignSampler(n_runs=16, then="zoom", seed=seed),
+    "TPE": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "GP": lambda seed: optuna.samplers.GPSampler(seed=seed),
+}
+#: What each part is, its methods, and its seeds.
+PARTS = {
+    "bbob": ("BBOB in 2, 3 and 5 dimensions", ("zoom after 10", "zoom after 16", "TPE"), 1),
+    "surfaces": ("Real tuning surfaces", ("zoom after 10", "zoom after 16", "TPE"), 2),
+    "noise": ("BBOB with noise", ("zoom after 10", "TPE"), 1),
+    "categories": ("BBOB, one or two parameters as categories", ("zoom after 10", "TPE"), 1),
+    "ten": ("BBOB in 10 dimensions", ("zoom after 16", "TPE"), 1),
+    "gp": ("BBOB in 2 dimensions, instance 5", ("zoom after 10", "GP"), 1),
+}
+N_CHOICES = 4
+
+
+@dataclass
+class Problem:
+    """A function on the unit cube, of which the last parameters may be categories.
+
+    ``noise`` is the standard deviation of what is added to the values that a search is told.
+    """
+
+    name: str
+    f: Callable[[np.ndarray], float]
+    n_factors: int
+    n_categories: int = 0
+    noise: float = 0.0
+
+    def best(self, sampler: optuna.samplers.BaseSampler, seed: int) -> list[float]:
+        """The true values of the points that look best, after each budget."""
+        rng = np.random.default_rng([seed, self.n_factors])
+        levels = rng.permutation(N_CHOICES)
+        true = []
+
+        def objective(trial: optuna.Trial) -> float:
+            n = self.n_factors - self.n_categories
+            x = [trial.suggest_float(f"x{i}", 0, 1) for i in range(n)]
+            for i in range(self.n_categories):
+                kind = trial.suggest_categorical(f"kind{i}", ["a", "b", "c", "d"])
+                x.append((levels["abcd".index(kind)] + 0.5) / N_CHOICES)
+            true.append(self.f(np.array(x)))
+            return true[-1] + self.noise * rng.standard_normal()
+
+        study = optuna.create_study(sampler=sampler)
+        budgets = [
+            n for n in BUDGETS if n < 100 or not isinstance(sampler, optuna.samplers.GPSampler)
+        ]
+        study.optimize(objective, n_trials=budgets[-1])
+        told = [trial.value for trial in study.trials]
+        return [true[int(np.argmin(told[:n]))] for n in budgets]
+
+
+def bbob(dimensions: str, instances: str, **settings: Any) -> Iterator[Problem]:
+    """Problems of the suite; ``spread`` is the noise, in shares of the middle half of values."""
+    import cocoex
+
+    spread = settings.pop("spread", 0.0)
+    suite = cocoex.Suite("bbob", "", f"dimensions:{dimensions} instance_indices:{instances}")
+    for problem in suite:
+
+        def f(x: np.ndarray, problem: Any = problem) -> float:
+            return float(problem(x * 10 - 5))
+
+        points = np.random.default_rng(0).random((200, problem.dimension))
+        low, high = np.quantile([f(x) for x in points], (0.25, 0.75)) if spread else (0, 0)
+        yield Problem(problem.id, f, problem.dimension, noise=spread * (high - low), **settings)
+
+
+def real_surfaces() -> Iterator[Problem]:
+    for part in ("surfaces", "kept"):
+        for k, surface in enumerate(construction.real_surfaces(part)):
+
+            def f(x: np.ndarray, surface: Any = surface) -> float:
+                return float(surface(x[None])[0])
+
+            yield Problem(f"{part} {k}", f, surface.points.shape[1])
+
+
+def problems(part: str) -> Iterator[Problem]:
+    if part == "bbob":
+        yield from bbob("2,3,5", "5,6")
+    elif part == "surfaces":
+        yield from real_surfaces()
+    elif part == "noise":
+        yield from bbob("2,3,5", "5", spread=0.1)
+    elif part == "categories":
+        yield from bbob("3", "5", n_categories=1)
+        yield from bbob("5", "5", n_categories=2)
+    else:
+        yield from bbob("10" if part == "ten" else "2", "5")
+
+
+def run(part: str) -> None:
+    """Measure what is not there yet; every problem once for all, as BBOB's go one by one."""
+    _, methods, n_seeds = PARTS[part]
+    for problem in problems(part):
+        for seed in range(n_seeds):
+            for method in methods:
+                key = (part, problem.name, method, seed)
+                if key not in RECORDS.rows:
+                    found = problem.best(SAMPLERS[method](seed), seed)
+                    RECORDS.append(key, [[float(f"{v:.9g}") for v in found]])
+
+
+def shares(part: str, method: str, rival: str) -> tuple[dict[str, list[float]], int]:
+    """Group of problems → the share won after each budget; and how many problems there are."""
+    won: dict[str, list[list[float]]] = {}
+    names = sorted({key[1] for key in RECORDS.rows if key[0] == part})
+    for name in names:
+        group = "d" + name.split("_d")[1] if "_d" in name else "all"
+        for seed in range(PARTS[part][2]):
+            keys = [(part, name, m, seed) for m in (method, rival)]
+            if all(key in RECORDS.rows for key in keys):
+                ours, theirs = (RECORDS.rows[key][0] for key in keys)
+                result = [(a < b) + 0.5 * (a == b) for a, b in zip(ours, theirs, strict=False)]
+                for g in {group, "all"}:
+                    won.setdefault(g, []).append(result)
+    return {
+        g: np.mean([r[: min(map(len, w))] for r in w], axis=0).tolist() for g, w in won.items()
+    }, len(names)
+
+
+def losses(part: str, method: str, rival: str, budget: int) -> str:
+    """The functions of BBOB on which the rival wins more often."""
+    won: dict[str, list[float]] = {}
+    at = BUDGETS.index(budget)
+    for key, (ours,) in RECORDS.rows.items():
+        if key[0] == part and key[2] == method and (*key[:2], rival, key[3]) in RECORDS.rows:
+            (theirs,) = RECORDS.rows[(*key[:2], rival, key[3])]
+            name = key[1].split("_")[1] if "_d" in key[1] else key[1]
+            won.setdefault(name, []).append(
+                (ours[at] < theirs[at]) + 0.5 * (ours[at] == theirs[at])
+            )
+    lost = {name: w for name, w in sorted(won.items()) if np.mean(w) < 0.5}
+    return ", ".join(f"{name} ({sum(w):g} of {len(w)})" for name, w in lost.items()) or "none"
+
+
+def write() -> None:
+    """The page, from what is measured; its first half is written by hand."""
+    head = RECORDS.plain.with_name("tuning_sequential_method.md")
+    page = [head.read_text()]
+    for part, (title, methods, _) in PARTS.items():
+        *ours, rival = methods
+        rows = []
+        for method in ours:
+            by_group, n = shares(part, method, rival)
+            for group, won in sorted(by_group.items()):
+                rows.append([method, group, *(f"{w:.2f}" for w in won), *[""] * (3 - len(won))])
+        if rows:
+            page.append(f"## {title}\n\nShare won from {rival}, {n} problems.\n")
+            page.append(table(["method", "problems", *(f"n = {b}" for b in BUDGETS)], rows))
+            page.append(f"\nLost at 48 runs ({ours[0]}): {losses(part, ours[0], rival, 48)}.\n")
+    write_page("tuning_sequential", "\n".join(page))
+
+
+def main() -> None:
+    """Measure a part, or write the page."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=[*PARTS, "report"])
+    what = parser.parse_args().what
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    if what == "report":
+        write()
+    else:
+        run(what)
+
+
+if __name__ == "__main__":
+    main()

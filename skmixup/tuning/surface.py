@@ -1,0 +1,141 @@
+"""A surface through the losses, and the points of the next round that it points to.
+
+A cubic radial basis function with a linear part goes through all results near the box. Of many
+random candidates in the box, each new point is the one with the best weighted sum of two marks:
+how low the surface is there, and how far away the known points are. The weights take turns, so
+that some points fill gaps and others go straight to the surface's lowest place (Regis & Shoemaker
+2007).
+
+References
+----------
+R. G. Regis, C. A. Shoemaker (2007), "A stochastic radial basis function method for the global
+optimization of expensive functions", INFORMS Journal on Computing 19(4).
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from skmixup.design.factors import Choices, Factor, LogIntegers, Steps
+from skmixup.design.levels import Floats, cell, middle
+from skmixup.tuning.rounds import Box
+
+#: How much the surface counts in one point after the other; the rest is the distance.
+WEIGHTS = (0.3, 0.6, 0.9, 1.0)
+_MIN_CANDIDATES = 400
+#: The surface goes through this many points, those nearest to the middle of the box.
+_MAX_FITTED = 80
+#: The distance between two categories, where the range of a number is 1.
+_CATEGORY = 0.5
+_RIDGE = 1e-8
+
+
+def guided_points(
+    box: Box, points: Floats, losses: Floats, n_new: int, factors: Sequence[Factor], seed: int
+) -> Floats:
+    """New points (n_new, s) in a box, where the surface is low or little is known.
+
+    ``losses`` are infinite where a run has ended without a value: it counts as a bad one. They
+    are NaN where nothing is known yet: such a point only keeps others away.
+    """
+    rng = np.random.default_rng([seed, len(points)])
+    candidates = _candidates(box, max(_MIN_CANDIDATES, 4 * n_new), factors, rng)
+    told = ~np.isnan(losses)
+    places = _coded(points, factors, _CATEGORY)
+    coded = _coded(candidates, factors, _CATEGORY)
+    height = _marks(_surface(places[told], losses[told], _coded_centre(box, factors))(coded))
+    # Beside the width of the box another category is as far away as in the whole space.
+    scale = _CATEGORY * box.width
+    places, coded = _coded(points, factors, scale), _coded(candidates, factors, scale)
+    gaps = _distances(coded, places).min(axis=1) if len(points) else np.ones(len(coded))
+    chosen: list[int] = []
+    for k in range(n_new):
+        weight = WEIGHTS[(len(points) + k) % len(WEIGHTS)]
+        total = weight * height + (1 - weight) * (1 - _marks(gaps))
+        # Not on top of a known point, where the surface has nothing to tell.
+        total = np.where(gaps > 1e-3 * box.width, total, total + 2)
+        total[chosen] = np.inf
+        best = int(np.argmin(total))
+        chosen.append(best)
+        gaps = np.minimum(gaps, _distances(coded, coded[[best]])[:, 0])
+    return candidates[chosen]
+
+
+def _candidates(box: Box, n: int, factors: Sequence[Factor], rng: np.random.Generator) -> Floats:
+    """Random points of the box; half of them have the category of its centre, each time."""
+    ordered = [factor.ordered for factor in factors]
+    low, widths = box.edges(ordered)
+    found = low + widths * rng.random((n, len(factors)))
+    stays = rng.random(found.shape) < 0.5
+    found = np.where(stays & ~np.array(ordered), np.array(box.centre), found)
+    return np.clip(found, 0.0, np.nextafter(1.0, 0.0))
+
+
+def _coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats:
+    """Columns of numbers, where points with the same setting are at the same place.
+
+    Categories become one column each, so that the linear part of a surface has their means.
+    """
+    columns = []
+    for c, factor in enumerate(factors):
+        column = points[:, c]
+        if isinstance(factor, LogIntegers):
+            columns.append(np.array([factor.place(factor.at(float(u))) for u in column]))
+            continue
+        if not isinstance(factor, Choices | Steps):
+            columns.append(column)
+            continue
+        n_values = factor.n_values
+        levels = cell(column, n_values)
+        if factor.ordered:
+            columns.append(middle(levels, n_values))
+        else:
+            columns += list(category / np.sqrt(2) * (levels == np.arange(n_values)[:, None]))
+    return np.column_stack(columns) if columns else np.empty((len(points), 0))
+
+
+def _coded_centre(box: Box, factors: Sequence[Factor]) -> Floats:
+    return _coded(np.array([box.centre]), factors, _CATEGORY)[0]
+
+
+def _surface(places: Floats, losses: Floats, centre: Floats) -> Callable[[Floats], Floats]:
+    """The surface through the losses at some places, of which the worse half count as equal.
+
+    Else it would be about the worst ones: losses often differ by orders of magnitude.
+    """
+    order = np.argsort(losses, kind="stable")
+    places, first = np.unique(places[order], axis=0, return_index=True)
+    losses = losses[order][first]
+    if not np.isfinite(losses).any():
+        return lambda z: np.zeros(len(z))
+    near = np.argsort(np.abs(places - centre).max(axis=1), kind="stable")[:_MAX_FITTED]
+    places, losses = places[near], losses[near]
+    finite = losses[np.isfinite(losses)]
+    if len(finite) == 0:
+        return lambda z: np.zeros(len(z))
+    bound = float(np.median(losses))
+    losses = np.minimum(losses, bound if np.isfinite(bound) else finite.max())
+    losses = _marks(losses)
+    n, s = places.shape
+    linear = np.column_stack([np.ones(n), places])
+    system = np.zeros((n + s + 1, n + s + 1))
+    system[:n, :n] = _distances(places, places) ** 3 + _RIDGE * np.eye(n)
+    system[:n, n:], system[n:, :n] = linear, linear.T
+    solved = np.linalg.lstsq(system, np.append(losses, np.zeros(s + 1)), rcond=None)[0]
+
+    def surface(z: Floats) -> Floats:
+        bumps = _distances(z, places) ** 3 @ solved[:n]
+        return np.asarray(bumps + solved[n] + z @ solved[n + 1 :])
+
+    return surface
+
+
+def _distances(a: Floats, b: Floats) -> Floats:
+    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
+    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+
+
+def _marks(values: Floats) -> Floats:
+    """The values between 0 for the lowest and 1 for the highest."""
+    low, high = values.min(), values.max()
+    return (values - low) / (high - low) if high > low else np.zeros(len(values))
