@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from skmixup.ensemble import MixupClassifierCV
+    from skmixup.ensemble import MixupClassifierCV, MixupRegressorCV
     from skmixup.estimators import (
         InterpolationConsistencyClassifier,
         LabeledStratifiedKFold,
@@ -26,6 +26,7 @@ __all__ = [
     "MixupClassifier",
     "MixupClassifierCV",
     "MixupRegressor",
+    "MixupRegressorCV",
     "VicinalClassifier",
     "VicinalRegressor",
 ]
@@ -34,7 +35,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Estimators load when used, so that skmixup.design and skmixup.tuning come without torch.
     if name in __all__:
-        home = "ensemble" if name == "MixupClassifierCV" else "estimators"
+        home = "ensemble" if name in ("MixupClassifierCV", "MixupRegressorCV") else "estimators"
         return getattr(import_module(f"skmixup.{home}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 

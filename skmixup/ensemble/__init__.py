@@ -1,5 +1,6 @@
 """Where both pillars meet: networks trained in a vicinity, their settings chosen by a design."""
 
-from skmixup.ensemble.cv import MixupClassifierCV
+from skmixup.ensemble.classifier import MixupClassifierCV
+from skmixup.ensemble.regressor import MixupRegressorCV
 
-__all__ = ["MixupClassifierCV"]
+__all__ = ["MixupClassifierCV", "MixupRegressorCV"]

@@ -12,8 +12,9 @@ from sklearn.base import clone
 from sklearn.utils import _safe_indexing, check_random_state
 from sklearn.utils.validation import _check_method_params
 
-from skmixup.ensemble.folds import Fold, Rows
+from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.net import Net
+from skmixup.ensemble.rows import Rows
 from skmixup.training.divergence import DivergenceError
 
 
@@ -25,8 +26,8 @@ class Fit:
     ----------
     setting, fold : int
     estimator : estimator object or None
-    proba : ndarray of shape (n_test, n_classes) or None
-        Predictions for the fold's held-out rows.
+    prediction : ndarray of shape (n_test, …) or None
+        For the fold's held-out rows: probabilities of classes, or numbers in the shape of y.
     fit_seconds, score_seconds : float
         To fit, and to predict.
     error : Exception or None
@@ -35,7 +36,7 @@ class Fit:
     setting: int
     fold: int
     estimator: Any = None
-    proba: NDArray[np.float64] | None = None
+    prediction: NDArray[np.float64] | None = None
     fit_seconds: float = 0.0
     score_seconds: float = 0.0
     error: Exception | None = None
@@ -103,14 +104,13 @@ def fit_fold(
         new = seeded_clone(estimator, setting, seed)
         fit_on(new, rows, fold.train, fit_params)
         fit.fit_seconds = time.monotonic() - start
-        proba = np.asarray(new.predict_proba(_safe_indexing(rows.X, fold.test)))
-        check_classes(new, rows.classes, proba)
+        prediction = rows.predicted(new, _safe_indexing(rows.X, fold.test))
     except Exception as error:
         fit.error = error
         return fit
     fit.score_seconds = time.monotonic() - start - fit.fit_seconds
     forget_moments(new)
-    fit.estimator, fit.proba = new, proba.astype(np.float64)
+    fit.estimator, fit.prediction = new, prediction
     return fit
 
 
@@ -119,15 +119,3 @@ def forget_moments(estimator: Any) -> None:
     state = getattr(getattr(Net(estimator).estimator, "optimizer_", None), "state", None)
     if isinstance(state, dict):
         state.clear()
-
-
-def check_classes(estimator: Any, classes: NDArray[Any], proba: NDArray[Any]) -> None:
-    """Raise ValueError unless probabilities are finite and have a column for each class."""
-    found = getattr(estimator, "classes_", classes)
-    if proba.shape[1:] != classes.shape or not np.array_equal(found, classes):
-        raise ValueError(
-            f"{type(estimator).__name__} predicts {proba.shape[1:]} columns for the classes "
-            f"{list(found)}, but y has {classes.tolist()}"
-        )
-    if not np.isfinite(proba).all():
-        raise ValueError(f"{type(estimator).__name__} predicts probabilities that are not finite")

@@ -5,21 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.model_selection import check_cv
 
-Ints = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """All rows of a fit: inputs, labels, positions of these in `classes`, and weights or None."""
-
-    X: Any
-    y: NDArray[Any]
-    codes: Ints
-    classes: NDArray[Any]
-    weight: NDArray[np.float64] | None
+from skmixup.ensemble.rows import Ints, Rows
 
 
 @dataclass(frozen=True)
@@ -31,12 +19,12 @@ class Fold:
 
 
 def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
-    """The folds of a splitter; each trains on every class.
+    """The folds of a splitter; each trains on every class, or on targets that differ.
 
     Parameters
     ----------
     cv : int, splitter or iterable of splits
-        As scikit-learn takes it; an int means stratified folds.
+        As scikit-learn takes it; an int means stratified folds where rows have classes.
     rows : Rows
     params : mapping
         More arguments of the splitter, such as groups.
@@ -45,32 +33,14 @@ def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
     ------
     ValueError
         For one class only, a class with fewer rows than folds, or one that is missing among the
-        rows that a fold trains on. The message names class and fold.
+        rows that a fold trains on; for targets that are all the same, there or altogether. The
+        message names class or target, and fold.
     """
-    codes, classes = rows.codes, rows.classes
-    counts = np.bincount(codes, minlength=len(classes))
-    if len(classes) < 2:
-        raise ValueError(
-            f"y has one class only, {classes.tolist()}: a classifier needs rows of at least two "
-            "classes"
-        )
-    if isinstance(cv, int | np.integer) and counts.min() < cv:
-        rare = classes[counts.argmin()]
-        advice = f"use cv={counts.min()}, or" if counts.min() > 1 else "use"
-        raise ValueError(
-            f"class {rare!r} has {counts.min()} rows in y, fewer than the cv={cv} folds, each of "
-            f"which needs one: {advice} give more rows of this class"
-        )
-    splitter = check_cv(cv, rows.y, classifier=True)
+    rows.check_number_of_folds(cv)
+    splitter = check_cv(cv, rows.y, classifier=rows.of_classes)
     folds = [Fold(*map(_positions, split)) for split in splitter.split(rows.X, rows.y, **params)]
     for number, fold in enumerate(folds):
-        missing = np.setdiff1d(np.arange(len(classes)), codes[fold.train])
-        if len(missing):
-            raise ValueError(
-                f"cv={cv!r} leaves fold {number} without a row of the classes "
-                f"{classes[missing].tolist()} to train on: fewer folds, or a splitter that is "
-                "stratified, keep all classes in every fold"
-            )
+        rows.check_training(fold.train, number, cv)
         if len(fold.test) == 0:
             raise ValueError(f"cv={cv!r} leaves fold {number} without a row to predict")
     if not folds:

@@ -5,7 +5,7 @@ from typing import Any
 
 from sklearn.pipeline import Pipeline
 
-from skmixup.estimators import VicinalClassifier
+from skmixup.estimators.base import VicinalEstimator
 from skmixup.networks import MLP, PreActResNet
 
 
@@ -30,8 +30,8 @@ class Net:
 
     @property
     def is_vicinal(self) -> bool:
-        """Whether it is one of this library's classifiers."""
-        return isinstance(self.estimator, VicinalClassifier)
+        """Whether it is one of this library's estimators."""
+        return isinstance(self.estimator, VicinalEstimator)
 
     def value(self, name: str) -> Any:
         """The value that a parameter has now; ``Parameter.empty`` where nobody knows.

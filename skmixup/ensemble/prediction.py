@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmixup.ensemble.temperature import with_temperature
@@ -14,7 +14,39 @@ from skmixup.estimators.inputs import as_array
 Floats = NDArray[np.float64]
 
 
-class WeightedNetworks(ClassifierMixin, BaseEstimator):
+class WeightedNetworks(BaseEstimator):
+    """Networks with weights, whose predictions are averaged.
+
+    Attributes
+    ----------
+    estimators_ : list of estimators
+        One, or those of all folds of the settings with a weight, setting by setting.
+    weights_ : ndarray of shape (n_settings,)
+    """
+
+    estimators_: list[Any]
+    weights_: Floats
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return "estimators_" in self.__dict__
+
+    def _checked(self, X: Any) -> Any:
+        """X as the networks take it, once it has the columns that were seen in ``fit``."""
+        check_is_fitted(self)
+        X = as_array(X)
+        if getattr(X, "ndim", 2) > 1:  # else the networks say what to do about it
+            validate_data(self, X, reset=False, skip_check_array=True)
+        return X
+
+    def _members(self) -> Iterator[tuple[Any, float, int]]:
+        """The networks, each with its share of the mean and its setting."""
+        n = len(self.estimators_) // np.count_nonzero(self.weights_)  # 1 after a refit
+        for i, setting in enumerate(np.flatnonzero(self.weights_)):
+            for network in self.estimators_[i * n : i * n + n]:
+                yield network, float(self.weights_[setting]) / n, int(setting)
+
+
+class WeightedClassifiers(WeightedNetworks):
     """The weighted mean of networks' probabilities, with temperatures.
 
     Probabilities are averaged, not their logarithms: in trials on 18 tables the latter was better
@@ -23,9 +55,6 @@ class WeightedNetworks(ClassifierMixin, BaseEstimator):
 
     Attributes
     ----------
-    estimators_ : list of estimators
-        One, or those of all folds of the settings with a weight, setting by setting.
-    weights_ : ndarray of shape (n_settings,)
     cv_results_ : dict
         Its column ``temperature`` has the temperatures of the settings.
     temperature_ : float
@@ -33,14 +62,9 @@ class WeightedNetworks(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (n_classes,)
     """
 
-    estimators_: list[Any]
-    weights_: Floats
     cv_results_: dict[str, Any]
     temperature_: float
     classes_: NDArray[Any]
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return "estimators_" in self.__dict__
 
     def predict_proba(self, X: Any) -> Floats:
         """Probabilities of the classes, in the order of ``classes_``.
@@ -53,23 +77,13 @@ class WeightedNetworks(ClassifierMixin, BaseEstimator):
         -------
         ndarray of shape (n, n_classes)
         """
-        check_is_fitted(self)
-        X = as_array(X)
-        if getattr(X, "ndim", 2) > 1:  # else the networks say what to do about it
-            validate_data(self, X, reset=False, skip_check_array=True)
+        X = self._checked(X)
+        own = self.cv_results_["temperature"]
         mean = sum(
-            share * with_temperature(network.predict_proba(X), own)
-            for network, share, own in self._members()
+            share * with_temperature(network.predict_proba(X), float(own[setting]))
+            for network, share, setting in self._members()
         )
         return with_temperature(mean, self.temperature_)
-
-    def _members(self) -> Iterator[tuple[Any, float, float]]:
-        """The networks, each with its share of the mean and the temperature of its setting."""
-        n = len(self.estimators_) // np.count_nonzero(self.weights_)  # 1 after a refit
-        for i, setting in enumerate(np.flatnonzero(self.weights_)):
-            own = float(self.cv_results_["temperature"][setting])
-            for network in self.estimators_[i * n : i * n + n]:
-                yield network, float(self.weights_[setting]) / n, own
 
     def predict_log_proba(self, X: Any) -> Floats:
         """Logarithms of :meth:`predict_proba`.
@@ -98,3 +112,21 @@ class WeightedNetworks(ClassifierMixin, BaseEstimator):
         """
         proba = self.predict_proba(X)
         return np.asarray(self.classes_[proba.argmax(axis=1)])
+
+
+class WeightedRegressors(WeightedNetworks):
+    """The weighted mean of networks' predicted numbers."""
+
+    def predict(self, X: Any) -> Floats:
+        """Predicted targets, in the units of y.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+
+        Returns
+        -------
+        ndarray of shape (n,), or (n, n_targets) where y had two axes
+        """
+        X = self._checked(X)
+        return np.asarray(sum(share * network.predict(X) for network, share, _ in self._members()))

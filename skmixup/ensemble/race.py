@@ -18,10 +18,10 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from skmixup.ensemble.clock import Clock
 from skmixup.ensemble.fitting import Fit, fit_fold
-from skmixup.ensemble.folds import Fold, Rows
+from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.judging import Judge, Judgement
+from skmixup.ensemble.rows import Rows
 from skmixup.ensemble.settings import Setting
-from skmixup.ensemble.temperature import with_temperature
 
 Floats = NDArray[np.float64]
 Place = tuple[int, int]
@@ -189,10 +189,10 @@ class Race:
         """Judge a setting after its first fit, and after its last."""
         setting = fit.setting
         if fit.fold == 0 and fit.error is None:
-            self.judgements[setting] = self.judge.judge([self.probas(setting)[0]])
+            self.judgements[setting] = self.judge.judge([self.predictions(setting)[0]])
             self._say(setting, "first fold")
         if self.is_complete(setting) and len(self.folds) > 1:
-            self.judgements[setting] = self.judge.judge(self.probas(setting))
+            self.judgements[setting] = self.judge.judge(self.predictions(setting))
             self._say(setting, f"all {len(self.folds)} folds")
 
     def _say(self, setting: int, what: str) -> None:
@@ -221,19 +221,19 @@ class Race:
 
     # ---- how the settings stand
 
-    def probas(self, setting: int) -> list[Floats]:
+    def predictions(self, setting: int) -> list[Floats]:
         """Predictions of a setting for the held-out rows of the folds that were run."""
         fits = [self.fits.get((setting, fold)) for fold in range(len(self.folds))]
-        return [fit.proba for fit in fits if fit is not None and fit.proba is not None]
+        return [fit.prediction for fit in fits if fit is not None and fit.prediction is not None]
 
     def stacked(self, setting: int) -> Floats:
-        """Predictions of a complete setting, fold under fold, with its temperature."""
-        temperature = self.judgements[setting].temperature
-        return with_temperature(np.vstack(self.probas(setting)), temperature)
+        """Predictions of a complete setting, fold under fold, as they were judged."""
+        predictions = np.concatenate(self.predictions(setting))
+        return self.judge.corrected(predictions, self.judgements[setting])
 
     def is_complete(self, setting: int) -> bool:
         """Whether a setting was fitted in every fold."""
-        return len(self.probas(setting)) == len(self.folds)
+        return len(self.predictions(setting)) == len(self.folds)
 
     def complete(self) -> list[int]:
         """The complete settings."""

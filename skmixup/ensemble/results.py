@@ -14,15 +14,14 @@ Floats = NDArray[np.float64]
 def cv_results(race: Race) -> dict[str, Any]:
     """``cv_results_`` of the settings that were fitted in the first fold, in their order.
 
-    Scores are those after the temperature. A setting that ran in the first fold only is given, as
-    its mean, its score there and what the complete settings gained on average from the first fold
-    to all: an easy or a hard first fold would otherwise count for it or against it.
+    Scores are those of the judge. A setting that ran in the first fold only is given, as its mean,
+    its score there and what the complete settings gained on average from the first fold to all: an
+    easy or a hard first fold would otherwise count for it or against it.
     """
     tried = race.tried()
     n_folds = len(race.folds)
     scores = np.full((len(tried), n_folds), np.nan)
     times = np.full((2, len(tried), n_folds), np.nan)
-    temperatures = np.full(len(tried), np.nan)
     for row, setting in enumerate(tried):
         for fold in range(n_folds):
             fit = race.fits.get((setting, fold))
@@ -30,7 +29,6 @@ def cv_results(race: Race) -> dict[str, Any]:
                 times[:, row, fold] = fit.fit_seconds, fit.score_seconds
         judgement = race.judgements.get(setting)
         if judgement is not None:
-            temperatures[row] = judgement.temperature
             scores[row, : len(judgement.scores)] = judgement.scores
     complete = np.array([race.is_complete(setting) for setting in tried])
     results: dict[str, Any] = {}
@@ -48,7 +46,6 @@ def cv_results(race: Race) -> dict[str, Any]:
     results["std_test_score"] = np.where(complete, scores.std(axis=1), np.nan)
     results["rank_test_score"] = ranks(mean, complete)
     results["n_splits"] = np.isfinite(scores).sum(axis=1)
-    results["temperature"] = temperatures
     return results
 
 

@@ -2,7 +2,7 @@
 
 ``"auto"`` is a space around the estimator's own values, for what matters to a network trained with
 mixup and is right for no two data sets: the strength of mixing (none included), where it mixes,
-dropout, learning rate, weight decay, epochs and capacity.
+dropout, learning rate, weight decay, epochs and capacity; for numeric targets also the partners.
 """
 
 import math
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from scipy.stats import loguniform, uniform
+from sklearn.base import is_regressor
 
 from skmixup.design.factors import as_factors
 from skmixup.ensemble.net import Net
@@ -44,7 +45,7 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
     """
     if not net.is_vicinal:
         raise ValueError(
-            "param_distributions='auto' is made for the classifiers of skmixup, alone or at the "
+            "param_distributions='auto' is made for the estimators of skmixup, alone or at the "
             f"end of a pipeline; for {type(net.estimator).__name__} give a dict of parameter name "
             "→ list or scipy distribution"
         )
@@ -54,6 +55,7 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
     space = {
         "alpha": ALPHAS if "alpha" in own.get_params() else None,
         "layers": ["auto", "input"] if getattr(own, "layers", None) == "auto" else None,
+        **_pairing(own),
         "lr": loguniform(own.lr / 3, own.lr * 3) if isinstance(own.lr, Real) else None,
         "optimizer__weight_decay": _weight_decays(net),
         "max_epochs": _epochs(own.max_epochs, *((0.75, 2.5) if is_table else (0.5, 1.5))),
@@ -61,6 +63,19 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
         "module__hidden_sizes": _sizes(net) if is_table else None,
     }
     return {net.prefix + name: values for name, values in space.items() if values is not None}
+
+
+def _pairing(own: Any) -> dict[str, Any]:
+    """Partners of all kinds, or with similar targets, and how similar: for numbers only.
+
+    Classes are different or not, and there is nothing between to draw nearer.
+    """
+    if not is_regressor(own) or "pairing" not in own.get_params():
+        return {}
+    return {
+        "pairing": ["uniform", "similar"],
+        "bandwidth": loguniform(own.bandwidth / 5, own.bandwidth * 2),
+    }
 
 
 def _weight_decays(net: Net) -> Any:

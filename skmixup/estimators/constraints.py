@@ -5,10 +5,11 @@ here, so that there is one place to change should scikit-learn move them.
 """
 
 from sklearn.utils._param_validation import (
+    HasMethods,
     Interval,
     Options,
     StrOptions,
     validate_parameter_constraints,
 )
 
-__all__ = ["Interval", "Options", "StrOptions", "validate_parameter_constraints"]
+__all__ = ["HasMethods", "Interval", "Options", "StrOptions", "validate_parameter_constraints"]

@@ -74,8 +74,8 @@ class Standardization:
         if len(constant):
             which = f"target {constant[0]} of y" if y.shape[1] > 1 else "y"
             raise ValueError(
-                f"{which} is constant: all {len(y)} rows have {y[0, constant[0]]!r}, of which "
-                "there is nothing to learn; leave it out, or use "
+                f"{which} is constant: all {len(y)} rows have {float(y[0, constant[0]])}, of "
+                "which there is nothing to learn; leave it out, or use "
                 "sklearn.dummy.DummyRegressor"
             )
         return cls(mean, scale)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils.class_weight import compute_class_weight
-from sklearn.utils.validation import check_array, check_non_negative
+from sklearn.utils.validation import check_array
 
 from skmixup.estimators.inputs import as_array
 
@@ -42,7 +42,7 @@ def row_weights(
     """
     if sample_weight is None and class_weight is None:
         return None
-    weight = _checked(1.0 if sample_weight is None else sample_weight, len(codes))
+    weight = check_weights(1.0 if sample_weight is None else sample_weight, len(codes))
     if class_weight is not None:
         if isinstance(class_weight, dict):
             per_class = _weights_from_dict(class_weight, classes)
@@ -58,8 +58,14 @@ def row_weights(
     return relative
 
 
-def _checked(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
-    """Return a weight for each row, from one for each or from one for all."""
+def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
+    """Return a weight for each row, from one for each or from one for all.
+
+    Raises
+    ------
+    ValueError
+        For weights that are negative, NaN or infinite, or all 0, or not as many as there are rows.
+    """
     if isinstance(sample_weight, Number):
         sample_weight = np.full(n_rows, sample_weight)
     weight: NDArray[np.float64] = check_array(
@@ -70,10 +76,13 @@ def _checked(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
             f"sample_weight has the shape {weight.shape}; it needs a weight for each row, of "
             f"shape ({n_rows},), or one number for all"
         )
-    check_non_negative(weight, "`sample_weight`")
+    if (weight < 0).any():
+        raise ValueError(
+            f"sample_weight has negative values, the least {weight.min()}: each must be at least 0"
+        )
     if not weight.any():
         # scikit-learn's check_all_zero_sample_weights_error wants the words weight and zero
-        raise ValueError("sample_weight is zero in all rows; it must be positive in some")
+        raise ValueError("sample_weight is zero in all rows; at least one non-zero one is needed")
     return weight
 
 

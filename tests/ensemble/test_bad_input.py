@@ -56,7 +56,10 @@ def test_a_class_with_fewer_rows_than_folds(blobs):
     X, y = blobs
     y = np.where(np.arange(90) < 2, "rare", y)
     refused(ValueError, "class 'rare' has 2 rows in y, fewer than the cv=3 folds.*cv=2", X, y)
-    refused(ValueError, "class 'rare' has 1 rows in y", X[1:], y[1:])
+    one = r"class 'rare' has 1 row in y, .* needs one: give more rows of this class$"
+    refused(ValueError, one, X[1:], y[1:])
+    numbers = np.where(y == "rare", 7, y == "0")
+    refused(ValueError, "class 7 has 1 row in y", X[1:], numbers[1:])
 
 
 def test_one_class(blobs):
