@@ -2,10 +2,10 @@
 
     OMP_NUM_THREADS=1 python benchmarks/designs/central_table.py --effort 1 --seed 0
 
-Writes skmixup/design/shipped_central.bin: as many levels as runs, up to 60 runs and 10 factors. A
-design is only ever replaced by one of a smaller centred discrepancy, so that further seeds can
-only improve the table; the runs in the middle are those of `central_runs`. It may be stopped at
-any time.
+Writes skmixup/design/shipped_central.bin: as many levels as runs, up to 60 runs and 10 factors,
+and some larger numbers of runs, whose search would take seconds. A design is only ever replaced by
+one of a smaller centred discrepancy, so that further seeds can only improve the table; the runs in
+the middle are those of `central_runs`. It may be stopped at any time.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from skmixup.design.central import central_runs
 from skmixup.design.shipped import CENTRAL_TABLE, read_table, table_bytes
 
 FILE = Path(__file__).parents[2] / "skmixup" / "design" / CENTRAL_TABLE
-SIZES = [(n, s) for n in range(4, 61) for s in range(1, 11) if s < n]
+LARGE = (64, 72, 80, 90, 96, 100, 120, 128, 144, 150, 200)
+SIZES = [(n, s) for n in (*range(4, 61), *LARGE) for s in range(1, 11) if s < n]
 _SECONDS = 20  # between two times that the file is written
 
 
