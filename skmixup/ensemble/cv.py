@@ -1,7 +1,7 @@
 """Cross-validation inside an estimator: settings tried in folds, their networks weighed."""
 
 import time
-from abc import abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
@@ -38,7 +38,7 @@ from skmixup.estimators.inputs import as_array
 from skmixup.estimators.weights import check_weights
 
 
-class TunedNetworks(WeightedNetworks):
+class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
     """What `MixupClassifierCV` and `MixupRegressorCV` have in common: all but the predictions."""
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {

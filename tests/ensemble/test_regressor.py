@@ -154,6 +154,13 @@ def test_an_interrupt_leaves_what_is_complete():
     assert reg.predict(X).shape == (90,)
 
 
+def test_the_same_whatever_the_workers():
+    space = {"param_distributions": {"alpha": loguniform(1e-3, 1e3)}, "time_limit": 1000.0}
+    alone, beside = (searching(Ridge(), **space, n_jobs=n).fit(X, Y) for n in (1, 2))
+    np.testing.assert_allclose(beside.predict(X), alone.predict(X))
+    np.testing.assert_allclose(beside.weights_, alone.weights_)
+
+
 # Scores.
 
 
