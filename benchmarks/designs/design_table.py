@@ -6,10 +6,13 @@ can be run again, with another seed or more proposals, at any time, and stopped 
     python benchmarks/designs/design_table.py --seed 1
     python benchmarks/designs/design_table.py --seed 1 --proposals 1e8 --worst public.csv
     python benchmarks/designs/design_table.py --runs 27 30 --factors 4 5 6 --levels 3 --seed 2
+    python benchmarks/designs/design_table.py --seed 1 --minutes 30 --public public.csv
 
 A round takes every size once and anneals from one kind of start; the kinds take turns. The first
 call needs about an hour for a table that is nearly as good as the shipped one. The second goes on
-where a public table, a file of n_runs, n_factors, n_levels, cd2, is still better.
+where a public table, a file of n_runs, n_factors, n_levels, cd2, is still better. The last chooses
+sizes and kinds by what they have given so far, mostly sizes at which the public table is better,
+and helps most once the rounds hardly find anything.
 """
 
 import argparse
@@ -129,8 +132,8 @@ KINDS: tuple[Callable[[Start], Ints | None], ...] = (
 )
 
 
-def better(size: Size, known: Designs, proposals: float, seed: int, turn: int) -> Ints | None:
-    """A better design than the known one, in prefix-uniform order, or None.
+def annealed(size: Size, known: Designs, proposals: float, seed: int, turn: int) -> Ints | None:
+    """A design from the kind of start whose turn it is, or None where there is no such start.
 
     It has no repeated runs where that is possible.
     """
@@ -145,9 +148,21 @@ def better(size: Size, known: Designs, proposals: float, seed: int, turn: int) -
     if n <= float(q) ** s and len(repeated_runs(found)):
         task = Task(n, (q,) * s, "CD", np.zeros((0, s), dtype=np.intp))
         found = swap_repeats_apart(task.chains(found[None]), rng)
-    if size in known and discrepancy(found, q) >= discrepancy(known[size], q) * (1 - 1e-10):
+    return found
+
+
+def better(size: Size, known: Designs, proposals: float, seed: int, turn: int) -> Ints | None:
+    """A better design than the known one, in prefix-uniform order, or None."""
+    found, q = annealed(size, known, proposals, seed, turn), size[2]
+    if found is None or not is_better(found, size, known):
         return None
     return found[prefix_uniform_order(found, q)]
+
+
+def is_better(found: Ints, size: Size, known: Designs) -> bool:
+    """Whether the found design is better than the known one by more than rounding."""
+    q = size[2]
+    return size not in known or discrepancy(found, q) < discrepancy(known[size], q) * (1 - 1e-10)
 
 
 def load() -> Designs:
@@ -173,6 +188,64 @@ def public_table(path: Path) -> dict[Size, float]:
             (int(row["n_runs"]), int(row["n_factors"]), int(row["n_levels"])): float(row["cd2"])
             for row in csv.DictReader(file)
         }
+
+
+class Visits:
+    """Which size to anneal next, from which kind of start, and for how long."""
+
+    def __init__(self, sizes: list[Size], known: Designs, public: dict[Size, float], seed: int):
+        self.sizes, self.known, self.public = sizes, known, public
+        self.count = dict.fromkeys(sizes, 0)
+        #: The smallest value each kind of start has led to; infinite where there is no such start.
+        self.reached: dict[Size, dict[int, float]] = {size: {} for size in sizes}
+        self.rng = np.random.default_rng(seed)
+
+    def weight(self, size: Size) -> float:
+        """How much a visit promises for its time, which grows with the number of runs."""
+        weight = 0.35  # its value is not known
+        if size in self.public:
+            known = discrepancy(self.known[size], size[2]) if size in self.known else np.inf
+            gap = known / self.public[size] - 1
+            weight = 2.0 if 1e-9 < gap < 0.002 else 0.8 if gap >= 0.002 else 0.05
+        return weight / (1 + self.count[size]) / max(size[0], 12) ** 0.7
+
+    def kind(self, size: Size) -> int:
+        """A kind not tried before, or the one that has led furthest, or any."""
+        reached = self.reached[size]
+        untried = [kind for kind in range(len(KINDS)) if kind not in reached]
+        chance = self.rng.random()
+        if untried and (chance < 0.6 or not reached):
+            return int(self.rng.choice(untried))
+        if chance < 0.85:
+            return min(reached, key=reached.__getitem__)
+        return int(self.rng.integers(len(KINDS)))
+
+    def __call__(self, most: int, proposals: float) -> Iterator[tuple[Size, Ints]]:
+        """Visit so many sizes; those at which a better design was found, with the design."""
+        weights = np.array([self.weight(size) for size in self.sizes])
+        for index in self.rng.choice(len(self.sizes), most, p=weights / weights.sum()):
+            size = self.sizes[index]
+            kind, seed = self.kind(size), int(self.rng.integers(2**63))
+            longer = min(1.5 ** self.count[size], 10)
+            self.count[size] += 1
+            found = annealed(size, self.known, proposals * longer, seed, kind)
+            value = np.inf if found is None else discrepancy(found, size[2])
+            self.reached[size][kind] = min(value, self.reached[size].get(kind, np.inf))
+            if found is not None and is_better(found, size, self.known):
+                self.known[size] = found[prefix_uniform_order(found, size[2])]
+                yield size, self.known[size]
+
+
+def go_on(args: argparse.Namespace, known: Designs) -> int:
+    """Visit sizes for so many minutes, saving every now and then; the number of better designs."""
+    public = public_table(args.public) if args.public else {}
+    visits, found = Visits(wanted(args, known), known, public, args.seed), Designs()
+    end = time.monotonic() + 60 * args.minutes
+    while time.monotonic() < end:
+        found.update(visits(40, args.proposals))
+        save(found)
+        print(f"{sum(visits.count.values())} visits: {len(found)} better", flush=True)
+    return len(found)
 
 
 def wanted(args: argparse.Namespace, known: Designs) -> list[Size]:
@@ -205,8 +278,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=len(KINDS))
     parser.add_argument("--proposals", type=float, default=1e7, help="for each annealing")
     parser.add_argument("--worst", type=Path, help="only sizes at which this table is better")
+    parser.add_argument("--minutes", type=float, help="choose sizes by what they have given")
+    parser.add_argument("--public", type=Path, help="the public table that guides --minutes")
     args = parser.parse_args()
     known = load()
+    if args.minutes is not None:
+        print(f"{go_on(args, known)} better")
+        return
     found: Designs = {}
     saved = time.monotonic()
     for turn in range(args.rounds):
