@@ -413,9 +413,10 @@ def test_optuna_visualization():
         sampler=UniformDesignSampler(n_runs=12),
     )
     other.optimize(objective)  # leaves one pruned trial without parameters
-    plots.plot_optimization_history(study)
-    plots.plot_parallel_coordinate(study)
-    plots.plot_slice(study)
+    with matplotlib.rc_context():  # Optuna's plots change the style of all that come after
+        plots.plot_optimization_history(study)
+        plots.plot_parallel_coordinate(study)
+        plots.plot_slice(study)
     matplotlib.pyplot.close("all")
     assert len(study.trials_dataframe()) == 13
 
