@@ -11,6 +11,15 @@ PLAIN: dict[str, Any] = {"parse_math": False, "usetex": False}
 _LONGEST_LABEL, _MOST_TICKS = 16, 12
 
 
+def characters(width: int) -> int:
+    """How many characters take the room of `width` ones of ten points, in an axis' label."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+
+    points = FontProperties(size=rcParams["axes.labelsize"]).get_size_in_points()
+    return max(round(width * 10 / points), 8)
+
+
 def tick_labels(factor: ObservedFactor) -> list[str]:
     """One short label for each level, all of them different."""
     if factor.numeric:

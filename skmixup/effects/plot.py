@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from skmixup.design.factors import Continuum
-from skmixup.effects.axes import PLAIN, level_ticks, number_scale
+from skmixup.effects.axes import PLAIN, characters, level_ticks, number_scale
 from skmixup.effects.effects import design_effects
 from skmixup.effects.names import common_prefix, wrapped
 from skmixup.effects.tables import DesignEffects
@@ -81,7 +81,7 @@ def plot_effects(
             color="black" if active else "0.4",
             weight="bold" if active else "normal",
         )
-        axes.set_xlabel(wrapped(name.removeprefix(prefix)), **PLAIN)
+        axes.set_xlabel(wrapped(name.removeprefix(prefix), characters(26)), **PLAIN)
     for axes in grid.flat[n_panels:]:
         axes.remove()
     for row in grid:

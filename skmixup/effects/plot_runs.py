@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixup.design.levels import Floats, check_count
-from skmixup.effects.axes import PLAIN, level_ticks, number_scale
+from skmixup.effects.axes import PLAIN, characters, level_ticks, number_scale
 from skmixup.effects.names import common_prefix, wrapped
 from skmixup.effects.plot import effects_of, write_above, write_below
 from skmixup.effects.responses import ObservedFactor
@@ -100,10 +100,10 @@ def plot_runs(
             up = shown[row + 1] if len(shown) > 1 else None
             dots = _panel(axes, effects, across, up, colours)
             if row == size - 1:
-                axes.set_xlabel(wrapped(across.name.removeprefix(prefix), 22), **PLAIN)
+                axes.set_xlabel(wrapped(across.name.removeprefix(prefix), characters(22)), **PLAIN)
             if column == 0:
                 name = up.name.removeprefix(prefix) if up else "response"
-                axes.set_ylabel(wrapped(name, 22), **PLAIN)
+                axes.set_ylabel(wrapped(name, characters(22)), **PLAIN)
             if column == 0 or row == size - 1:
                 axes.tick_params(labelsize="small")
     left = list(grid[np.tril_indices(size)])

@@ -87,6 +87,13 @@ def test_long_names_do_not_overlap(plot, n_factors):
     assert overlaps(plot(many_long_names(n_factors))) == []
 
 
+@pytest.mark.parametrize("plot", [plot_effects, plot_runs])
+@pytest.mark.parametrize("style", ["ggplot", "seaborn-v0_8-talk"])
+def test_nor_do_they_in_a_style_of_larger_letters(plot, style):
+    with plt.style.context(style):  # Optuna's pictures leave ggplot behind
+        assert overlaps(plot(many_long_names())) == []
+
+
 def test_what_all_names_begin_with_is_written_once():
     figure = plot_effects(many_long_names())
     labels = [axes.get_xlabel().replace("\n", "") for axes in figure.axes]
