@@ -125,3 +125,23 @@ def test_every_public_name_is_there():
     for name in skmixup.__all__:
         assert getattr(skmixup, name).__name__ == name
     assert set(skmixup.__all__) <= set(dir(skmixup))
+
+
+# The files that import private names of libraries; each says why.
+INTERNALS = {
+    "ensemble/sklearn_internals.py",
+    "estimators/constraints.py",
+    "training/optimizers.py",
+    "tuning/sklearn_internals.py",
+}
+
+
+def test_private_names_of_libraries_are_imported_where_it_is_said_why():
+    homes = set()
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and not str(node.module).startswith("skmixup"):
+                names = [*str(node.module).split("."), *(alias.name for alias in node.names)]
+                if any(name.startswith("_") and name != "__future__" for name in names):
+                    homes.add(file.relative_to(PACKAGE).as_posix())
+    assert homes == INTERNALS

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn import get_config
 from sklearn.base import clone
-from sklearn.utils import _safe_indexing, check_random_state
-from sklearn.utils.validation import _check_method_params
+from sklearn.utils import check_random_state
 
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.net import Net
 from skmixup.ensemble.rows import Rows
+from skmixup.ensemble.sklearn_internals import params_at, rows_at
 from skmixup.training.divergence import DivergenceError
 
 
@@ -85,8 +85,8 @@ def fit_params_of(estimator: Any, weight: Any, params: Mapping[str, Any]) -> dic
 
 def fit_on(estimator: Any, rows: Rows, chosen: NDArray[Any], fit_params: Mapping[str, Any]) -> Any:
     """Fit an estimator on some of the rows."""
-    params = _check_method_params(rows.X, fit_params, chosen)
-    return estimator.fit(_safe_indexing(rows.X, chosen), rows.y[chosen], **params)
+    params = params_at(rows.X, fit_params, chosen)
+    return estimator.fit(rows_at(rows.X, chosen), rows.y[chosen], **params)
 
 
 def fit_fold(
@@ -104,7 +104,7 @@ def fit_fold(
         new = seeded_clone(estimator, setting, seed)
         fit_on(new, rows, fold.train, fit_params)
         fit.fit_seconds = time.monotonic() - start
-        prediction = rows.predicted(new, _safe_indexing(rows.X, fold.test))
+        prediction = rows.predicted(new, rows_at(rows.X, fold.test))
     except Exception as error:
         fit.error = error
         return fit

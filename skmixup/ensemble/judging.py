@@ -4,19 +4,21 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from inspect import signature
 from numbers import Real
 from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
-from sklearn.metrics._scorer import _BaseScorer
-from sklearn.utils import _safe_indexing
-from sklearn.utils.validation import _check_method_params
 
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.rows import Ints, Rows
+from skmixup.ensemble.sklearn_internals import (
+    is_made_of_a_metric,
+    params_at,
+    rows_at,
+    takes_weights,
+)
 
 Floats = NDArray[np.float64]
 AnyRows = TypeVar("AnyRows", bound=Rows)
@@ -41,16 +43,6 @@ class Predicted(BaseEstimator):
                 f"{n_rows}"
             )
         return np.asarray(self.known)
-
-
-def takes_weights(scorer: Any) -> bool:
-    """Whether a scorer has an argument ``sample_weight``."""
-    if isinstance(scorer, _BaseScorer):
-        scorer = scorer._score_func
-    try:
-        return "sample_weight" in signature(scorer).parameters
-    except (TypeError, ValueError):
-        return False
 
 
 @dataclass(frozen=True)
@@ -144,10 +136,10 @@ class Judge(ABC, Generic[AnyRows]):
     def score_fold(self, fold: Fold, prediction: Floats) -> Any:
         """The scorer's word on predictions for the held-out rows of one fold."""
         rows = self.rows
-        params = _check_method_params(rows.X, self.params, fold.test)
+        params = params_at(rows.X, self.params, fold.test)
         # Metrics see y and predictions only: their rows need not be gathered.
-        metric = isinstance(self.scorer, _BaseScorer)
-        X = fold.test[:, None] if metric else _safe_indexing(rows.X, fold.test)
+        metric = is_made_of_a_metric(self.scorer)
+        X = fold.test[:, None] if metric else rows_at(rows.X, fold.test)
         return self.scorer(self.stand_in(prediction), X, rows.y[fold.test], **params)
 
     def mean_score(self, stacked: Floats) -> Any:

@@ -175,8 +175,8 @@ class Race:
     def _results(self, tasks: Iterator[Any]) -> Iterator[Fit]:
         """The results in the order of the tasks, batch after batch of as many as run at once.
 
-        Not joblib's ``return_as="generator"``: a race on its pool of processes came to a stop once
-        in some ten runs of the tests, with idle workers and no error.
+        Not joblib's ``return_as="generator"``, with which a race on a pool of processes once came
+        to a stop in this project's tests, all workers idle and no error.
         """
         parallel = Parallel(n_jobs=self.training.n_jobs)
         size = max(1, effective_n_jobs(self.training.n_jobs))
