@@ -196,6 +196,7 @@ class VicinalEstimator(LookingNet):
                     # A module that is ready was trained before, or its weights were loaded.
                     if not self.__dict__.get("_module_ready_", True):
                         self._adapt_module(X, y)
+                    self.resolve_vicinity()  # names of layers are checked, also without mixing
                     self.check_module(X)
                     self._check_layers(X)
                     self._check_batches(X, y)

@@ -121,8 +121,7 @@ class ClassifyingNet(OutputNet):
         found = in_memory(dataset)
         if found is not None and _is_soft(found[0]):
             check_soft_criterion(self)
-        vicinity = self.get_vicinity()
-        sample = getattr(vicinity, "mix_per", None) == "sample"
+        sample = getattr(self._fit_state_.vicinity, "mix_per", None) == "sample"
         try_criterion(
             criterion_of(self),
             output,

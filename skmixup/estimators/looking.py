@@ -82,17 +82,12 @@ class LookingNet(HoldingOutNet):
         state = self._fit_state_
         return state is None or state.whole
 
-    def mixes(self) -> bool:
-        """Whether training changes any row."""
-        return not self.get_vicinity().changes_nothing and self.n_mixed_epochs() > 0
-
     def _check_layers(self, dataset: Any) -> None:
         """Find out before training which layers can be mixed at; errors name those that cannot.
 
         For a stream :meth:`check_first_batch` does it.
         """
         state = self._fit_state_
-        self.resolve_vicinity(state)  # also where nothing is mixed: names are checked
         rows = three_rows(self, dataset) if self.mixes() else None
         if rows is not None and is_made_of_tensors(rows):
             check_boxes(state.vicinity, rows)

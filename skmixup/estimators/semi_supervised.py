@@ -225,11 +225,6 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
             return Mixup(alpha, mix_per=self.mix_per, mix_prob=self.mix_prob)
         return ManifoldMixup(alpha, self.layers, mix_per=self.mix_per, mix_prob=self.mix_prob)
 
-    def mixes(self) -> bool:
-        """Whether training changes any row, labelled or not."""
-        labeled = not self.get_labeled_vicinity().changes_nothing
-        return (labeled and self.n_mixed_epochs() > 0) or super().mixes()
-
     def check_parameters(self) -> None:
         """Check every parameter before any work."""
         super().check_parameters()

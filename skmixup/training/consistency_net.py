@@ -161,10 +161,12 @@ class ConsistencyNet(VicinalNet):
 
     # ---- the loop
 
-    def resolve_vicinity(self, state: Any) -> None:
-        """Build both vicinities."""
-        super().resolve_vicinity(state)
-        state.labeled_vicinity = self.get_labeled_vicinity().validate()
+    def resolve_vicinity(self) -> None:
+        """Once in a fit, build both vicinities."""
+        super().resolve_vicinity()
+        state = self._fit_state_
+        if state.labeled_vicinity is None:
+            state.labeled_vicinity = self.get_labeled_vicinity().validate()
 
     def _begin_loop(self, state: Any, epochs: int | None) -> int:
         epochs = super()._begin_loop(state, epochs)
@@ -175,6 +177,10 @@ class ConsistencyNet(VicinalNet):
         """Start counting the steps of the epoch."""
         super().on_epoch_begin(net, **kwargs)
         self._fit_state_.step = 0
+
+    def mixes(self) -> bool:
+        """Whether training changes any row, labelled or not."""
+        return self.mixes_training_rows() or super().mixes()
 
     def mixes_training_rows(self) -> bool:
         """Whether labelled rows, which callbacks see, are mixed in some epoch."""

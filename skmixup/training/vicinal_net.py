@@ -282,15 +282,16 @@ class VicinalNet(TensorNet):
 
     def _begin_loop(self, state: Any, epochs: int | None) -> int:
         """Resolve the vicinity and where it mixes, unless a look at the rows has done so."""
-        self.resolve_vicinity(state)
+        self.resolve_vicinity()
         epochs = super()._begin_loop(state, epochs)
         state.shows_clean = self.mixes_training_rows() and look_at_outputs(
             self, state.listeners["on_batch_end"]
         )
         return epochs
 
-    def resolve_vicinity(self, state: Any) -> None:
-        """Build the vicinity from the parameters, and find in the module where it mixes."""
+    def resolve_vicinity(self) -> None:
+        """Once in a fit, build the vicinity and find in the module where it mixes."""
+        state = self._fit_state_
         if state.vicinity is None:
             state.vicinity = self.get_vicinity().validate()
             state.sites = state.vicinity.sites(self.module_)
@@ -302,9 +303,13 @@ class VicinalNet(TensorNet):
         epoch = len(self.history) - 1 - state.first_epoch
         state.mixing = epoch < self.n_mixed_epochs() and not isinstance(state.vicinity, Dirac)
 
-    def mixes_training_rows(self) -> bool:
-        """Whether training sees other rows than it is given, in some epoch at least."""
+    def mixes(self) -> bool:
+        """Whether training changes any row, in some epoch at least."""
         return not self._fit_state_.vicinity.changes_nothing and self.n_mixed_epochs() > 0
+
+    def mixes_training_rows(self) -> bool:
+        """Whether the rows that callbacks see are among those that training changes."""
+        return self.mixes()
 
     def n_mixed_epochs(self) -> float:
         """Return the number of epochs, from the first, that are mixed."""

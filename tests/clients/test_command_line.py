@@ -14,8 +14,11 @@ from torch import nn
 from skmixup import (
     InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
+    ManifoldMixupRegressor,
     MixupClassifier,
+    MixupRegressor,
     VicinalClassifier,
+    VicinalRegressor,
 )
 from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.vicinal import Gaussian
@@ -25,6 +28,9 @@ KINDS = [
     MixupClassifier,
     ManifoldMixupClassifier,
     InterpolationConsistencyClassifier,
+    VicinalRegressor,
+    MixupRegressor,
+    ManifoldMixupRegressor,
 ]
 
 

@@ -7,6 +7,7 @@ from skorch.callbacks import EpochScoring
 from torch import nn
 from torch.nn import functional as F
 
+import skmixup.vicinal
 from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
 from skmixup.vicinal import Gaussian, ManifoldMixup, Mixup
 from tests.training.steps import (
@@ -264,3 +265,25 @@ def test_no_hook_is_left_when_the_module_fails_in_training():
     with pytest.raises(ArithmeticError, match="on purpose"):
         net.fit(X, Y)
     assert hooks_of(net.module_) == []
+
+
+@pytest.mark.parametrize("kind", [VicinalClassifier, MixupClassifier, ManifoldMixupClassifier])
+def test_vicinity_and_layers_are_resolved_once_in_a_fit(kind, monkeypatch):
+    resolved = []
+    for name in ("Dirac", "Mixup", "ManifoldMixup"):
+        vicinity = getattr(skmixup.vicinal, name)
+        find = vicinity.sites
+
+        def sites(self, module, find=find):
+            resolved.append(self)
+            return find(self, module)
+
+        monkeypatch.setattr(vicinity, "sites", sites)
+    net = classifier(kind, max_epochs=2)
+    made = []
+    monkeypatch.setattr(
+        net, "get_vicinity", lambda: made.append(type(net).get_vicinity(net)) or made[-1]
+    )
+    net.fit(X, Y)
+    assert len(resolved) == 1
+    assert len(made) == 2  # once to check the parameters before any work
