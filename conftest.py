@@ -16,7 +16,7 @@ pytest_collect_file = SybilCollection(
         ),
         Sybil(
             parsers=[MarkdownCodeBlockParser(), MarkdownSkipParser()],
-            patterns=["README.md", "docs/*.md"],
+            patterns=["README.md", "docs/**/*.md"],
         ),
     ]
 ).pytest()

@@ -88,7 +88,7 @@ def test_the_log_says_which_trial_is_given_up(caplog):
 
 
 def test_what_a_worker_sees_that_was_slow_not_dead():
-    """As docs/tuning.md says, so that the page is found out when Optuna changes."""
+    """As docs/guide/tuning.md says, so that the page is found out when Optuna changes."""
     study = study_with(UniformDesignSampler(n_runs=N_RUNS))
     rescuer = another_worker(study, stale_after=0.1)
 
