@@ -62,7 +62,7 @@ seeds in every column; only what comes before it differs.
   *quantiles*: `QuantileTransformer` to a normal distribution.
 
 A pipeline of our own would add nothing that stands out from the noise of the splits, so there is
-none: `skrub.tabular_pipeline(ManifoldMixupClassifier())` is the way that docs/guide/tables.md shows.
+none: `skrub.tabular_pipeline(ManifoldMixupClassifier())` is the way docs/guide/tables.md shows.
 """
 
 
