@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
+from sklearn.exceptions import FitFailedWarning
 
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.rows import Ints, Rows
@@ -122,16 +123,19 @@ class Judge(ABC, Generic[AnyRows]):
                     f"fold {number}: {type(error).__name__}: {error}. It gets an object with "
                     f"{self.offers} for these rows"
                 ) from error
-            if not isinstance(score, Real) or not np.isfinite(float(score)):
+            if not _is_finite(score):
                 raise ValueError(
                     f"scoring={self.scoring!r} must give one finite number for the rows held out "
                     f"of every fold; for fold {number} it gives {score!r}"
                 )
 
     def scores(self, predictions: Sequence[Floats]) -> list[float]:
-        """Scores of predictions for the first folds, or for all of them."""
+        """Scores of predictions for the first folds, or for all of them; ValueError for NaN."""
         pairs = zip(self.folds, predictions, strict=False)
-        return [float(self.score_fold(fold, prediction)) for fold, prediction in pairs]
+        scores = [self.score_fold(fold, prediction) for fold, prediction in pairs]
+        if not all(map(_is_finite, scores)):
+            raise ValueError(f"scoring={self.scoring!r} gives {scores} instead of finite numbers")
+        return [*map(float, scores)]
 
     def score_fold(self, fold: Fold, prediction: Floats) -> Any:
         """The scorer's word on predictions for the held-out rows of one fold."""
@@ -143,10 +147,18 @@ class Judge(ABC, Generic[AnyRows]):
         return self.scorer(self.stand_in(prediction), X, rows.y[fold.test], **params)
 
     def mean_score(self, stacked: Floats) -> Any:
-        """The mean score of all folds, of predictions fold under fold."""
+        """The mean score of all folds, of predictions fold under fold; −∞ where there is none."""
         ends = np.cumsum([len(fold.test) for fold in self.folds])[:-1]
-        parts = zip(self.folds, np.split(stacked, ends), strict=True)
-        return np.mean([self.score_fold(fold, part) for fold, part in parts])
+        try:
+            return np.mean(self.scores(np.split(stacked, ends)))
+        except Exception as error:
+            warnings.warn(
+                f"a mean of settings could not be scored, and is left out: "
+                f"{type(error).__name__}: {error}",
+                FitFailedWarning,
+                stacklevel=2,
+            )
+            return -np.inf
 
     def by_rows(self, stacked: Floats) -> Floats:
         """Predictions in the order of all rows: NaN for rows never held out, means for others."""
@@ -163,3 +175,7 @@ class Judge(ABC, Generic[AnyRows]):
         rows = np.concatenate([fold.test for fold in self.folds])[:n_rows]
         weight = self.rows.weight
         return rows, np.ones(len(rows)) if weight is None else weight[rows]
+
+
+def _is_finite(score: Any) -> bool:
+    return isinstance(score, Real) and bool(np.isfinite(float(score)))

@@ -21,7 +21,7 @@ from skmixup.ensemble.fitting import Fit, fit_fold
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.judging import Judge, Judgement
 from skmixup.ensemble.rows import Rows
-from skmixup.ensemble.settings import Setting
+from skmixup.ensemble.settings import Setting, length
 
 Floats = NDArray[np.float64]
 Place = tuple[int, int]
@@ -68,6 +68,8 @@ class Race:
         Of (setting, fold).
     judgements : dict
         Of settings with a fit in the first fold, in all folds that were run.
+    unscored : dict
+        Settings that the scorer could not score, each with its error.
     interrupt : KeyboardInterrupt or None
         What is still to be raised.
     """
@@ -91,6 +93,7 @@ class Race:
         self.say = say
         self.fits: dict[Place, Fit] = {}
         self.judgements: dict[int, Judgement] = {}
+        self.unscored: dict[int, Exception] = {}
         self.interrupt: KeyboardInterrupt | None = None
         self._sent: set[Place] = set()
 
@@ -110,9 +113,12 @@ class Race:
     # ---- what is to be run
 
     def _first_fold(self) -> Iterator[Place]:
-        for setting in range(len(self.settings)):
+        order = [*range(len(self.settings))]
+        if self.clock.time_limit is None:  # else the longest ones would take the others' time
+            order[1:] = sorted(order[1:], key=lambda setting: -length(self.settings[setting]))
+        for i, setting in enumerate(order):
             ahead, refit = self._seconds_ahead([(setting, 0)]), self._usual_seconds()
-            if setting > 0 and not self.clock.first_fold_has_time(ahead, refit):
+            if i > 0 and not self.clock.first_fold_has_time(ahead, refit):
                 return
             yield setting, 0
 
@@ -130,8 +136,9 @@ class Race:
             yield from ((quickest, fold) for fold in range(1, len(self.folds)))
 
     def _one_is_on_its_way(self) -> bool:
-        """Whether a setting is complete, or will be if none of its fits fails."""
-        failed = {place[0] for place, fit in list(self.fits.items()) if fit.error is not None}
+        """Whether a setting is complete, or will be if nothing of it fails."""
+        failed = {place[0] for place, fit in self.fits.items() if fit.error is not None}
+        failed |= self.unscored.keys()
         last = len(self.folds) - 1
         return any(fold == last and setting not in failed for setting, fold in self._sent)
 
@@ -145,7 +152,7 @@ class Race:
 
     def _usual_seconds(self) -> float:
         """How long a fit took so far; 0 where nobody knows."""
-        known = [fit.seconds for fit in list(self.fits.values())]  # other threads add to it
+        known = [fit.seconds for fit in self.fits.values()]
         return float(np.mean(known)) if known else 0.0
 
     # ---- running it
@@ -173,25 +180,34 @@ class Race:
             )
 
     def _results(self, tasks: Iterator[Any]) -> Iterator[Fit]:
-        """The results in the order of the tasks, batch after batch of as many as run at once.
+        """The results in the order of the tasks, in batches of twice as many as run at once.
 
         Not joblib's ``return_as="generator"``, with which a race on a pool of processes once came
         to a stop in this project's tests, all workers idle and no error.
         """
-        parallel = Parallel(n_jobs=self.training.n_jobs)
-        size = max(1, effective_n_jobs(self.training.n_jobs))
-        while some := [*islice(tasks, size)]:
-            yield from parallel(some)
+        n_jobs = max(1, effective_n_jobs(self.training.n_jobs))
+        with Parallel(n_jobs=self.training.n_jobs) as parallel:
+            while some := [*islice(tasks, 2 * n_jobs if n_jobs > 1 else 1)]:
+                yield from parallel(some)
 
     def _take(self, fit: Fit) -> None:
         """Judge a setting after its first fit, and after its last."""
         setting = fit.setting
+        predictions = self.predictions(setting)
         if fit.fold == 0 and fit.error is None:
-            self.judgements[setting] = self.judge.judge([self.predictions(setting)[0]])
-            self._say(setting, "first fold")
-        if self.is_complete(setting) and len(self.folds) > 1:
-            self.judgements[setting] = self.judge.judge(self.predictions(setting))
-            self._say(setting, f"all {len(self.folds)} folds")
+            self._judge(setting, predictions[:1], "first fold")
+        if len(predictions) == len(self.folds) > 1:
+            self._judge(setting, predictions, f"all {len(self.folds)} folds")
+
+    def _judge(self, setting: int, predictions: Sequence[Floats], what: str) -> None:
+        """Judge a setting; that a scorer cannot is the end of the setting, not of the race."""
+        try:
+            self.judgements[setting] = self.judge.judge(predictions)
+        except Exception as error:
+            self.unscored[setting] = error
+            self.judgements.pop(setting, None)
+            return
+        self._say(setting, what)
 
     def _say(self, setting: int, what: str) -> None:
         score = float(np.mean(self.judgements[setting].scores))
@@ -206,16 +222,15 @@ class Race:
                 fit.estimator = None
 
     def _report(self) -> None:
-        failed = [fit for fit in self.fits.values() if fit.error is not None]
-        if failed and not self.complete() and self.interrupt is None:
-            raise failed[0].error  # type: ignore[misc]
+        failed = [fit.error for fit in self.fits.values() if fit.error is not None]
+        unscored = [*self.unscored.values()]
+        if (failed or unscored) and not self.complete() and self.interrupt is None:
+            raise (failed + unscored)[0]
         if failed:
-            warnings.warn(
-                f"{len(failed)} of {len(self.fits)} fits failed; their settings are left out. The "
-                f"first error: {type(failed[0].error).__name__}: {failed[0].error}",
-                FitFailedWarning,
-                stacklevel=2,
-            )
+            _warn(f"{len(failed)} of {len(self.fits)} fits failed", failed[0])
+        if unscored:
+            n_tried = len(self.tried())
+            _warn(f"{len(unscored)} of {n_tried} settings could not be scored", unscored[0])
 
     # ---- how the settings stand
 
@@ -230,8 +245,9 @@ class Race:
         return self.judge.corrected(predictions, self.judgements[setting])
 
     def is_complete(self, setting: int) -> bool:
-        """Whether a setting was fitted in every fold."""
-        return len(self.predictions(setting)) == len(self.folds)
+        """Whether a setting was fitted in every fold, and scored."""
+        n_fits = len(self.predictions(setting))
+        return n_fits == len(self.folds) and setting in self.judgements
 
     def complete(self) -> list[int]:
         """The complete settings."""
@@ -254,3 +270,11 @@ class Race:
         means = {s: np.mean(j.scores) for s, j in self.judgements.items()}
         known = [s for s in sorted(means) if np.isfinite(means[s])]
         return sorted(known, key=lambda s: -means[s])
+
+
+def _warn(what: str, error: Exception) -> None:
+    warnings.warn(
+        f"{what}; these settings are left out. The first error: {type(error).__name__}: {error}",
+        FitFailedWarning,
+        stacklevel=2,
+    )

@@ -112,7 +112,9 @@ class MixupRegressorCV(RegressorMixin, WeightedRegressors, TunedNetworks):
     Notes
     -----
     Ctrl-C leaves it fitted with the settings that are complete, if there is one, and goes on to
-    whoever called. A setting whose training fails is left out with a warning.
+    whoever called. A setting that cannot be trained, or that `scoring` fails on or gives no finite
+    number for, is left out with a ``FitFailedWarning``, its scores NaN; where none is left, the
+    first error is raised.
 
     `sample_weight` counts in training, in scores of scorers that take it and so in the choice of
     weights.

@@ -170,3 +170,9 @@ def design_settings(
     n_new = int(min(n_runs, most if math.isfinite(most) else n_runs)) - 1
     new = first_points(vary, n_new, initial, "CD", seed)
     return [own, *settings_at(factors, vary, new)]
+
+
+def length(setting: Setting) -> float:
+    """How long a fit takes compared with those of other settings: its epochs, if it has any."""
+    epochs = [v for name, v in setting.items() if name.split("__")[-1] == "max_epochs"]
+    return float(epochs[0]) if epochs and isinstance(epochs[0], Real) else 1.0

@@ -1,16 +1,19 @@
 """Which fits are made, in which order, and what ends them early."""
 
 import time
+from typing import ClassVar
 
 import joblib
 import numpy as np
 import pytest
+from sklearn.datasets import make_blobs
 from sklearn.exceptions import FitFailedWarning
 from sklearn.model_selection import ShuffleSplit
 
+from skmixup import MixupClassifierCV
 from skmixup.ensemble.clock import Clock
 from skmixup.training.divergence import DivergenceError
-from tests.ensemble.toys import toy
+from tests.ensemble.toys import Toy, toy
 
 
 def sharpness(estimator):
@@ -46,6 +49,33 @@ def test_of_equal_settings_the_earlier_ones_go_on(blobs, searching):
     assert clf.cv_results_["n_splits"].tolist() == [3, 3, 3, 1, 1, 1]
     assert clf.best_index_ == 0
     assert clf.cv_results_["rank_test_score"].tolist() == [1, 1, 1, 4, 4, 4]
+
+
+def epochs_of_first_fits(**params):
+    class Timed(Toy):
+        log: ClassVar[list] = []
+
+        def __init__(self, max_epochs=3, random_state=None):
+            self.max_epochs = max_epochs
+            self.random_state = random_state
+
+        beta = property(lambda self: self.max_epochs)
+
+    X, y = make_blobs(60, centers=3, random_state=0)
+    space = {"max_epochs": [1, 2, 3, 5, 8]}
+    clf = MixupClassifierCV(Timed(), param_distributions=space, n_runs=5, cv=2, **params)
+    clf.fit(X, y)
+    return [beta for beta, *_ in Timed.log[:5]], clf
+
+
+def test_long_fits_begin_first_so_that_workers_end_together():
+    epochs, clf = epochs_of_first_fits()
+    assert epochs == [3, 8, 5, 2, 1]
+    assert clf.cv_results_["params"][0] == {"max_epochs": 3}
+    limited, again = epochs_of_first_fits(time_limit=1000.0)
+    assert limited == [setting["max_epochs"] for setting in again.cv_results_["params"]]
+    assert sorted(limited) == sorted(epochs)
+    assert limited != epochs
 
 
 def test_one_fold_is_enough(blobs, searching):
@@ -84,6 +114,61 @@ def test_divergence_with_the_own_setting_is_one_setting_less(blobs, searching):
 def test_settings_that_all_fail_are_an_error(blobs, searching):
     with pytest.raises(DivergenceError, match="diverged"):
         searching(toy(fails=range(99), error=DivergenceError("diverged"))).fit(*blobs)
+
+
+class Moody:
+    """A scorer of sharpness that fails, or has no answer, when it is called for such a time."""
+
+    def __init__(self, *times, answer=None):
+        self.times = times
+        self.answer = answer
+        self.n_calls = 0
+
+    def __call__(self, estimator, X, y):
+        self.n_calls += 1
+        if self.n_calls in self.times:
+            if self.answer is not None:
+                return self.answer
+            raise ZeroDivisionError("no such class here")
+        return float(estimator.predict_proba(X).max(axis=1).mean())
+
+
+@pytest.mark.parametrize("answer", [None, np.nan, np.inf])
+def test_a_setting_that_cannot_be_scored_is_left_out_with_a_warning(blobs, searching, answer):
+    # three calls try the scorer, six are for settings on the first fold
+    scorer = Moody(5, answer=answer)
+    with pytest.warns(FitFailedWarning, match="^1 of 6 settings could not be scored.*error: "):
+        clf = searching(toy(), scoring=scorer, ensemble=False).fit(*blobs)
+    assert np.flatnonzero(np.isnan(clf.cv_results_["mean_test_score"])).tolist() == [1]
+    assert clf.cv_results_["rank_test_score"][1] == 6
+    assert clf.cv_results_["n_splits"][1] == 0
+    assert clf.n_completed_ == 3  # the better half of five
+    assert clf.weights_[1] == 0
+
+
+def test_a_setting_that_cannot_be_scored_on_all_folds_is_left_out(blobs, searching):
+    estimator = toy()
+    with pytest.warns(FitFailedWarning, match="ZeroDivisionError: no such class here"):
+        clf = searching(estimator, scoring=Moody(11), ensemble=False).fit(*blobs)
+    lost = np.isnan(clf.cv_results_["mean_test_score"])
+    assert lost.sum() == 1
+    assert clf.n_completed_ == 2
+    assert len(sharpness(estimator)) == 12
+    assert clf.best_params_["beta"] != clf.cv_results_["params"][lost.argmax()]["beta"]
+
+
+def test_a_mean_of_settings_that_cannot_be_scored_is_left_out(blobs, searching):
+    whole = Moody()
+    searching(toy(), scoring=whole).fit(*blobs)
+    # three calls, six, three settings on three folds, then the members and their means
+    with pytest.warns(FitFailedWarning, match="a mean of settings could not be scored"):
+        clf = searching(toy(), scoring=Moody(*range(28, whole.n_calls + 1))).fit(*blobs)
+    assert sorted(clf.weights_)[-1] == 1
+
+
+def test_settings_of_which_none_can_be_scored_are_an_error(blobs, searching):
+    with pytest.raises(ZeroDivisionError, match="no such class here"):
+        searching(toy(), scoring=Moody(*range(4, 99))).fit(*blobs)
 
 
 # Ctrl-C.
