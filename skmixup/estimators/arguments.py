@@ -94,6 +94,7 @@ class SharedParameters(PartArguments, total=False):
     optimizer: Any
     lr: float
     lr_schedule: str | None
+    ema_decay: float
     max_epochs: int
     batch_size: int | str
     iterator_train: Any

@@ -43,6 +43,7 @@ class VicinalEstimator(LookingNet):
             Interval(Integral, 1, None, closed="left"),
             Options(Integral, {-1}),
         ],
+        "ema_decay": [Interval(Real, 0, 1, closed="left")],
         "mix_epochs": [
             None,
             Interval(Integral, 0, None, closed="left"),
@@ -102,6 +103,7 @@ class VicinalEstimator(LookingNet):
                 f"got {self.module!r}"
             )
         self.module_ = module
+        self.make_student()
         return self
 
     def _knows_sizes(self) -> bool:
@@ -191,6 +193,7 @@ class VicinalEstimator(LookingNet):
             self.initialize_history()
         try:
             with self._device_for_users_code(), self.own_randomness():
+                self.show_student()
                 self.notify("on_train_begin", X=seen, y=y)
                 with self._fit_state_.randomness.whole:
                     # A module that is ready was trained before, or its weights were loaded.
@@ -204,6 +207,7 @@ class VicinalEstimator(LookingNet):
                 self._run_epochs(X, y, seen, fresh=fresh)
                 self.notify("on_train_end", X=seen, y=y)
         finally:
+            self.show_average()
             self.set_training(False)
         finish(self.__dict__.get("optimizer_"))
         self.__dict__.pop("_random_states_", None)

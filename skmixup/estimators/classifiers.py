@@ -67,6 +67,11 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         "cosine" falls to 0, "one_cycle" rises during the first 0.3 of the steps and then falls,
         None does not move. "auto" is "cosine", but None beside skorch's callbacks LRScheduler,
         which moves the rate itself, and EarlyStopping, with which the last epoch is not known.
+    ema_decay : float in [0, 1), default=0.0
+        Decay d of an exponential moving average of the weights, θ' ← d θ' + (1 − d) θ after each
+        step, with which predictions and validation scores are made and which is saved; after t
+        steps at most (1 + t)/(10 + t), so that a short training is not averaged with its own
+        beginning. 0: none. Usual are 0.99 to 0.9999, the larger the more steps there are.
     max_epochs : int, default=32
         Epochs of each call of `fit` or `partial_fit`.
     batch_size : int or "auto", default="auto"
@@ -117,7 +122,10 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     input_shape_ : tuple of int
         Shape of one row of X. If X is a dict, a dict of shapes; there is no `n_features_in_` then.
     module_ : nn.Module
-        The trained module.
+        The trained module; where `ema_decay` is not 0, the average.
+    student_ : nn.Module
+        Only where `ema_decay` is not 0: the network that the optimizer moves. A checkpoint saves
+        it with ``Checkpoint(f_student="student.pt")``; without, training goes on from the average.
     history_ : skorch.history.History
     n_iter_ : int
         Epochs trained.
@@ -184,6 +192,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         optimizer: Any = torch.optim.AdamW,
         lr: float = 3e-3,
         lr_schedule: str | None = "auto",
+        ema_decay: float = 0.0,
         max_epochs: int = 32,
         batch_size: int | str = "auto",
         iterator_train: Any = TensorBatches,

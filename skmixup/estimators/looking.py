@@ -40,6 +40,9 @@ class LookingNet(HoldingOutNet):
             if rows is not None:
                 self.set_training(False)
                 adapt_to_rows(self.module_, self.infer, rows)
+                if self.module_ is not self.average_network():  # not all need be in a buffer
+                    with self.average_shown():
+                        adapt_to_rows(self.module_, self.infer, rows)
 
     def _training_part(self, X: Any, y: Any) -> Any:
         """Split as training will; the split is kept for it, since it may be random."""

@@ -41,7 +41,8 @@ class PersistentNet(ParametrizedNet):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state, with all that may hold tensors as bytes that skorch can map."""
-        state = {k: v for k, v in self.__dict__.items() if k not in _TRAINING_STATE}
+        attributes = self.attributes_at_rest()
+        state = {k: v for k, v in attributes.items() if k not in _TRAINING_STATE}
         fit = self._fit_state_
         if fit is not None and fit.rate is not None:  # in training
             state["_random_states_"] = self.random_states()
@@ -192,6 +193,7 @@ class PersistentNet(ParametrizedNet):
         if "f_params" in files:
             self._module_ready_ = True
             self.__dict__.pop("_untrained_after_", None)
+        self.go_on_from_loaded(files)
         if isinstance(self.__dict__.get("optimizer_"), Optimizer):
             self.put_peaks_back()
 

@@ -55,9 +55,8 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         and a network pushed to agree with them may never leave them. Counted from when the module
         was made, also over several calls of `partial_fit`.
     ema_decay : float in [0, 1), default=0.999
-        Decay of the moving average of the weights, which gives the targets q and the predictions.
-        0: the network itself, without average. After t steps at most (1 + t)/(10 + t), so that
-        a short training is not averaged with its own beginning.
+        Decay of the moving average of the weights, as in :class:`VicinalClassifier`: it gives the
+        predictions, and here also the targets q. 0: the network itself is its own teacher.
     layers : "auto", int, str, sequence of these, or None, default=None
         None mixes at the input, as the paper does. Otherwise the set S of layers of
         :class:`ManifoldMixupClassifier`, for labelled and unlabelled rows; "auto" was nowhere
@@ -144,13 +143,11 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
             Interval(Integral, 0, None, closed="left"),
             Interval(Real, 0, 1, closed="both"),
         ],
-        "ema_decay": [Interval(Real, 0, 1, closed="left")],
     }
 
     labeled_alpha: Alpha | None
     unlabeled_weight: float
     ramp_up: float
-    ema_decay: float
     layers: str | int | Sequence[str | int] | None
 
     @overload
@@ -162,7 +159,6 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         labeled_alpha: Alpha | None = ...,
         unlabeled_weight: float = ...,
         ramp_up: float = ...,
-        ema_decay: float = ...,
         layers: str | int | Sequence[str | int] | None = ...,
         mix_per: str = ...,
         mix_prob: float = ...,
@@ -312,22 +308,6 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         if not labeled.all():
             transduction[~labeled] = self.predict(ArrayDataset(X[~labeled]))
         return transduction
-
-    # ---- the averaged network, and the one in training
-
-    def _adapt_module(self, dataset: Any, y: Any = None) -> None:
-        """Let both networks see the training rows: not all that they learn need be in a buffer."""
-        super()._adapt_module(dataset, y)
-        with self._student_as_module():
-            super()._adapt_module(dataset, y)
-        self.student_.load_state_dict(self.module_.state_dict())
-
-    def _were_loaded(self, files: set[str]) -> None:
-        """Let the student go on from the network that was loaded, if it was not loaded itself."""
-        super()._were_loaded(files)
-        if "f_params" in files and "f_student" not in files:
-            self.student_.load_state_dict(self.module_.state_dict())
-        self._n_averaged_ = sum(epoch.get("train_batch_count", 0) for epoch in self.history)
 
     # ---- batches
 

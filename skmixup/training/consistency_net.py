@@ -1,13 +1,10 @@
 """The training step of interpolation consistency: a student, and the teacher that follows it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skmixup.networks.members import members_as_rows
 from skmixup.training.fit_state import FitState
@@ -17,8 +14,6 @@ from skmixup.vicinal.batch_norm import batch_statistics, single_row_statistics
 from skmixup.vicinal.consistency import (
     ConsistencyDraw,
     consistency_loss,
-    decay_at,
-    move_average,
     ramp_up,
 )
 from skmixup.vicinal.draw import Draw
@@ -40,7 +35,7 @@ class ConsistencyState(VicinalState):
     n_steps : int
         Steps in an epoch.
     n_checked : int
-        Updates of the average that are known to have happened.
+        How many of these are known to have been whole.
     """
 
     labeled_vicinity: Vicinity | None = None
@@ -52,7 +47,7 @@ class ConsistencyState(VicinalState):
 class ConsistencyNet(VicinalNet):
     """A net that learns from minibatches (X, y, u), where u are rows without a label.
 
-    ``module_`` is the teacher, which predicts; the optimizer moves ``student_``.
+    The average of the weights is the teacher, which predicts; the optimizer moves ``student_``.
     """
 
     fit_state: ClassVar[type[FitState]] = ConsistencyState
@@ -67,38 +62,18 @@ class ConsistencyNet(VicinalNet):
 
     # ---- student and teacher
 
-    def initialize_module(self) -> Self:
-        """Make the module that predicts and its copy that is trained."""
-        super().initialize_module()
-        self.student_ = deepcopy(self.module_)
-        self._n_averaged_ = 0
-        return self
-
-    def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Leave out the teacher: the optimizer moves the student."""
-        averaged = {id(parameter) for parameter in self.module_.parameters()}
-        return (item for item in super().get_all_learnable_params() if id(item[1]) not in averaged)
-
-    @contextmanager
-    def _student_as_module(self) -> Iterator[None]:
-        """Let everything that trains ``module_`` train the student."""
-        averaged = self.module_
-        self.__dict__["module_"] = self.student_
-        try:
-            yield
-        finally:
-            self.__dict__["module_"] = averaged
+    def averages(self) -> bool:
+        """True: the average is the teacher, also where it forgets at once."""
+        return True
 
     # ---- the training step
 
     def train_step(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
-        """One optimizer step of the student, after which the teacher follows it."""
+        """One optimizer step of the student; the teacher follows it."""
         step = super().train_step(batch, **fit_params)
         state = self._fit_state_
         if state is not None:
             state.step += 1
-        move_average(self.module_, self.student_, decay_at(self._n_averaged_, self.ema_decay))
-        self._n_averaged_ += 1
         return step
 
     def draw_step(self, X: Any, unlabeled: Any = None, *, target: Tensor | None = None) -> Draw:
@@ -121,12 +96,13 @@ class ConsistencyNet(VicinalNet):
 
     def _teacher_probabilities(self, rows: Any) -> Tensor:
         """Return q, without gradients and without dropout."""
-        if self.module_.training:
-            self.module_.eval()
         if not self.student_.training:
             self.student_.train()
-        with torch.no_grad(), batch_statistics(self.module_, self.student_, n_rows(rows)):
-            return self._class_probabilities(self.infer(rows))
+        with self.average_shown(), torch.no_grad():
+            if self.module_.training:
+                self.module_.eval()
+            with batch_statistics(self.module_, self.student_, n_rows(rows)):
+                return self._class_probabilities(self.infer(rows))
 
     def _class_probabilities(self, output: Any) -> Tensor:
         probabilities: Tensor = self._get_predict_nonlinearity()(first_output(output))
@@ -144,8 +120,7 @@ class ConsistencyNet(VicinalNet):
         """Loss and gradients of the student."""
         if len(batch) != 2:  # with unlabelled rows, which only train_step takes
             raise self._incomplete_step()
-        with self._student_as_module():
-            return super().train_step_single(batch, **fit_params)
+        return super().train_step_single(batch, **fit_params)
 
     def step_loss(
         self, X: Any, y: Any, draw: Draw, **fit_params: Any
@@ -168,15 +143,10 @@ class ConsistencyNet(VicinalNet):
         if state.labeled_vicinity is None:
             state.labeled_vicinity = self.get_labeled_vicinity().validate()
 
-    def _begin_loop(self, state: Any, epochs: int | None) -> int:
-        epochs = super()._begin_loop(state, epochs)
-        state.n_checked = self._n_averaged_
-        return epochs
-
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Start counting the steps of the epoch."""
         super().on_epoch_begin(net, **kwargs)
-        self._fit_state_.step = 0
+        self._fit_state_.step = self._fit_state_.n_checked = 0
 
     def mixes(self) -> bool:
         """Whether training changes any row, labelled or not."""
@@ -192,9 +162,9 @@ class ConsistencyNet(VicinalNet):
     def check_own_step(self, step: OwnStep) -> None:
         """Raise RuntimeError where a step of the user's own left out what happens here."""
         state = self._fit_state_
-        if not step.whole or self._n_averaged_ == state.n_checked:
+        if not step.whole or state.step == state.n_checked:
             raise self._incomplete_step()
-        state.n_checked = self._n_averaged_
+        state.n_checked = state.step
 
     def _incomplete_step(self) -> RuntimeError:
         return RuntimeError(

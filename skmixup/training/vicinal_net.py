@@ -17,13 +17,13 @@ import torch
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
+from skmixup.training.averaging import AveragingNet
 from skmixup.training.batches import split_targets
 from skmixup.training.clean_outputs import look_at_outputs
 from skmixup.training.fit_state import FitState
 from skmixup.training.own_loss import is_users, joined_loss, plain_loss
 from skmixup.training.own_steps import OwnStep, has_own_step
 from skmixup.training.several_outputs import WholeOutput, takes_all_outputs, warn_of_untrained
-from skmixup.training.tensor_net import TensorNet
 from skmixup.vicinal.batch_norm import single_row_statistics
 from skmixup.vicinal.blocks import INPUT
 from skmixup.vicinal.draw import Draw
@@ -72,7 +72,7 @@ class VicinalState(FitState):
     told_of_outputs: bool = False
 
 
-class VicinalNet(TensorNet):
+class VicinalNet(AveragingNet):
     """A skorch net whose training step draws virtual pairs from a vicinity.
 
     Subclasses say which vicinity with :meth:`get_vicinity`. Estimators with a richer objective
@@ -91,7 +91,7 @@ class VicinalNet(TensorNet):
         """Draw once, then let the optimizer run the closure as often as it likes."""
         state = self._fit_state_
         if state is None:  # a step that is taken by hand
-            with self.fitting():
+            with self.fitting(), self.step_by_hand():
                 return VicinalNet.train_step(self, batch, **fit_params)
         X, y, *others = (self._on_device(part) for part in batch)
         own = state.own_step
@@ -145,6 +145,9 @@ class VicinalNet(TensorNet):
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss and gradients of one run of the closure."""
+        if self._fit_state_ is None:  # a step that is taken by hand
+            with self.fitting(), self.student_shown():
+                return VicinalNet.train_step_single(self, batch, **fit_params)
         X, y = batch
         own = self._own_step()
         if own is not None:  # called by a step of the user's own, which knows of no draw
@@ -327,12 +330,12 @@ class VicinalNet(TensorNet):
     def step_of(self, step_fn: Any, training: bool) -> Any:
         """Return what takes the steps of an epoch; one of the user's own is looked after."""
         if not has_own_step(self, training):
-            return step_fn
+            return super().step_of(step_fn, training)
 
         def step(batch: Any, **fit_params: Any) -> Any:
             return OwnStep(self, batch, training).run(step_fn, fit_params)
 
-        return step
+        return super().step_of(step, training)
 
     def _own_step(self) -> OwnStep | None:
         state = self._fit_state_
@@ -346,7 +349,7 @@ class VicinalNet(TensorNet):
 
     def torch_compile(self, module: nn.Module, name: str) -> Any:
         """Compile where ``compile=True``, with the hooks that mix at hidden layers in place."""
-        if self.compile and name == "module":
+        if self.compile and name in ("module", "student"):
             vicinity = self.get_vicinity()
             if getattr(vicinity, "block_gradient", None) == "above":
                 raise ValueError(

@@ -9,13 +9,11 @@ Verma et al. 2019, arXiv:1903.03825, equation (1) and algorithm 1; the ramp is t
 arXiv:1703.01780, equation (1).
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from math import exp
 from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from skmixup.vicinal.draw import Draw
 
@@ -51,29 +49,6 @@ def ramp_up(t: float) -> float:
         Epochs so far divided by those of the ramp, at least 0.
     """
     return exp(-5 * (1 - min(t, 1.0)) ** 2)
-
-
-def decay_at(step: int, decay: float) -> float:
-    """Decay of the moving average after `step` steps: at most (1 + t)/(10 + t).
-
-    A short training is then not averaged with its own beginning.
-    """
-    return min(decay, (1 + step) / (10 + step))
-
-
-def move_average(teacher: nn.Module, student: nn.Module, decay: float) -> None:
-    """θ' ← d θ' + (1 − d) θ, for buffers too: BatchNorm's statistics belong to the weights."""
-    with torch.no_grad():
-        for averaged, current in zip(_tensors(teacher), _tensors(student), strict=True):
-            if averaged.is_floating_point():
-                averaged.lerp_(current, 1 - decay)
-            else:
-                averaged.copy_(current)
-
-
-def _tensors(module: nn.Module) -> Iterator[Tensor]:
-    yield from module.parameters()
-    yield from module.buffers()
 
 
 def consistency_loss(predicted: Tensor, target: Tensor) -> Tensor:

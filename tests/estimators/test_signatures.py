@@ -29,7 +29,7 @@ from skmixup.training.batches import TensorBatches
 PARENTS = [
     (MixupClassifier, VicinalClassifier, set()),
     (ManifoldMixupClassifier, MixupClassifier, set()),
-    (InterpolationConsistencyClassifier, MixupClassifier, {"alpha"}),
+    (InterpolationConsistencyClassifier, MixupClassifier, {"alpha", "ema_decay"}),
     (MixupRegressor, VicinalRegressor, set()),
     (ManifoldMixupRegressor, MixupRegressor, set()),
 ]

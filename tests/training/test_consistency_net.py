@@ -22,15 +22,19 @@ class Recorded(Classifier):
 
     def train_step(self, batch, **fit_params):
         self.__dict__.setdefault("_log_", []).append({"labels": batch[1]})
-        step = super().train_step(batch, **fit_params)
-        self._log_[-1]["student"] = [t.clone() for t in self.student_.state_dict().values()]
-        self._log_[-1]["average"] = [t.clone() for t in self.module_.state_dict().values()]
-        return step
+        return super().train_step(batch, **fit_params)
+
+    def _follow(self, average):
+        super()._follow(average)
+        for name, network in (("student", self.student_), ("average", self.average_network())):
+            self._log_[-1][name] = [t.clone() for t in network.state_dict().values()]
 
     def draw_step(self, X, unlabeled=None):
         draw = super().draw_step(X, unlabeled)
         self._log_[-1].setdefault("draws", []).append(draw)
-        self._log_[-1]["teacher"] = {k: v.clone() for k, v in self.module_.state_dict().items()}
+        self._log_[-1]["teacher"] = {
+            k: v.clone() for k, v in self.average_network().state_dict().items()
+        }
         return draw
 
     def step_loss(self, X, y, draw, **fit_params):
