@@ -9,6 +9,20 @@ from numpy.typing import NDArray
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import column_or_1d
 
+KINDS_OF_LABELS = (
+    "y is one label per row, shape (n,); several labels per row, a matrix (n, n_labels) of zeros "
+    "and ones, where `classes` is not given; or soft labels, a matrix (n, n_classes) of "
+    "probabilities whose rows sum to one"
+)
+
+
+def is_matrix(y: Any) -> bool:
+    """Whether y has two axes, and two columns or more."""
+    if isinstance(y, (list, tuple)):
+        return bool(y) and isinstance(y[0], (list, tuple, np.ndarray)) and len(y[0]) > 1
+    shape = tuple(y.shape) if hasattr(y, "shape") else np.asarray(y).shape
+    return len(shape) == 2 and shape[1] > 1
+
 
 def label_column(
     y: Any, *, what: str = "y", advice: str = "give every row a label or leave it out"

@@ -143,7 +143,10 @@ class VicinalEstimator(LookingNet):
 
     def initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
         """Make the criterion, and let the default network average its members to suit it."""
-        criterion = as_criterion(self.criterion, self.get_params_for("criterion"))
+        given = self.criterion_to_make()
+        criterion = as_criterion(given, self.get_params_for("criterion"))
+        if criterion is None and given is not self.criterion:
+            criterion = given(**self.get_params_for("criterion"))
         if criterion is None:
             super().initialize_criterion(*args, **kwargs)
             criterion = as_criterion(self.__dict__.get("criterion_"), {})
@@ -151,6 +154,10 @@ class VicinalEstimator(LookingNet):
             self.criterion_ = criterion
         let_average(self.__dict__.get("module_"), criterion_of(self))
         return self
+
+    def criterion_to_make(self) -> Any:
+        """Return what the parameter `criterion` stands for."""
+        return self.criterion
 
     # ---- training
 

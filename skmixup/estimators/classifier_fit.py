@@ -18,12 +18,20 @@ from skmixup.estimators.datasets import (
     first_item,
     labels_for,
     labels_of,
+    note_inputs,
     one_label_a_row,
     refuse_loader,
 )
 from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import check_inputs, check_labels, encode
+from skmixup.estimators.several_labels import (
+    check_indicators,
+    densified,
+    n_labels_in,
+    read_indicators,
+    warn_of_one_hot,
+)
 from skmixup.estimators.soft_labels import read_soft_labels
 from skmixup.estimators.weights import normalized_weights, row_weights
 from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
@@ -40,7 +48,14 @@ class FittingNet(ClassifyingNet):
             return self._train(X, y, fresh=fresh, seen=X)
         refuse_several_inputs(X, y)
         X = check_inputs(self, X, reset=fresh or self.saw_no_data())
-        soft = read_soft_labels(y, self._named_classes(classes, fresh=fresh))
+        y, sparse = densified(y)
+        named = self._named_classes(classes, fresh=fresh)
+        several = read_indicators(y) if named is None else None
+        if self.multilabel_ and not fresh:
+            several = check_indicators(y, len(self.classes_))
+        if several is not None:
+            return self._fit_several(X, several, sample_weight, fresh=fresh, sparse=sparse)
+        soft = read_soft_labels(y, named)
         if soft is not None:
             return self._fit_soft(X, *soft, sample_weight, fresh=fresh)
         y = check_labels(y)
@@ -64,7 +79,36 @@ class FittingNet(ClassifyingNet):
         """Return the classes that columns of soft labels have, or None where nobody says."""
         if classes is not None or self.classes is not None:
             return self.classes if classes is None else classes
-        return None if fresh else self.__dict__.get("classes_inferred_")
+        return None if fresh or self.multilabel_ else self.__dict__.get("classes_inferred_")
+
+    def _fit_several(
+        self,
+        X: Any,
+        indicators: NDArray[np.float32],
+        sample_weight: Any,
+        *,
+        fresh: bool,
+        sparse: str | None,
+    ) -> Self:
+        """Train on several labels per row; callbacks see them as a matrix of integers."""
+        check_consistent_length(X, indicators)
+        if self.class_weight is not None:
+            raise ValueError(
+                "class_weight weighs rows by their one class, and y is several labels per row; "
+                "use criterion__pos_weight=torch.tensor([…]) with a weight for each label that is "
+                "on, or sample_weight"
+            )
+        if self.dataset is not ArrayDataset:
+            raise TypeError(
+                f"several labels per row need the default `dataset`; got {self.dataset!r}"
+            )
+        if self.brings_all_rows():
+            warn_of_one_hot(indicators)
+        self._set_several_labels(indicators.shape[1], fresh=fresh)
+        self._sparse_kind_ = sparse
+        y = indicators.astype(np.int64)
+        weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
+        return self._train(ArrayDataset(X, y, indicators, weight), y, fresh=fresh, seen=X)
 
     def _fit_soft(
         self,
@@ -90,7 +134,12 @@ class FittingNet(ClassifyingNet):
         return self._train(ArrayDataset(X, y, probabilities, weight), y, fresh=fresh, seen=X)
 
     def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:
-        X, y = check_inputs(self, X, reset=False), check_labels(y)
+        X = check_inputs(self, X, reset=False)
+        if self.multilabel_:
+            indicators = check_indicators(y, len(self.classes_))
+            check_consistent_length(X, indicators)
+            return ArrayDataset(X, indicators.astype(np.int64), indicators)
+        y = check_labels(y)
         check_consistent_length(X, y)
         return ArrayDataset(X, y, encode(y, self.classes_))
 
@@ -106,10 +155,24 @@ class FittingNet(ClassifyingNet):
         self, X: Dataset[Any], y: Any, sample_weight: Any, classes: Any, fresh: bool
     ) -> Any:
         self._refuse_weights(sample_weight, "X and y as arrays, not a Dataset")
-        self._set_classes(labels_for(self, X, y, classes, fresh=fresh), classes, fresh)
         first = first_item(X)
+        if self.multilabel_ and not fresh:
+            n_labels = len(self.classes_)
+        else:
+            named = self._named_classes(classes, fresh=fresh)
+            n_labels = 0 if first is None or named is not None else n_labels_in(first[1])
+        if n_labels:
+            if fresh:
+                note_inputs(self, X)
+                listed = labels_of(X)
+                if listed is not None:
+                    warn_of_one_hot(check_indicators(listed, n_labels))
+            self._set_several_labels(n_labels, fresh=fresh)
+            self._sparse_kind_ = None
+        else:
+            self._set_classes(labels_for(self, X, y, classes, fresh=fresh), classes, fresh)
         if first is not None:
-            check_label(first[1], self.classes_)
+            check_label(first[1], self.classes_, several=self.multilabel_)
         return y
 
     def _check_batches(self, dataset: Any, y: Any) -> None:
@@ -118,12 +181,14 @@ class FittingNet(ClassifyingNet):
             self._training_part(dataset, y)
             held_out = self._fit_state_.split[1][1]
             if held_out is not None:
-                check_held_out(held_out, self.classes_)
+                check_held_out(held_out, self.classes_, several=self.multilabel_)
 
     def check_data(self, X: Any, y: Any) -> None:
         """Do nothing: skorch's ``fit_loop`` calls it, after `fit` has checked everything."""
 
     def _codes_in(self, y: Any) -> Tensor:
+        if self.multilabel_:
+            return torch.from_numpy(check_indicators(y, len(self.classes_)))
         return torch.from_numpy(encode(one_label_a_row(y), self.classes_))
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
@@ -135,4 +200,6 @@ class FittingNet(ClassifyingNet):
             return DatasetBatches(iterator, input_cast(self), self._codes_in if known else None)
         if isinstance(iterator, TensorBatches):
             return iterator
-        return CollatedBatches(iterator, weighted=found[0].weight is not None)
+        data = found[0]
+        matrix = data.target is not None and data.target.ndim == 2
+        return CollatedBatches(iterator, weighted=data.weight is not None, matrix=matrix)

@@ -1,8 +1,10 @@
 """The classes of a classifier: the user's labels outside, codes 0 … C − 1 inside."""
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
 from skorch.utils import to_numpy
@@ -19,19 +21,62 @@ from skmixup.estimators.criteria import (
     try_criterion,
 )
 from skmixup.estimators.outputs import OutputNet
+from skmixup.estimators.several_labels import check_label_outputs, check_several_criterion
 from skmixup.estimators.soft_labels import check_soft_criterion
 from skmixup.labels import sorted_classes
 from skmixup.training.batches import ArrayDataset, in_memory
 from skmixup.training.own_loss import is_users
 from skmixup.vicinal.loss import first_output
 
+# What criterion="auto" is for several labels per row.
+_SEVERAL = nn.BCEWithLogitsLoss
+
 
 class ClassifyingNet(OutputNet):
-    """A net with one output for each class."""
+    """A net with one output for each class, or for each of several labels."""
 
     classes: Any
 
-    # ---- which classes there are
+    # ---- which classes there are, or how many labels
+
+    @property
+    def multilabel_(self) -> bool:
+        """Whether rows have several labels, each on or off, instead of one class."""
+        return bool(self.__dict__.get("_several_labels_", False))
+
+    def criterion_to_make(self) -> Any:
+        """Return the parameter `criterion`; "auto" stands for what suits the labels."""
+        if not isinstance(self.criterion, str):
+            return self.criterion
+        if not self.multilabel_:
+            return nn.CrossEntropyLoss
+        unknown = self.get_params_for("criterion").keys() - signature(_SEVERAL).parameters.keys()
+        if unknown:
+            raise ValueError(
+                f"{', '.join(f'criterion__{name}' for name in sorted(unknown))}: with several "
+                f"labels per row, criterion='auto' is {_SEVERAL.__name__}, whose arguments are "
+                "weight, pos_weight and reduction"
+            )
+        return _SEVERAL
+
+    def _set_several_labels(self, n_labels: int, *, fresh: bool) -> None:
+        """Note at the start of training that rows have several labels."""
+        if not fresh and "classes_inferred_" in self.__dict__:
+            if not self.multilabel_:
+                raise ValueError(
+                    f"y has {n_labels} labels per row, but {type(self).__name__} was fitted on "
+                    f"one, of the classes {self.classes_.tolist()}"
+                )
+            return
+        self.classes_inferred_ = np.arange(n_labels)  # as MLPClassifier has it
+        self._set_kind(several=True, fresh=fresh)
+
+    def _set_kind(self, *, several: bool, fresh: bool) -> None:
+        """Note the kind of labels; a criterion that was made before they were known is remade."""
+        changed = several != self.multilabel_
+        self._several_labels_ = several
+        if changed and not fresh and "criterion_" in self.__dict__:
+            self._initialize_criterion()
 
     def _set_classes(self, y: Any, classes: Any, fresh: bool) -> None:
         """Set ``classes_`` at the start of training; later calls must agree with them."""
@@ -50,10 +95,11 @@ class ClassifyingNet(OutputNet):
                 "2 classes"
             )
         self.classes_inferred_ = found
+        self._set_kind(several=False, fresh=fresh)
 
     @property
     def classes_(self) -> NDArray[Any]:
-        """The labels, sorted; shape (n_classes,)."""
+        """The labels, sorted, shape (n_classes,); of several labels the numbers of columns."""
         try:
             return self.__dict__["classes_inferred_"]
         except KeyError:
@@ -72,12 +118,14 @@ class ClassifyingNet(OutputNet):
         classes = self.__dict__.get("classes_inferred_")
         if classes is None or not all(isinstance(c, (str, int, float)) for c in classes.tolist()):
             return {}
-        return {"classes": classes.tolist(), "dtype": str(classes.dtype)}
+        notes = {"classes": classes.tolist(), "dtype": str(classes.dtype)}
+        return notes | ({"several_labels": True} if self.multilabel_ else {})
 
     def set_notes(self, notes: dict[str, Any]) -> None:
         """Take the labels from the notes of a file, unless this net knows its labels."""
         if "classes" in notes and self.classes is None and self.saw_no_data():
             self.classes_inferred_ = np.array(notes["classes"], dtype=notes["dtype"])
+            self._set_kind(several=notes.get("several_labels", False), fresh=False)
 
     def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:
         """Say which default network to make; it must have an output for each of `classes`."""
@@ -100,13 +148,19 @@ class ClassifyingNet(OutputNet):
     def check_output(self, output: Any, target: Tensor | None) -> Any:
         """Check that there is one output per class; NLLLoss gets the logarithms it takes."""
         criterion, logits = criterion_of(self), first_output(output)
+        if self.multilabel_:
+            check_label_outputs(logits, len(self.classes_))
+            return output
         check_logits(logits, criterion, self.classes_)
         if isinstance(criterion, nn.NLLLoss):
             return as_log_probabilities(logits, are_logits=returns_logits(self.module_))
         return output
 
     def loss_target(self, output: Any, target: Tensor) -> Tensor:
-        """Return class codes, one-hot for a criterion such as BCEWithLogitsLoss."""
+        """Return class codes, one-hot for a criterion such as BCEWithLogitsLoss.
+
+        Several labels per row stay as they are.
+        """
         return targets_for(criterion_of(self), output, target)
 
     def check_module(self, dataset: Any = None) -> None:
@@ -119,21 +173,30 @@ class ClassifyingNet(OutputNet):
         if is_users(self, "get_loss") or criterion_of(self) is None:
             return
         found = in_memory(dataset)
-        if found is not None and _is_soft(found[0]):
-            check_soft_criterion(self)
         sample = getattr(self._fit_state_.vicinity, "mix_per", None) == "sample"
+        needs_rows = sample or (found is not None and found[0].weight is not None)
+        if self.multilabel_:
+            check_several_criterion(self, first_output(output), needs_rows=needs_rows)
+            return
+        if found is not None and _is_matrix(found[0].target):
+            check_soft_criterion(self)
         try_criterion(
             criterion_of(self),
             output,
             len(self.classes_),
             are_logits=returns_logits(self.module_),
-            needs_rows=sample or (found is not None and found[0].weight is not None),
+            needs_rows=needs_rows,
         )
 
     def row_codes(self, data: ArrayDataset) -> NDArray[np.int64]:
-        """Return the class of each row, of soft labels the most probable one."""
+        """Return the class of each row, of soft labels the most probable one.
+
+        Rows with several labels have none, and all of them code 0.
+        """
+        if self.multilabel_:
+            return np.zeros(len(data), dtype=np.int64)
         codes = super().row_codes(data)
-        return codes.argmax(axis=1) if _is_soft(data) else codes
+        return codes.argmax(axis=1) if _is_matrix(codes) else codes
 
     def output_for_callbacks(self, output: Any) -> Any:
         """Return logits of shape (n, n_classes), also of a network with members."""
@@ -143,6 +206,8 @@ class ClassifyingNet(OutputNet):
     def batch_for_callbacks(self, batch: Any) -> Any:
         """Return the batch with labels as the user wrote them."""
         X, codes = super().batch_for_callbacks(batch)
+        if self.multilabel_:
+            return X, codes.to(torch.int64)
         if codes.ndim == 2:  # soft labels
             codes = codes.argmax(dim=1)
         classes = self.classes_
@@ -151,5 +216,5 @@ class ClassifyingNet(OutputNet):
         return X, classes[to_numpy(codes)]
 
 
-def _is_soft(data: ArrayDataset) -> bool:
-    return data.target is not None and data.target.ndim == 2
+def _is_matrix(target: Any) -> bool:
+    return target is not None and target.ndim == 2

@@ -17,6 +17,7 @@ from skmixup.estimators.criteria import (
     returns_logits,
     to_probabilities,
 )
+from skmixup.estimators.several_labels import as_matrix, check_label_outputs, label_probabilities
 
 
 class PredictingNet(FittingNet):
@@ -27,18 +28,23 @@ class PredictingNet(FittingNet):
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Logits; for two classes the difference of the second to the first.
 
+        For several labels per row always one logit for each.
+
         Parameters
         ----------
         X : array-like of shape (n, …)
 
         Returns
         -------
-        ndarray of shape (n, n_classes), or (n,) for two classes
+        ndarray of shape (n, n_classes), or (n,) for two classes; (n, n_labels)
         """
         logits = self._raw_outputs(X)
+        if self.multilabel_:
+            likelihood = isinstance(criterion_of(self), nn.BCELoss)
+            return (_logit(logits) if likelihood else logits).numpy()
         if is_binary_output(criterion_of(self), logits, len(self.classes_)):
             if isinstance(criterion_of(self), nn.BCELoss):
-                logits = torch.logit(logits, eps=torch.finfo(logits.dtype).eps)
+                logits = _logit(logits)
             return logits.flatten().numpy()
         two_classes = len(self.classes_) == 2
         return (logits[:, 1] - logits[:, 0] if two_classes else logits).numpy()
@@ -52,16 +58,18 @@ class PredictingNet(FittingNet):
 
         Returns
         -------
-        ndarray of shape (n, n_classes)
+        ndarray of shape (n, n_classes), or (n, n_labels)
         """
         outputs = self._raw_outputs(X)
-        if self._predicts_softmax():
+        if self._predicts_likelihoods():
+            if self.multilabel_:
+                return nn.functional.logsigmoid(outputs).numpy()
             return torch.log_softmax(outputs, dim=1).numpy()
         with np.errstate(divide="ignore"):
             return np.log(self._probabilities(outputs))
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities of the classes, in the order of ``classes_``.
+        """Probabilities of the classes, in the order of ``classes_``, or of each label.
 
         Parameters
         ----------
@@ -69,17 +77,16 @@ class PredictingNet(FittingNet):
 
         Returns
         -------
-        ndarray of shape (n, n_classes)
+        ndarray of shape (n, n_classes), or (n, n_labels)
         """
         return self._probabilities(self._raw_outputs(X))
 
     def _probabilities(self, outputs: Tensor) -> NDArray[np.float64]:
         return to_numpy(self._get_predict_nonlinearity()(outputs))
 
-    def _predicts_softmax(self) -> bool:
-        return self.predict_nonlinearity == "auto" and isinstance(
-            criterion_of(self), nn.CrossEntropyLoss
-        )
+    def _predicts_likelihoods(self) -> bool:
+        likelihood = nn.BCEWithLogitsLoss if self.multilabel_ else nn.CrossEntropyLoss
+        return self.predict_nonlinearity == "auto" and isinstance(criterion_of(self), likelihood)
 
     def _get_predict_nonlinearity(self) -> Callable[[Tensor], Tensor]:
         """Return what makes probabilities of the module's outputs; "auto" asks the criterion.
@@ -89,12 +96,14 @@ class PredictingNet(FittingNet):
         if self.predict_nonlinearity != "auto":
             return super()._get_predict_nonlinearity()
         criterion = criterion_of(self) if len(self._criteria) <= 1 else None
+        if self.multilabel_:
+            return partial(label_probabilities, criterion=criterion)
         return partial(
             to_probabilities, criterion=criterion, are_logits=returns_logits(self.module_)
         )
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Most probable label of each row.
+    def predict(self, X: Any) -> Any:
+        """Most probable label of each row; of several labels those above one half.
 
         Parameters
         ----------
@@ -102,8 +111,15 @@ class PredictingNet(FittingNet):
 
         Returns
         -------
-        ndarray of shape (n,)
+        ndarray of shape (n,), or ndarray or sparse matrix of shape (n, n_labels) as y was
         """
         proba = self.predict_proba(X)
+        if self.multilabel_:
+            check_label_outputs(torch.from_numpy(proba), len(self.classes_))
+            return as_matrix((proba > 0.5).astype(np.int64), self.__dict__.get("_sparse_kind_"))
         self._check_n_classes(proba.shape[1])
         return self.classes_[proba.argmax(axis=1)]
+
+
+def _logit(p: Tensor) -> Tensor:
+    return torch.logit(p, eps=torch.finfo(p.dtype).eps)

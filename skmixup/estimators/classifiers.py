@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Self, Unpack, overload
 import torch
 from numpy.typing import ArrayLike
 from skorch import NeuralNetClassifier
-from torch import nn
 
 from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.base import VicinalEstimator
@@ -51,7 +50,8 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         Source of all randomness: initial weights, order of rows, dropout, vicinity. With the
         same int on the same machine, predictions are bit-identical on CPU. Global random states
         are never changed.
-    criterion : torch loss class, instance or function, default=nn.CrossEntropyLoss
+    criterion : "auto", or torch loss class, instance or function, default="auto"
+        "auto" is CrossEntropyLoss, and BCEWithLogitsLoss for several labels per row.
         ``criterion__label_smoothing``, ``criterion__weight``, … are its arguments. It gets logits
         and class codes; NLLLoss gets log-probabilities, and losses such as BCEWithLogitsLoss get
         one-hot labels. A loss of your own returns one number, or the loss of each row if its
@@ -114,7 +114,9 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
-        The labels, sorted.
+        The labels, sorted; for several labels per row the numbers of the columns.
+    multilabel_ : bool
+        Whether y was several labels per row.
     n_features_in_ : int
         Columns of X (channels, for images).
     feature_names_in_ : ndarray of str
@@ -160,6 +162,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **VicinalEstimator._parameter_constraints,
         "class_weight": [None, dict, StrOptions({"balanced"})],
+        "criterion": [StrOptions({"auto"}), callable],
     }
 
     vicinity: Vicinity | None
@@ -188,7 +191,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         mix_epochs: float | None = None,
         class_weight: Any = None,
         random_state: Any = None,
-        criterion: Any = nn.CrossEntropyLoss,
+        criterion: Any = "auto",
         optimizer: Any = torch.optim.AdamW,
         lr: float = 3e-3,
         lr_schedule: str | None = "auto",
@@ -234,10 +237,11 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, channels, h, w)
             Arrays become float32. Or a torch Dataset that yields pairs (input, label), with
             ``y=None``; its integers stay integers if the module takes them.
-        y : array-like of shape (n,) or (n, n_classes)
-            Class labels: strings, booleans or integers. Or soft labels: probabilities whose rows
-            sum to one, with columns in the order of `classes` (None: 0, 1, …). A matrix of zeros
-            and ones only is read so where `classes` is given.
+        y : array-like of shape (n,), (n, n_labels) or (n, n_classes)
+            Class labels: strings, booleans or integers. Or several labels per row: a matrix (dense
+            or scipy sparse) of zeros and ones, a column for each label. Or soft labels:
+            probabilities whose rows sum to one, with columns in the order of `classes` (None: 0,
+            1, …); zeros and ones are read so where `classes` is given.
         sample_weight : array-like of shape (n,), default=None
             Weight of each row in the loss.
         groups : array-like of shape (n,), default=None
@@ -288,3 +292,8 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         with self._call(epochs=epochs, groups=groups, whole=False):
             fresh = not self.initialized_
             return self._fit(X, y, sample_weight, classes=classes, fresh=fresh)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -16,8 +16,8 @@ from skmixup.vicinal.loss import first_output, name_of, needs_row_losses, row_lo
 
 # Compared with a label element by element: the label of a class is one-hot.
 _SQUARED = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
-_SIGMOID = (nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
-ONE_HOT = (*_SIGMOID, nn.BCELoss, *_SQUARED)
+SIGMOID = (nn.BCEWithLogitsLoss, nn.MultiLabelSoftMarginLoss)
+ONE_HOT = (*SIGMOID, nn.BCELoss, *_SQUARED)
 _NOTHING_IGNORED = nn.CrossEntropyLoss().ignore_index  # torch's default
 # These take one output for two classes, as in skorch's NeuralNetBinaryClassifier.
 _BINARY = (nn.BCEWithLogitsLoss, nn.BCELoss)
@@ -84,14 +84,18 @@ def check_logits(logits: Any, criterion: Any, classes: Any) -> None:
 
 
 def targets_for(criterion: Any, output: Any, codes: Tensor) -> Tensor:
-    """Class codes as the criterion takes them: as they are, one-hot, or 0 and 1 for one output."""
+    """Class codes as the criterion takes them: as they are, one-hot, or 0 and 1 for one output.
+
+    Of soft labels, shape (n, n_classes), one output takes the share of the second class.
+    """
     logits = first_output(output)
-    if not isinstance(criterion, ONE_HOT) or codes.ndim != 1:
+    if not isinstance(criterion, ONE_HOT):
         return codes
     dtype = logits.dtype if logits.is_floating_point() else torch.get_default_dtype()
     if logits.ndim == 1 or logits.shape[1] == 1:
+        codes = codes[:, 1] if codes.ndim == 2 else codes  # soft labels
         return codes.to(dtype).view(-1, *[1] * (logits.ndim - 1)).expand_as(logits)
-    return F.one_hot(codes, logits.shape[1]).to(dtype)
+    return codes if codes.ndim > 1 else F.one_hot(codes, logits.shape[1]).to(dtype)
 
 
 def as_log_probabilities(outputs: Tensor, *, are_logits: bool) -> Tensor:
@@ -134,7 +138,7 @@ def to_probabilities(outputs: Tensor, criterion: Any, *, are_logits: bool) -> Te
     """
     if isinstance(criterion, nn.CrossEntropyLoss):
         return torch.softmax(outputs, dim=-1)
-    if isinstance(criterion, _SIGMOID):
+    if isinstance(criterion, SIGMOID):
         return _normalized(torch.sigmoid(outputs))
     if isinstance(criterion, (nn.BCELoss, *_SQUARED)):
         return _normalized(outputs.clamp(min=0))
@@ -239,40 +243,53 @@ def try_criterion(
         if takes_all_outputs(criterion, output, codes):
             return
     if needs_rows or not _is_likelihood(criterion):  # likelihoods are known to fit
-        _try_on_rows(criterion, logits, n_classes, are_logits=are_logits, needs_rows=needs_rows)
+        # not as many rows as classes, to tell the two axes apart
+        n_rows = 3 if n_classes == 2 else 2
+        logits = torch.cat([logits] * n_rows)[:n_rows]
+        codes = torch.arange(n_rows, device=logits.device) % n_classes
+        if isinstance(criterion, nn.NLLLoss):
+            logits = as_log_probabilities(logits, are_logits=are_logits)
+        target = targets_for(criterion, logits, codes)
+        what = "the classes, as codes" if target is codes else "the classes, one-hot"
+        try_on_target(criterion, logits, target, what=what, needs_rows=needs_rows)
 
 
-def _try_on_rows(
-    criterion: Any, outputs: Tensor, n_classes: int, *, are_logits: bool, needs_rows: bool
+def try_on_target(
+    criterion: Any, outputs: Tensor, target: Tensor, *, what: str, needs_rows: bool
 ) -> None:
-    """Compute the loss of a few rows: not as many as classes, to tell the two axes apart."""
-    n_rows = 3 if n_classes == 2 else 2
-    outputs = torch.cat([outputs] * n_rows)[:n_rows]
-    codes = torch.arange(len(outputs), device=outputs.device) % n_classes
+    """Compute the loss of a few rows; an error says what the criterion was given.
+
+    Parameters
+    ----------
+    criterion : callable
+    outputs : Tensor
+        Of the module.
+    target : Tensor
+        As the criterion takes it.
+    what : str
+        What that is, for the message.
+    needs_rows : bool
+        Whether training will need the loss of each row.
+    """
     try:
         criterion = deepcopy(criterion)  # it may have state, which this call must not change
     except Exception:
         return
-    if isinstance(criterion, nn.NLLLoss):
-        outputs = as_log_probabilities(outputs, are_logits=are_logits)
-    target = targets_for(criterion, outputs, codes)
     try:
         with torch.no_grad():
             loss = row_losses(criterion, outputs, target)
     except Exception as error:
         advice = ""
-        what = "as codes" if target is codes else "one-hot"
         if isinstance(criterion, nn.BCELoss):
             advice = ". BCELoss takes probabilities; for logits use torch.nn.BCEWithLogitsLoss"
-        elif target is codes and not _is_torchs(criterion):
+        elif not target.is_floating_point() and not _is_torchs(criterion):
             advice = (
                 ". If it takes labels of the output's shape, let it make them: "
-                f"torch.nn.functional.one_hot(target, {n_classes}).float()"
+                f"torch.nn.functional.one_hot(target, {outputs.shape[-1]}).float()"
             )
         raise ValueError(
             f"criterion {name_of(criterion)} cannot be computed on the module's outputs, of shape "
-            f"{tuple(outputs.shape)}, and the classes, {what}, of shape {tuple(target.shape)}: "
-            f"{error}{advice}"
+            f"{tuple(outputs.shape)}, and {what}, of shape {tuple(target.shape)}: {error}{advice}"
         ) from error
     if needs_rows and loss.ndim == 0:
         raise TypeError(needs_row_losses(criterion))

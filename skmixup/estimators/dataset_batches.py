@@ -35,11 +35,21 @@ class DatasetBatches:
 
 
 class CollatedBatches:
-    """Batches of class codes that went through a user's collate function."""
+    """Batches of class codes that went through a user's collate function.
 
-    def __init__(self, loader: Any, *, weighted: bool):
+    Parameters
+    ----------
+    loader : iterable of (X, y)
+    weighted : bool
+        Whether y is a pair of codes and weights.
+    matrix : bool
+        Whether, instead of codes, a row has numbers for several labels or classes.
+    """
+
+    def __init__(self, loader: Any, *, weighted: bool, matrix: bool):
         self.loader = loader
         self.weighted = weighted
+        self.matrix = matrix
 
     def __len__(self) -> int:
         return len(self.loader)
@@ -48,5 +58,6 @@ class CollatedBatches:
         for batch in self.loader:
             X, y = pair_of(batch, "its collate function")
             paired = self.weighted and isinstance(y, (tuple, list)) and len(y) == 2
-            one_label_a_row(y[0] if paired else y)
+            if not self.matrix:
+                one_label_a_row(y[0] if paired else y)
             yield X, y

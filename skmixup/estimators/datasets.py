@@ -19,7 +19,8 @@ from torch.utils.data import (
 )
 
 from skmixup.estimators.input_types import dtype_name, forget_inputs
-from skmixup.estimators.inputs import check_labels, encode
+from skmixup.estimators.inputs import as_array, check_labels, encode
+from skmixup.estimators.several_labels import check_indicators
 from skmixup.labels import label_column
 from skmixup.randomness.fit import items_looked_at
 from skmixup.training.batches import in_memory
@@ -89,18 +90,21 @@ def pair_of(item: Any, what: str) -> tuple[Any, Any]:
     )
 
 
-def check_label(label: Any, classes: NDArray[Any]) -> None:
-    """Raise ValueError unless the label of an item is among the classes."""
+def check_label(label: Any, classes: NDArray[Any], *, several: bool = False) -> None:
+    """Raise ValueError unless the label of an item is among the classes, or `several` as many."""
+    if several:
+        check_indicators(np.asarray(as_array(label))[None], len(classes))
+        return
     encode(one_label_a_row(label_column([_plain(label)])), classes)
 
 
-def check_held_out(dataset: Any, classes: NDArray[Any]) -> None:
+def check_held_out(dataset: Any, classes: NDArray[Any], *, several: bool) -> None:
     """Raise an error unless rows held out are (input, label) pairs with labels of the classes."""
     refuse_loader(dataset, "the data set held out by train_split")
     if in_memory(dataset) is None:
         first = first_item(dataset)
         if first is not None:
-            check_label(first[1], classes)
+            check_label(first[1], classes, several=several)
 
 
 def input_of(batch: Any) -> Any:

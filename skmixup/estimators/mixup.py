@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Unpack, overload
 
 import torch
-from torch import nn
 
 from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.classifiers import VicinalClassifier
@@ -87,7 +86,7 @@ class MixupClassifier(FlatMixup, VicinalClassifier):
         mix_epochs: float | None = None,
         class_weight: Any = None,
         random_state: Any = None,
-        criterion: Any = nn.CrossEntropyLoss,
+        criterion: Any = "auto",
         optimizer: Any = torch.optim.AdamW,
         lr: float = 3e-3,
         lr_schedule: str | None = "auto",
@@ -185,7 +184,7 @@ class ManifoldMixupClassifier(FlatManifoldMixup, MixupClassifier):
         mix_epochs: float | None = None,
         class_weight: Any = None,
         random_state: Any = None,
-        criterion: Any = nn.CrossEntropyLoss,
+        criterion: Any = "auto",
         optimizer: Any = torch.optim.AdamW,
         lr: float = 3e-3,
         lr_schedule: str | None = "auto",

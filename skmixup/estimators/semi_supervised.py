@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
-from torch import nn
 
 from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.constraints import Interval
@@ -183,7 +182,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         mix_epochs: float | None = None,
         class_weight: Any = None,
         random_state: Any = None,
-        criterion: Any = nn.CrossEntropyLoss,
+        criterion: Any = "auto",
         optimizer: Any = torch.optim.AdamW,
         lr: float = 3e-3,
         lr_schedule: str | None = "auto",
@@ -225,6 +224,11 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         """Check every parameter before any work."""
         super().check_parameters()
         self.get_labeled_vicinity().validate()
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = False
+        return tags
 
     # ---- fit
 

@@ -8,15 +8,10 @@ from torch import nn
 
 from skmixup.estimators.criteria import ONE_HOT, criterion_of
 from skmixup.estimators.inputs import as_array
-from skmixup.labels import label_column, of_one_type
+from skmixup.labels import KINDS_OF_LABELS, is_matrix, label_column, of_one_type
 
 # How far the sum of a row may be from one: probabilities are often rounded.
 TOLERANCE = 0.01
-
-_KINDS = (
-    "y is either one label per row, shape (n,), or soft labels: a matrix (n, n_classes) of "
-    "probabilities whose rows sum to one; several labels per row are not supported"
-)
 
 
 def read_soft_labels(y: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray[Any]] | None:
@@ -42,7 +37,7 @@ def read_soft_labels(y: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray
     ValueError
         For a matrix that is no soft labels; the message says the kinds of y there are.
     """
-    if y is None or not _is_matrix(y):
+    if y is None or not is_matrix(y):
         return None
     try:
         p = np.asarray(as_array(y))
@@ -78,27 +73,22 @@ def check_soft_criterion(net: Any) -> None:
         )
 
 
-def _is_matrix(y: Any) -> bool:
-    if isinstance(y, (list, tuple)):
-        return bool(y) and isinstance(y[0], (list, tuple, np.ndarray)) and len(y[0]) > 1
-    shape = tuple(y.shape) if hasattr(y, "shape") else np.asarray(y).shape
-    return len(shape) == 2 and shape[1] > 1
-
-
 def _check(p: NDArray[np.float64]) -> None:
     if not np.isfinite(p).all():
         row = int(np.flatnonzero(~np.isfinite(p).all(axis=1))[0])
-        raise ValueError(f"Input y contains NaN or infinity, first in row {row}; {_KINDS}")
+        raise ValueError(
+            f"Input y contains NaN or infinity, first in row {row}; {KINDS_OF_LABELS}"
+        )
     if (p < 0).any():
         row = int(np.flatnonzero((p < 0).any(axis=1))[0])
         raise ValueError(
             f"y has shape {p.shape} and negative entries, first in row {row}: {p[row].tolist()}; "
-            f"{_KINDS}"
+            f"{KINDS_OF_LABELS}"
         )
     sums = p.sum(axis=1)
     wrong = np.flatnonzero(np.abs(sums - 1) > TOLERANCE)
     if len(wrong):
         raise ValueError(
             f"y has shape {p.shape}, and {len(wrong)} of its rows do not sum to one, first row "
-            f"{wrong[0]}: {p[wrong[0]].tolist()} sums to {sums[wrong[0]]:.6g}; {_KINDS}"
+            f"{wrong[0]}: {p[wrong[0]].tolist()} sums to {sums[wrong[0]]:.6g}; {KINDS_OF_LABELS}"
         )

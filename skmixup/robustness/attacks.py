@@ -16,6 +16,7 @@ from skmixup.robustness.gradient import (
     columns_of,
     evaluating,
     gradient_sign,
+    indicators_of,
     last_step,
     same_randomness,
 )
@@ -45,9 +46,10 @@ def fgsm(
         a ``StandardScaler``: standard deviations), and so is the result.
     X : array, tensor or DataFrame of shape (n_samples, n_features) or (n_samples, ...)
         Clean rows.
-    y : array-like of shape (n_samples,)
+    y : array-like of shape (n_samples,) or (n_samples, n_labels)
         Their true labels; with ``targeted=True`` the labels to be reached. For a plain skorch
-        net these are column numbers, as in its ``fit`` and ``predict``.
+        net these are column numbers, as in its ``fit`` and ``predict``. The matrix is of zeros
+        and ones, for a classifier with several labels per row.
     eps : float
         Radius of the maximum-norm ball, at least 0, in units of the input of the last step.
     targeted : bool, default=False
@@ -234,7 +236,7 @@ def accuracy_under_attack(
     Returns
     -------
     float
-        Share of the changed rows that `clf` predicts as `y`.
+        Share of the changed rows that `clf` predicts as `y`, of several labels each.
 
     Raises
     ------
@@ -272,8 +274,9 @@ def accuracy_under_attack(
         attack_params["targeted"] = True
     elif attack_params.get("targeted"):
         raise ValueError("targeted=True needs the labels to steer to: pass target=")
-    labels = label_column(y)
     victim, victim_input = last_step(clf, X)
+    several = getattr(victim, "multilabel_", False)
+    labels = indicators_of(victim, y) if several else label_column(y)
     crafter, crafter_input = last_step(clf if source is None else source, X)
     if source is not None:
         _check_same_input(victim_input, crafter_input)
@@ -284,7 +287,10 @@ def accuracy_under_attack(
             f"got {np.shape(adversarial)}"
         )
     with same_randomness(victim):
-        return float(np.mean(victim.predict(adversarial) == labels))
+        predicted = victim.predict(adversarial)
+    if several:
+        return float(np.mean((indicators_of(victim, predicted) == labels).all(axis=1)))
+    return float(np.mean(predicted == labels))
 
 
 def _to_floats(X: Any) -> NDArray[Any]:

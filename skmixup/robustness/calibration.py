@@ -153,7 +153,10 @@ def _check_probabilities(y_prob: ArrayLike) -> NDArray[np.float64]:
         )
     off = np.abs(prob.sum(axis=1) - 1).max()
     if off > _SUM_TOLERANCE:
-        raise ValueError(f"each row of y_prob must add up to 1, one is off by {off:.4g}")
+        raise ValueError(
+            f"each row of y_prob must add up to 1, one is off by {off:.4g}; of several labels per "
+            "row pass one at a time, y_true[:, k] and y_prob[:, k]"
+        )
     return prob
 
 

@@ -63,14 +63,20 @@ def check_columns(net: Any, X: Any) -> None:
         )
 
 
-def columns_of(net: Any, y: ArrayLike, X: NDArray[Any]) -> NDArray[np.int64]:
+def columns_of(net: Any, y: ArrayLike, X: NDArray[Any]) -> NDArray[Any]:
     """Return the number of the module's output that belongs to each label of `y`.
+
+    Of several labels per row, their matrix of zeros and ones.
 
     Raises
     ------
     ValueError
         For a label that the net does not know.
     """
+    if getattr(net, "multilabel_", False):
+        indicators = indicators_of(net, y)
+        check_consistent_length(X, indicators)
+        return indicators
     labels = of_one_type(label_column(y))
     check_consistent_length(X, labels)
     if type(net).predict is NeuralNetClassifier.predict:
@@ -91,7 +97,19 @@ def columns_of(net: Any, y: ArrayLike, X: NDArray[Any]) -> NDArray[np.int64]:
     return order[np.searchsorted(classes, labels, sorter=order)].astype(np.int64)
 
 
-def gradient_sign(net: Any, x: NDArray[Any], columns: NDArray[np.int64]) -> NDArray[Any]:
+def indicators_of(net: Any, y: Any) -> NDArray[np.float32]:
+    """Return several labels per row as zeros and ones; ValueError where `y` is anything else."""
+    indicators = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
+    n_labels = len(net.classes_)
+    if indicators.shape[1:] != (n_labels,) or not np.isin(indicators, (0, 1)).all():
+        raise ValueError(
+            f"{type(net).__name__} was fitted on several labels per row: y must be a matrix (n, "
+            f"{n_labels}) of zeros and ones; got shape {indicators.shape}"
+        )
+    return indicators.astype(np.float32)
+
+
+def gradient_sign(net: Any, x: NDArray[Any], columns: NDArray[Any]) -> NDArray[Any]:
     """Return the sign of the gradient of the loss with respect to rows `x`, of their shape.
 
     Parameters and their gradients stay as they are.

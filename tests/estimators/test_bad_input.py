@@ -118,7 +118,7 @@ DATA = [
     (X, ["one"] * 30, "1 class"),
     (X, np.where(Y == 1, np.nan, Y), "NaN"),
     (X, None, "y to be passed, but the target y is None"),
-    (X, np.eye(3)[Y], r"y should be a 1d array.*\(30, 3\)"),
+    (X, np.eye(3)[Y] + 1, r"y has shape \(30, 3\), and 30 of its rows do not sum to one"),
     (X[0], Y, "Expected 2D array, got 1D array"),
     (X[:0], Y[:0], "0 sample"),
     (X[:, :0], Y, r"0 feature\(s\)"),

@@ -123,10 +123,9 @@ def test_lists_tensors_and_rounded_probabilities():
     ("y", "message"),
     [
         (np.r_[SOFT[:5] * 0.5, SOFT[5:]], r"5 of its rows do not sum to one, first row 0.*0\.5;"),
-        (np.r_[[[1.5, -0.5, 0.0]], SOFT[1:]], r"negative entries, first in row 0.*; y is either"),
+        (np.r_[[[1.5, -0.5, 0.0]], SOFT[1:]], r"negative entries, first in row 0.*; y is one"),
         (np.r_[[[np.nan, 0.5, 0.5]], SOFT[1:]], "contains NaN or infinity, first in row 0"),
         (SOFT[:59], "inconsistent numbers of samples"),
-        (ONE_HOT, "for one-hot labels, pass np.argmax"),
     ],
 )
 def test_other_matrices_are_told_with_the_kinds_there_are(y, message):

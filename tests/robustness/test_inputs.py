@@ -5,11 +5,13 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from scipy.sparse import csr_matrix
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from skmixup import MixupClassifier
+from skmixup import MixupClassifier, VicinalClassifier
 from skmixup.robustness import (
     HeldOutError,
     accuracy_under_attack,
@@ -175,3 +177,26 @@ def test_errors_on_held_out_rows_and_calibration_take_nullable_columns():
     assert expected_calibration_error(y, prob) == expected_calibration_error(CODES, prob)
     with pytest.raises(ValueError, match="NA in 1 of 40 rows"):
         expected_calibration_error(y.mask(y.index == 3), prob)
+
+
+def test_several_labels_per_row_are_attacked_together():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3)).astype(np.float32)
+    y = (X > 0).astype(int)
+    module = nn.Linear(3, 3)
+    clf = VicinalClassifier(module, max_epochs=40, lr=0.03, random_state=0).fit(X, y)
+    changed = fgsm(clf, X, y, eps=0.1)
+    weight = clf.module_.weight.detach().numpy()
+    slope = (clf.predict_proba(X) - y) @ weight  # of binary cross-entropy
+    np.testing.assert_allclose(changed - X, 0.1 * np.sign(slope), atol=1e-6)
+    clean, attacked = clf.score(X, y), accuracy_under_attack(clf, X, y, fgsm, eps=0.3)
+    assert attacked < clean - 0.2
+    assert attacked == np.mean((clf.predict(fgsm(clf, X, y, 0.3)) == y).all(axis=1))
+    sparse = VicinalClassifier(module, max_epochs=1).fit(X, csr_matrix(y))
+    assert 0 <= accuracy_under_attack(sparse, X, csr_matrix(y), fgsm, eps=0.1) <= 1
+    for labels in (y[:, 0], y[:, :2], y + 1):
+        with pytest.raises(ValueError, match=r"several labels per row: y must be a matrix \(n, 3"):
+            fgsm(clf, X, labels, 0.1)
+    with pytest.raises(ValueError, match=r"one at a time, y_true\[:, k\] and y_prob\[:, k\]"):
+        expected_calibration_error(y, clf.predict_proba(X))
+    assert expected_calibration_error(y[:, 0], clf.predict_proba(X)[:, 0]) < 0.2
