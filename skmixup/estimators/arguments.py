@@ -88,6 +88,7 @@ class PartArguments(TypedDict, total=False):
 class SharedParameters(PartArguments, total=False):
     """The parameters that all estimators share."""
 
+    augment: Any
     mix_epochs: float | None
     random_state: Any
     criterion: Any

@@ -24,6 +24,7 @@ from skmixup.estimators.looking import LookingNet
 from skmixup.estimators.seeding import initialize_seeded, seed
 from skmixup.networks.default import NETWORKS
 from skmixup.randomness.fit import isolated_randomness
+from skmixup.training.augmentation import check_augment
 from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
 from skmixup.training.schedule import SHAPES, finish
@@ -69,6 +70,7 @@ class VicinalEstimator(LookingNet):
         known = {k: v for k, v in params.items() if k in self._parameter_constraints}
         validate_parameter_constraints(self._parameter_constraints, known, type(self).__name__)
         resolve_device(self.device)
+        check_augment(self.augment)
         self.get_vicinity().validate()
 
     # ---- the module
@@ -209,6 +211,7 @@ class VicinalEstimator(LookingNet):
                     self.resolve_vicinity()  # names of layers are checked, also without mixing
                     self.check_module(X)
                     self._check_layers(X)
+                    self._check_augment(X)
                     self._check_batches(X, y)
                 self._module_ready_ = True
                 self._run_epochs(X, y, seen, fresh=fresh)

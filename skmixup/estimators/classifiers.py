@@ -39,6 +39,12 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     vicinity : Vicinity, default=None
         One of :mod:`skmixup.vicinal`; None is :class:`~skmixup.vicinal.Dirac`, that is, empirical
         risk minimisation.
+    augment : callable, nn.Module or None, default=None
+        What is done to each minibatch in training before it is mixed: a function of a tensor
+        (n, …) on the device that returns one of the same shape, for instance from
+        :mod:`skmixup.augment`, torchvision or kornia, several in an nn.Sequential. It draws from
+        the fit's randomness, is called once a step and not trained. Neither predictions nor what
+        callbacks see is augmented.
     mix_epochs : int, float or None, default=None
         Draw from the vicinity only during the first `mix_epochs` epochs (int), or that fraction of
         `max_epochs` (float in [0, 1]), and train on clean pairs afterwards. None: in all epochs.
@@ -188,6 +194,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         module: Any = None,
         *,
         vicinity: Vicinity | None = None,
+        augment: Any = None,
         mix_epochs: float | None = None,
         class_weight: Any = None,
         random_state: Any = None,

@@ -20,6 +20,7 @@ from skmixup.estimators.images import check_boxes
 from skmixup.estimators.input_types import input_cast, try_inputs
 from skmixup.estimators.validation import HoldingOutNet
 from skmixup.estimators.weights import weights_after_split
+from skmixup.randomness.fit import preserved_randomness
 from skmixup.training.batches import ArrayDataset, in_memory
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.layer_checks import N_ROWS
@@ -95,6 +96,14 @@ class LookingNet(HoldingOutNet):
         if rows is not None and is_made_of_tensors(rows):
             check_boxes(state.vicinity, rows)
             state.sites = usable_sites(self, state.vicinity, state.sites, rows)
+
+    def _check_augment(self, dataset: Any) -> None:
+        """Augment three rows, so that errors come before training."""
+        augmentation = self.get_augmentation()
+        rows = None if augmentation is None else three_rows(self, dataset)
+        if augmentation is not None and rows is not None and is_made_of_tensors(rows):
+            with preserved_randomness(self._device_):
+                augmentation(self._on_device(rows))
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:
         """Batches; of a stream, whose rows could not be seen before, the first is checked."""

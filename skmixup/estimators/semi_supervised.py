@@ -179,6 +179,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         layers: str | int | Sequence[str | int] | None = None,
         mix_per: str = "batch",
         mix_prob: float = 1.0,
+        augment: Any = None,
         mix_epochs: float | None = None,
         class_weight: Any = None,
         random_state: Any = None,

@@ -48,6 +48,8 @@ class FitRandomness(RandomStates):
     ----------
     torch : torch.Generator
         torch's state on the CPU, for whoever can draw from a generator.
+    watches : bool
+        Whether every step is looked at as the first is: a user's function may draw now and then.
     step : Window
         For one training or validation step. Costs some three microseconds.
     whole : Window
@@ -69,6 +71,7 @@ class FitRandomness(RandomStates):
         if self.accelerator is not None:
             self.accelerator.seed(seed)
         self.waits = self.accelerator is not None or (module is not None and draws_unseen(module))
+        self.watches = False
         self.step = StepWindow(self)
         self.whole = Window(self, whole=True)
         self.fetch = FetchWindow(self, whole=True)
@@ -117,6 +120,8 @@ class FitRandomness(RandomStates):
 
     def next_step(self) -> Window:
         """Return the window of any further step."""
+        if self.watches:
+            return self.first_step()
         return self.whole if self.draws_elsewhere else self.step
 
     def isolate(self, batches: Iterable[Any]) -> Iterable[Any]:

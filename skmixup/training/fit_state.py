@@ -43,6 +43,8 @@ class FitState:
         Epochs of the whole fit.
     random_states : dict or None
         Of a fit that was cut off: what its next epoch starts from.
+    augmentation : Augmentation or None
+        What is done to the rows of each minibatch before they are mixed.
     shows_clean : bool
         Whether callbacks are shown the module's output in evaluation mode, since the output in
         training belongs to other rows.
@@ -61,6 +63,7 @@ class FitState:
     first_epoch: int = 0
     n_epochs: int | None = None
     random_states: dict[str, Any] | None = None
+    augmentation: Any = None
     shows_clean: bool = False
 
     def hears(self, event: str) -> bool:

@@ -17,7 +17,7 @@ import torch
 from skorch.utils import TeeGenerator
 from torch import Tensor, nn
 
-from skmixup.training.averaging import AveragingNet
+from skmixup.training.augmentation import AugmentingNet
 from skmixup.training.batches import split_targets
 from skmixup.training.clean_outputs import look_at_outputs
 from skmixup.training.fit_state import FitState
@@ -72,7 +72,7 @@ class VicinalState(FitState):
     told_of_outputs: bool = False
 
 
-class VicinalNet(AveragingNet):
+class VicinalNet(AugmentingNet):
     """A skorch net whose training step draws virtual pairs from a vicinity.
 
     Subclasses say which vicinity with :meth:`get_vicinity`. Estimators with a richer objective
@@ -287,9 +287,8 @@ class VicinalNet(AveragingNet):
         """Resolve the vicinity and where it mixes, unless a look at the rows has done so."""
         self.resolve_vicinity()
         epochs = super()._begin_loop(state, epochs)
-        state.shows_clean = self.mixes_training_rows() and look_at_outputs(
-            self, state.listeners["on_batch_end"]
-        )
+        changes = self.mixes_training_rows() or state.augmentation is not None
+        state.shows_clean = changes and look_at_outputs(self, state.listeners["on_batch_end"])
         return epochs
 
     def resolve_vicinity(self) -> None:

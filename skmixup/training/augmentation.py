@@ -1,0 +1,162 @@
+"""Augmentation: what the user does to each minibatch in training, before it is mixed."""
+
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from skmixup.training.averaging import AveragingNet
+from skmixup.vicinal.nested import map_tensors, tensors_in
+
+
+class Augmentation:
+    """The parameter `augment`, called and checked.
+
+    Parameters
+    ----------
+    function : callable
+        A module is copied to the device, in training mode.
+    device : torch.device
+    """
+
+    def __init__(self, function: Any, device: torch.device):
+        if isinstance(function, nn.Module):
+            function = deepcopy(function).to(device).train()
+        self.function = function
+        # those of others may draw from Python's or numpy's generator
+        self.is_own = _is_own(function)
+        self.look_for_nan = True
+
+    def __call__(self, X: Any) -> Any:
+        """Return the augmented rows of a minibatch.
+
+        Raises
+        ------
+        TypeError
+            If the result is not a tensor, or several, like the minibatch.
+        ValueError
+            If it has another shape, or in the first minibatch NaN where there was none.
+        """
+        given = X if self.is_own else map_tensors(_copied, X)
+        with torch.no_grad():
+            augmented = self.function(given)
+        self._check(X, augmented)
+        return augmented
+
+    def _check(self, X: Any, augmented: Any) -> None:
+        before, after = (dict(tensors_in(value, "the minibatch")) for value in (X, augmented))
+        if before.keys() != after.keys():
+            raise TypeError(
+                f"augment must return what it is given, {_kind(X)}; it returned "
+                f"{_kind(augmented)}{_advice(self.function)}"
+            )
+        for what, x in before.items():
+            _check_alike(what, x, after[what], self.function)
+            if self.look_for_nan and isinstance(x, Tensor) and x.is_floating_point():
+                _check_finite(what, x, after[what])
+        self.look_for_nan = False
+
+
+class AugmentingNet(AveragingNet):
+    """A net that augments the rows of each minibatch it is trained on.
+
+    Subclasses have the parameter `augment`: None, or a function or module of a minibatch.
+    """
+
+    augment: Any = None
+
+    def _begin_loop(self, state: Any, epochs: int | None) -> int:
+        epochs = super()._begin_loop(state, epochs)
+        state.augmentation = self.get_augmentation()
+        return epochs
+
+    def get_augmentation(self) -> Augmentation | None:
+        """Return what augments, ready to be called, or None."""
+        return None if self.augment is None else Augmentation(self.augment, self._device_)
+
+    def step_of(self, step_fn: Any, training: bool) -> Any:
+        """Let each step of an epoch have augmented rows."""
+        step = super().step_of(step_fn, training)
+        state = self._fit_state_
+        augmentation = state.augmentation if training else None
+        if augmentation is None:
+            return step
+        augmentation.look_for_nan = True
+        state.randomness.watches |= not augmentation.is_own
+
+        def augment_and_step(batch: Any, **fit_params: Any) -> Any:
+            X, y, *others = batch
+            rows = (augmentation(self._on_device(part)) for part in (X, *others))
+            return step((next(rows), y, *rows), **fit_params)
+
+        return augment_and_step
+
+
+def check_augment(augment: Any) -> None:
+    """Raise an error for a parameter `augment` that cannot be called on a minibatch."""
+    if augment is None:
+        return
+    if isinstance(augment, type) or not callable(augment):
+        raise TypeError(
+            "augment must be None, or a function or nn.Module that takes a minibatch and returns "
+            f"it augmented, such as skmixup.augment.RandomHorizontalFlip(); got {augment!r}"
+        )
+    if isinstance(augment, nn.Module):
+        trained = [name for name, p in augment.named_parameters() if p.requires_grad]
+        if trained:
+            raise ValueError(
+                f"augment has parameters that require gradients, {', '.join(trained[:4])}, and "
+                "nothing trains them: make them part of the module, or pass "
+                "augment.requires_grad_(False)"
+            )
+
+
+def _is_own(function: Any) -> bool:
+    if not isinstance(function, nn.Module):
+        return False
+    return all(
+        type(part) is nn.Sequential or type(part).__module__.startswith("skmixup.")
+        for part in function.modules()
+    )
+
+
+def _copied(x: Any) -> Any:
+    return x.clone() if isinstance(x, Tensor) else x  # a function of the user's may work in place
+
+
+def _kind(X: Any) -> str:
+    shape = f" of shape {tuple(X.shape)}" if isinstance(X, Tensor) else ""
+    return f"a {type(X).__name__}{shape}"
+
+
+def _advice(function: Any) -> str:
+    name = type(function).__name__
+    return f" ({name} takes whole minibatches: (n, …), a tensor on the device)"
+
+
+def _check_alike(what: str, x: Any, augmented: Any, function: Any) -> None:
+    if not isinstance(x, Tensor):
+        return
+    if not isinstance(augmented, Tensor):
+        raise TypeError(
+            f"augment must return a tensor for a tensor; for {what} of shape {tuple(x.shape)} it "
+            f"returned {_kind(augmented)}{_advice(function)}"
+        )
+    for attribute in ("shape", "dtype", "device"):
+        own, theirs = getattr(x, attribute), getattr(augmented, attribute)
+        if own != theirs:
+            own, theirs = (tuple(v) if attribute == "shape" else v for v in (own, theirs))
+            raise ValueError(
+                f"augment must keep the {attribute} of {what}, {own}; it returned {theirs}. It "
+                "is called with a whole minibatch, (n, …), and labels belong to its rows"
+            )
+
+
+def _check_finite(what: str, x: Tensor, augmented: Tensor) -> None:
+    if not bool(torch.isfinite(augmented).all()) and bool(torch.isfinite(x).all()):
+        n_rows = int((~torch.isfinite(augmented)).flatten(1).any(dim=1).sum())
+        raise ValueError(
+            f"augment made NaN or infinity of finite values, in {n_rows} of the {len(x)} rows of "
+            f"{what}"
+        )
