@@ -108,6 +108,7 @@ class SharedParameters(PartArguments, total=False):
     verbose: int
     device: Any
     compile: bool
+    precision: str
     use_caching: Any
     torch_load_kwargs: Any
 

@@ -27,6 +27,7 @@ from skmixup.randomness.fit import isolated_randomness
 from skmixup.training.augmentation import check_augment
 from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
+from skmixup.training.precision import PRECISIONS, check_precision
 from skmixup.training.schedule import SHAPES, finish
 
 
@@ -53,6 +54,7 @@ class VicinalEstimator(LookingNet):
         "warm_start": ["boolean"],
         "verbose": ["verbose"],
         "compile": ["boolean"],
+        "precision": [StrOptions(set(PRECISIONS))],
         "random_state": ["random_state"],
         "train_split": [
             None,
@@ -69,7 +71,7 @@ class VicinalEstimator(LookingNet):
         params = self.get_params(deep=False)
         known = {k: v for k, v in params.items() if k in self._parameter_constraints}
         validate_parameter_constraints(self._parameter_constraints, known, type(self).__name__)
-        resolve_device(self.device)
+        check_precision(self.precision, resolve_device(self.device))
         check_augment(self.augment)
         self.get_vicinity().validate()
 

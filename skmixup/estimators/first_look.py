@@ -103,7 +103,7 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
         compiled, net.__dict__["module_"] = net.module_, module
         net.set_training(False)
         try:
-            with preserved_randomness(net._device_):
+            with preserved_randomness(net._device_), net.full_precision():
                 check = LayerCheck(compiled, net.infer, rows)
                 found += check.usable(hidden, choose=choose, input_too=bool(found))
         finally:

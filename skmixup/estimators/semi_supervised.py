@@ -199,6 +199,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         verbose: int = 0,
         device: Any = "auto",
         compile: bool = False,
+        precision: str = "float32",
         use_caching: Any = "auto",
         torch_load_kwargs: Any = None,
         classes: Any = None,

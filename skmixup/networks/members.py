@@ -79,7 +79,8 @@ def average_members(logits: Tensor, n_members: int | None = None) -> Tensor:
     Given as a number, `n_members` stays one where a shape does not: in a module that is traced.
     """
     n_members = logits.shape[2] if n_members is None else n_members
-    return torch.logsumexp(torch.log_softmax(logits, dim=1), dim=2) - log(n_members)
+    dtype = torch.promote_types(logits.dtype, torch.float32)  # 16 bits add up badly
+    return torch.logsumexp(torch.log_softmax(logits, dim=1, dtype=dtype), dim=2) - log(n_members)
 
 
 def members_as_rows(logits: Tensor) -> Tensor:

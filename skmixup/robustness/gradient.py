@@ -1,7 +1,7 @@
 """The gradient of a fitted network's loss with respect to its input."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -140,11 +140,11 @@ def gradient_sign(net: Any, x: NDArray[Any], columns: NDArray[Any]) -> NDArray[A
 
 @contextmanager
 def evaluating(net: Any) -> Iterator[None]:
-    """Evaluation mode for every submodule; each gets its own mode back."""
+    """Evaluation mode, in the module's own precision; every submodule gets its own mode back."""
     modes = [(module, module.training) for module in net.module_.modules()]
     net.module_.eval()
     try:
-        with same_randomness(net):
+        with same_randomness(net), getattr(net, "full_precision", nullcontext)():
             yield
     finally:
         for module, training in modes:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from skmixup.randomness.fit import FitRandomness
+from skmixup.training.precision import LossScale
 from skmixup.training.schedule import LearningRate
 
 
@@ -45,6 +46,8 @@ class FitState:
         Of a fit that was cut off: what its next epoch starts from.
     augmentation : Augmentation or None
         What is done to the rows of each minibatch before they are mixed.
+    loss_scale : LossScale or None
+        Of gradients in float16.
     shows_clean : bool
         Whether callbacks are shown the module's output in evaluation mode, since the output in
         training belongs to other rows.
@@ -64,6 +67,7 @@ class FitState:
     n_epochs: int | None = None
     random_states: dict[str, Any] | None = None
     augmentation: Any = None
+    loss_scale: LossScale | None = None
     shows_clean: bool = False
 
     def hears(self, event: str) -> bool:
@@ -74,7 +78,9 @@ class FitState:
         """Forget what holds while the epochs run; learning rates are at their peaks again."""
         if self.rate is not None:
             self.rate.restore()
-        self.rate = self.device = self.listeners = self.random_states = None
+        if self.loss_scale is not None:
+            self.loss_scale.save()
+        self.rate = self.device = self.listeners = self.random_states = self.loss_scale = None
 
     def __reduce__(self) -> Any:
         # A net that a callback pickles or copies in training does not take this along.

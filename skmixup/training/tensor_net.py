@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar
 
 import torch
-from skorch.utils import to_tensor
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
@@ -18,11 +17,10 @@ from skmixup.training.batches import (
     n_batches,
     split_targets,
 )
-from skmixup.training.devices import device_of
 from skmixup.training.divergence import check_losses, check_weights
 from skmixup.training.fit_state import FitState
 from skmixup.training.listeners import is_idle, listeners_of
-from skmixup.training.optimizing_net import OptimizingNet
+from skmixup.training.running_net import RunningNet
 from skmixup.training.schedule import LearningRate, going_on
 from skmixup.vicinal.nested import n_rows, take, tensors_in
 
@@ -35,13 +33,12 @@ MAX_PREDICTION_ROWS = 2048  # more lie in no cache
 _BATCH_OPTIONS = frozenset(inspect.signature(TensorBatches).parameters) - {"dataset", "device"}
 
 
-class TensorNet(OptimizingNet):
+class TensorNet(RunningNet):
     """A skorch net with a quick loop over whole-tensor minibatches; it knows nothing of mixing."""
 
     batch_size: Any  # skorch's parameters are not typed
 
     fit_state: ClassVar[type[FitState]] = FitState
-    _fit_state_: Any = None  # there while the net is fitted
 
     # ---- the state of a fit
 
@@ -123,6 +120,7 @@ class TensorNet(OptimizingNet):
         state.random_states = cut_off if start > 0 else None
         state.device = self._device_
         state.listeners = listeners_of(self, TensorNet)
+        state.loss_scale = self.loss_scale()
         self.put_peaks_back()
         state.rate = LearningRate(optimizer, self.lr_shape(), state.n_epochs)
         return epochs
@@ -187,6 +185,8 @@ class TensorNet(OptimizingNet):
         if training:
             check_losses(self, rows)
             rate.end_epoch(epoch + 1)
+            if state.loss_scale is not None:
+                state.loss_scale.save()
 
     def step_of(self, step_fn: Callable[..., Any], training: bool) -> Callable[..., Any]:
         """Return what takes the steps of an epoch: skorch's choice."""
@@ -198,13 +198,6 @@ class TensorNet(OptimizingNet):
             part = getattr(self, name + "_")
             if isinstance(part, nn.Module):
                 part.train(training)
-
-    def infer(self, x: Any, **fit_params: Any) -> Any:
-        """Run the module on one batch, on the device the module is on."""
-        x = self._on_device(x)
-        if isinstance(x, dict):
-            return self.module_(**x, **fit_params)
-        return self.module_(x, **fit_params)
 
     def evaluation_step(self, batch: Any, training: bool = False) -> Any:
         """Output for one batch; a row's output does not depend on how many rows come with it.
@@ -343,19 +336,6 @@ class TensorNet(OptimizingNet):
         """Targets, and weights or None, on the device of the module."""
         target, weight = split_targets(y)
         return self._on_device(target), None if weight is None else self._on_device(weight)
-
-    def _on_device(self, x: Any) -> Any:
-        """Move a batch to the module; one made by :class:`TensorBatches` is there already."""
-        state = self._fit_state_
-        device = (None if state is None else state.device) or self._device_
-        if isinstance(x, Tensor) and x.device == device:
-            return x
-        return to_tensor(x, device=device)
-
-    @property
-    def _device_(self) -> torch.device:
-        """Where the module is, or will be once it is made."""
-        return device_of(self)
 
 
 def _all_tensors(X: Any) -> bool:

@@ -23,6 +23,7 @@ from skmixup.training.clean_outputs import look_at_outputs
 from skmixup.training.fit_state import FitState
 from skmixup.training.own_loss import is_users, joined_loss, plain_loss
 from skmixup.training.own_steps import OwnStep, has_own_step
+from skmixup.training.precision import LossScale
 from skmixup.training.several_outputs import WholeOutput, takes_all_outputs, warn_of_untrained
 from skmixup.vicinal.batch_norm import single_row_statistics
 from skmixup.vicinal.blocks import INPUT
@@ -166,7 +167,8 @@ class VicinalNet(AugmentingNet):
             self.set_training(True)
         with single_row_statistics(self.module_, n_rows(X)):
             loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
-        backward(loss, mixed, draw.block_gradient)
+        scale = None if self._fit_state_ is None else self._fit_state_.loss_scale
+        (backward if scale is None else scale.backward)(loss, mixed, draw.block_gradient)
         return {"loss": loss.detach(), "y_pred": self.output_for_callbacks(output)}
 
     def step_loss(
@@ -280,6 +282,17 @@ class VicinalNet(AugmentingNet):
                 warn_of_untrained(self.module_, output)
             state.told_of_outputs = True
         return self.criterion_
+
+    def loss_scale(self) -> LossScale | None:
+        """Return the scale of the loss; steps of the user's own do not know of it."""
+        scale = super().loss_scale()
+        if scale is not None and has_own_step(self, training=True):
+            raise ValueError(
+                f"precision={self.precision!r} is float16 on this device, whose gradients are of "
+                f"a scaled loss, which the training step of {type(self).__name__} does not know; "
+                "use precision='float32'"
+            )
+        return scale
 
     # ---- when to mix
 
