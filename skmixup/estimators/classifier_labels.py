@@ -173,7 +173,8 @@ class ClassifyingNet(OutputNet):
         if is_users(self, "get_loss") or criterion_of(self) is None:
             return
         found = in_memory(dataset)
-        sample = getattr(self._fit_state_.vicinity, "mix_per", None) == "sample"
+        members = self._fit_state_.vicinity.members()
+        sample = any(getattr(vicinity, "mix_per", None) == "sample" for vicinity in members)
         needs_rows = sample or (found is not None and found[0].weight is not None)
         if self.multilabel_:
             check_several_criterion(self, first_output(output), needs_rows=needs_rows)

@@ -17,6 +17,7 @@ from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
 from skmixup.vicinal.layers import standing_hook
 from skmixup.vicinal.nested import take, tensors_in
+from skmixup.vicinal.random_choice import SitesOfSeveral
 
 # About how many rows of a user's own data set a module is shown before training.
 SHOWN_ROWS = 1000
@@ -82,6 +83,9 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
         What it found in the module.
     rows : Tensor, or dict or list of tensors, of three rows
     """
+    if isinstance(sites, SitesOfSeveral):
+        each = zip(vicinity.vicinities, sites.members, strict=True)
+        return SitesOfSeveral([usable_sites(net, v, names, rows) for v, names in each])
     choose, found = vicinity.chooses_layers, []
     module = unwrap(net.module_)
     hidden = [site for site in sites if site != INPUT]

@@ -58,7 +58,7 @@ def channels_are_last(shape: Shape) -> bool:
 
 def check_boxes(vicinity: Any, rows: Any) -> None:
     """Raise ValueError if CutMix would paste boxes over the channels of images."""
-    if not isinstance(vicinity, CutMix):
+    if not any(isinstance(member, CutMix) for member in vicinity.members()):
         return
     for _, images in tensors_in(rows):
         if images.ndim == 4 and channels_are_last(tuple(images.shape[1:])):

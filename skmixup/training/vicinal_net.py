@@ -363,7 +363,7 @@ class VicinalNet(AugmentingNet):
         """Compile where ``compile=True``, with the hooks that mix at hidden layers in place."""
         if self.compile and name in ("module", "student"):
             vicinity = self.get_vicinity()
-            if getattr(vicinity, "block_gradient", None) == "above":
+            if any(getattr(v, "block_gradient", None) == "above" for v in vicinity.members()):
                 raise ValueError(
                     "block_gradient='above' needs the gradient at the mixed layer, which compiled "
                     "code does not give; got compile=True; use compile=False, or block_gradient "

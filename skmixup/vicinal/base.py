@@ -26,6 +26,10 @@ class Vicinity(BaseEstimator):
         """Names of the layers of `module` that this vicinity may act at; here, the input only."""
         return (INPUT,)
 
+    def members(self) -> tuple["Vicinity", ...]:
+        """Return the vicinities that a draw may come from: this one."""
+        return (self,)
+
     @property
     def chooses_layers(self) -> bool:
         """Whether layers that cannot be mixed at are left out, since nobody named them."""

@@ -411,7 +411,7 @@ def test_a_vicinity_that_pairs_no_rows_may_act_on_codes_and_on_any_axis(
     assert mixed_at[-1] == vicinity.sites(clf.module_)
 
 
-@pytest.mark.parametrize("name", skmixup.vicinal.__all__)
+@pytest.mark.parametrize("name", sorted({*skmixup.vicinal.__all__} - {"RandomChoice"}))
 def test_pickles_of_earlier_releases_find_their_classes(name):
     reference = f"cskmixup.vicinal.vicinity\n{name}\n.".encode()
     assert pickle.loads(reference) is getattr(skmixup.vicinal, name)
