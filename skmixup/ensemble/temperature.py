@@ -47,7 +47,7 @@ def with_temperature(proba: ArrayLike, temperature: float) -> Floats:
 
 def mean_log_loss(proba: ArrayLike, codes: NDArray[np.int64], weight: Floats) -> float:
     """Weighted mean of −log p of each row's class; ``codes`` are positions of classes."""
-    picked = log_probabilities(proba)[np.arange(len(codes)), codes]
+    picked = log_probabilities(np.asarray(proba)[np.arange(len(codes)), codes])
     return float(-np.average(picked, weights=weight))
 
 
