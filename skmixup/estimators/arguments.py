@@ -24,6 +24,7 @@ class PartArguments(TypedDict, total=False):
     module__activation: type[nn.Module]
     module__batch_norm: bool
     module__scale_inputs: bool
+    module__embedding: str | None
     # skmixup.networks.PreActResNet
     module__n_channels: int
     module__depths: Sequence[int]

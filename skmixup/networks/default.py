@@ -44,7 +44,8 @@ def default_network_in(state: Mapping[str, Tensor]) -> tuple[str, int, int] | No
     if not parts <= {name for name, _ in MLP(1, 1).named_children()}:
         return None
     for name, axis in (
-        ("scaling.center", 0), ("members.weight", 1), ("blocks.0.0.weight", 1), ("head.weight", 1),
+        ("scaling.center", 0), ("embedding.frequency", 0), ("members.weight", 1),
+        ("blocks.0.0.weight", 1), ("head.weight", 1),
     ):  # fmt: skip
         if name in sizes:
             return "MLP", sizes[name][axis], n_outputs

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from skmixup.networks.embeddings import PeriodicEmbeddings
 from skmixup.networks.members import (
     MemberDropout,
     MemberHeads,
@@ -41,6 +42,9 @@ class MLP(nn.Module):
     scale_inputs : bool, default=True
         Whether columns are scaled, by quantiles of the training rows that `fit` shows to
         :meth:`adapt_to_data`.
+    embedding : {None, "periodic"}, default=None
+        "periodic": each scaled column beside three learnt periodic functions of it
+        (:class:`~skmixup.networks.embeddings.PeriodicEmbeddings`).
 
     Shape
     -----
@@ -59,7 +63,8 @@ class MLP(nn.Module):
     Raises
     ------
     ValueError
-        For `n_members` below 1, and for `batch_norm` with more than one member.
+        For `n_members` below 1, for `batch_norm` with more than one member, and for an `embedding`
+        that does not exist.
 
     Notes
     -----
@@ -93,6 +98,7 @@ class MLP(nn.Module):
         activation: type[nn.Module] = nn.ReLU,
         batch_norm: bool = False,
         scale_inputs: bool = True,
+        embedding: str | None = None,
     ):
         super().__init__()
         if n_members < 1:
@@ -102,9 +108,15 @@ class MLP(nn.Module):
                 f"batch_norm=True needs n_members=1 (members would share statistics); got "
                 f"n_members={n_members}"
             )
-        sizes = [n_features, *hidden_sizes]
+        if embedding not in (None, "periodic"):
+            raise ValueError(f"embedding must be None or 'periodic'; got {embedding!r}")
         self.n_members = n_members
         self.scaling = RobustScaling(n_features) if scale_inputs else nn.Identity()
+        self.embedding: nn.Module = nn.Identity()
+        if embedding is not None:
+            self.embedding = periodic = PeriodicEmbeddings(n_features)
+            n_features = periodic.n_outputs
+        sizes = [n_features, *hidden_sizes]
         self.members = MemberInputs(n_features, n_members) if n_members > 1 else nn.Identity()
         dropout_kind = MemberDropout if n_members > 1 else nn.Dropout
         self.blocks = nn.Sequential()
@@ -132,7 +144,7 @@ class MLP(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (n, n_outputs), in training (n, n_outputs, n_members)."""
-        logits = self.head(self.blocks(self.members(self.scaling(x))))
+        logits = self.head(self.blocks(self.members(self.embedding(self.scaling(x)))))
         if self.training or self.n_members == 1:
             return logits
         if not self.averages_probabilities:
