@@ -52,7 +52,8 @@ def block_names(module: nn.Module) -> list[str]:
     Notes
     -----
     Of these children, some may be made of several layers with weights. If two or more are, as the
-    stages of a ResNet, only they are the blocks, and not the single layers beside them (the stem).
+    stages of a ResNet, only they are the blocks, and not the single layers beside them (the stem),
+    nor a first one of several bare convolutions before stages that are made of blocks.
     If one is, as the encoder of a transformer, the same is asked of its children. If none is, but
     a normalisation layer stands by itself among the children, those that hold several layers with
     parameters (one convolution and its normalisation) are the blocks.
@@ -111,10 +112,23 @@ def _composite_blocks(among: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.
     """Those of `among` that are made of several layers; of a lone one, such parts inside it."""
     while True:
         composite = [(name, part) for name, part in among if _n_weighted_layers(part) > 1]
+        if len(composite) > 1 and _is_stem(composite[0][1], composite[1:]):
+            composite = composite[1:]
         if len(composite) != 1:
             return composite
         name, trunk = composite[0]
         among = parts(trunk, name)
+
+
+def _is_stem(first: nn.Module, others: list[tuple[str, nn.Module]]) -> bool:
+    """Whether the first is several bare convolutions, and all the others are made of blocks."""
+    convolutions = any(p.ndim > 2 for p in first.parameters())
+    return convolutions and not _has_blocks(first) and all(_has_blocks(p) for _, p in others)
+
+
+def _has_blocks(module: nn.Module) -> bool:
+    """Whether a part of the module is itself made of several layers with weights."""
+    return any(_n_weighted_layers(part) > 1 for _, part in parts(module))
 
 
 def _stages_after_a_stem(among: list[tuple[str, nn.Module]]) -> list[tuple[str, nn.Module]]:
