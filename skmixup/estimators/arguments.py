@@ -95,7 +95,7 @@ class SharedParameters(PartArguments, total=False):
     criterion: Any
     optimizer: Any
     lr: float
-    lr_schedule: str | None
+    lr_schedule: str | Callable[[float], float] | None
     ema_decay: float
     max_epochs: int
     batch_size: int | str

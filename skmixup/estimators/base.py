@@ -38,7 +38,7 @@ class VicinalEstimator(LookingNet):
         "criterion": [callable],
         "optimizer": [callable],
         "lr": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [None, StrOptions({"auto", *SHAPES})],
+        "lr_schedule": [None, callable, StrOptions({"auto", *SHAPES})],
         "max_epochs": [Interval(Integral, 0, None, closed="left")],
         "batch_size": [
             StrOptions({"auto"}),

@@ -68,11 +68,14 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     lr : float, default=0.003
         Learning rate at its highest. Training that goes on from a loaded optimizer starts at this
         rate again, not at the one it had fallen to.
-    lr_schedule : {"auto", "cosine", "one_cycle"} or None, default="auto"
+    lr_schedule : str, callable or None, default="auto"
         How the learning rate moves over the steps of each call of `fit` or `partial_fit`:
         "cosine" falls to 0, "one_cycle" rises during the first 0.3 of the steps and then falls,
-        None does not move. "auto" is "cosine", but None beside skorch's callbacks LRScheduler,
-        which moves the rate itself, and EarlyStopping, with which the last epoch is not known.
+        "warmup_cosine" rises during the first 0.05, "steps" is divided by ten after half and
+        again after three quarters of the steps, and None does not move. A function gets the share
+        of the steps that are over, in [0, 1), and returns what `lr` is multiplied by. "auto" is
+        "cosine", but None beside skorch's callbacks LRScheduler, which moves the rate itself, and
+        EarlyStopping, with which the last epoch is not known.
     ema_decay : float in [0, 1), default=0.0
         Decay d of an exponential moving average of the weights, θ' ← d θ' + (1 − d) θ after each
         step, with which predictions and validation scores are made and which is saved; after t
@@ -182,7 +185,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     mix_epochs: float | None
     class_weight: Any
     random_state: Any
-    lr_schedule: str | None
+    lr_schedule: str | Callable[[float], float] | None
 
     @overload
     def __init__(
@@ -208,7 +211,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         criterion: Any = "auto",
         optimizer: Any = torch.optim.AdamW,
         lr: float = 3e-3,
-        lr_schedule: str | None = "auto",
+        lr_schedule: str | Callable[[float], float] | None = "auto",
         ema_decay: float = 0.0,
         max_epochs: int = 32,
         batch_size: int | str = "auto",

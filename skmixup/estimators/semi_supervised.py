@@ -186,7 +186,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         criterion: Any = "auto",
         optimizer: Any = torch.optim.AdamW,
         lr: float = 3e-3,
-        lr_schedule: str | None = "auto",
+        lr_schedule: str | Callable[[float], float] | None = "auto",
         max_epochs: int = 32,
         batch_size: int | str = "auto",
         iterator_train: Any = TensorBatches,

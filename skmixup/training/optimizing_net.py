@@ -7,15 +7,15 @@ from skorch.callbacks import EarlyStopping, LRScheduler
 
 from skmixup.training.devices import device_of
 from skmixup.training.optimizers import drop_gradients, has_fused_kernel, plain_step
-from skmixup.training.schedule import declare, put_back
+from skmixup.training.schedule import Shape, declare, put_back
 
 
 class OptimizingNet(NeuralNet):
     """A net whose `lr_schedule` moves the learning rate, and whose optimizer takes quick steps."""
 
-    def lr_shape(self) -> str | None:
+    def lr_shape(self) -> Shape | None:
         """Return how the learning rate moves: `lr_schedule`, or for "auto" what suits."""
-        schedule: str | None = getattr(self, "lr_schedule", None)
+        schedule: Shape | None = getattr(self, "lr_schedule", None)
         theirs = self._has_scheduler()
         if schedule == "auto":
             # A fit that may stop at any epoch has no last one for the rate to fall towards.

@@ -1,7 +1,7 @@
 """How the learning rate moves in the course of a fit, and where in it an optimizer is."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil, cos, floor, inf, pi
 from typing import Any
 
@@ -11,6 +11,9 @@ from torch.optim import Optimizer
 # Fraction of the steps in which the one-cycle schedule rises, and where it starts, as in torch.
 RISE = 0.3
 START = 1 / 25
+
+# Fraction of the steps in which a warm-up rises.
+WARM_UP = 0.05
 
 # Key in a parameter group of (declared, peak, last, epoch, n_epochs): the rate that the parameters
 # gave the group, the peak it has by now, the rate that the schedule set last, and after how many
@@ -31,7 +34,26 @@ def one_cycle(t: float) -> float:
     return cosine((t - RISE) / (1 - RISE))
 
 
-SHAPES = {"cosine": cosine, "one_cycle": one_cycle}
+def warmup_cosine(t: float) -> float:
+    """From 1/25 up to 1 along a line during the first twentieth of the steps, then a cosine."""
+    if t < WARM_UP:
+        return START + (1 - START) * t / WARM_UP
+    return cosine((t - WARM_UP) / (1 - WARM_UP))
+
+
+def steps(t: float) -> float:
+    """1, a tenth from half of the steps on, a hundredth from three quarters on."""
+    return 1.0 if t < 0.5 else 0.1 if t < 0.75 else 0.01
+
+
+SHAPES = {
+    "cosine": cosine,
+    "one_cycle": one_cycle,
+    "warmup_cosine": warmup_cosine,
+    "steps": steps,
+}
+
+Shape = str | Callable[[float], float]
 
 
 class LearningRate:
@@ -46,15 +68,16 @@ class LearningRate:
     optimizer : Optimizer
         Its learning rates are the peaks; one that is set by somebody else in the course of the fit
         is the peak from there on.
-    shape : {"cosine", "one_cycle"} or None
-        None leaves the rates alone.
+    shape : one of SHAPES, function or None
+        What a rate is of its peak, as a function of the share of the steps that are over. None
+        leaves the rates alone.
     n_epochs : int, default=1
         Epochs of the whole fit.
     """
 
-    def __init__(self, optimizer: Optimizer | None, shape: str | None, n_epochs: int = 1):
+    def __init__(self, optimizer: Optimizer | None, shape: Shape | None, n_epochs: int = 1):
         self.optimizer = optimizer
-        self.factor = None if shape is None else SHAPES[shape]
+        self.factor = SHAPES[shape] if isinstance(shape, str) else shape
         self.n_epochs = n_epochs
 
     def moves(self, n_batches: float) -> bool:
@@ -73,7 +96,12 @@ class LearningRate:
     def move(self, epoch: float) -> None:
         """Set the learning rates for the step after `epoch` epochs, 0 ≤ epoch < n_epochs."""
         assert self.factor is not None
-        factor = self.factor(epoch / self.n_epochs)
+        factor = float(self.factor(epoch / self.n_epochs))
+        if not 0 <= factor < inf:
+            raise ValueError(
+                "lr_schedule must return a finite number ≥ 0, which lr is multiplied by; it "
+                f"returned {factor} for {epoch / self.n_epochs}"
+            )
         for group in groups_of(self.optimizer):
             declared, peak, last, *_ = group.get(MARK) or _as_is(group)
             rate = group["lr"]

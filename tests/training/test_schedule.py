@@ -4,10 +4,16 @@ import numpy as np
 import pytest
 import torch
 from skorch.callbacks import Callback, EarlyStopping, LRScheduler
-from torch.optim.lr_scheduler import CosineAnnealingLR, OneCycleLR
+from torch.optim.lr_scheduler import (
+    CosineAnnealingLR,
+    LinearLR,
+    MultiStepLR,
+    OneCycleLR,
+    SequentialLR,
+)
 
 from skmixup import MixupClassifier
-from skmixup.training.schedule import LearningRate, cosine, one_cycle
+from skmixup.training.schedule import LearningRate, cosine, one_cycle, steps, warmup_cosine
 
 rng = np.random.default_rng(0)
 X, y = rng.normal(size=(48, 3)), np.arange(48) % 2
@@ -28,6 +34,10 @@ class Rates(Callback):
 def rates(**params):
     clf = MixupClassifier(**FAST | {"max_epochs": 4, "callbacks": [Rates]} | params).fit(X, y)
     return dict(clf.callbacks_)["Rates"].seen, clf
+
+
+def linear(t):
+    return 1 - t
 
 
 def optimizer(lr=0.5):
@@ -53,7 +63,33 @@ def test_one_cycle_has_torchs_shape():
         theirs.step()
 
 
-@pytest.mark.parametrize(("schedule", "shape"), [("cosine", cosine), ("one_cycle", one_cycle)])
+def test_steps_are_those_of_the_mixup_paper():
+    sgd = optimizer()
+    theirs = MultiStepLR(sgd, milestones=[100, 150], gamma=0.1)  # of 200 epochs
+    for epoch in range(200):
+        assert sgd.param_groups[0]["lr"] == pytest.approx(0.5 * steps(epoch / 200))
+        sgd.step()
+        theirs.step()
+
+
+def test_a_warm_up_is_torchs():
+    sgd = optimizer()
+    n, rising = 2000, 100
+    up = LinearLR(sgd, start_factor=1 / 25, total_iters=rising)
+    theirs = SequentialLR(sgd, [up, CosineAnnealingLR(sgd, T_max=n - rising)], [rising])
+    for step in range(n):
+        assert sgd.param_groups[0]["lr"] == pytest.approx(0.5 * warmup_cosine(step / n))
+        sgd.step()
+        theirs.step()
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shape"),
+    [
+        *(("cosine", cosine), ("one_cycle", one_cycle), ("steps", steps)),
+        *(("warmup_cosine", warmup_cosine), (linear, linear)),
+    ],
+)
 def test_the_rate_moves_step_by_step_through_the_whole_fit(schedule, shape):
     seen, clf = rates(lr_schedule=schedule, lr=0.01)
     np.testing.assert_allclose(seen, [0.01 * shape(i / 12) for i in range(12)])
@@ -122,6 +158,8 @@ def test_two_schedules_are_refused_before_training():
         clf.fit(X, y)
     with pytest.raises(ValueError, match="lr_schedule"):
         MixupClassifier(**FAST, lr_schedule="linear").fit(X, y)
+    with pytest.raises(ValueError, match=r"lr_schedule must return .* returned -1.0 for 0.5"):
+        MixupClassifier(**FAST, lr_schedule=lambda t: 1 if t < 0.5 else -1).fit(X, y)
 
 
 def test_an_optimizer_of_another_name_is_the_users_own():
