@@ -20,6 +20,7 @@ from skmixup.training.batches import (
 from skmixup.training.divergence import check_losses, check_weights
 from skmixup.training.fit_state import FitState
 from skmixup.training.listeners import is_idle, listeners_of
+from skmixup.training.losses import Losses
 from skmixup.training.running_net import RunningNet
 from skmixup.training.schedule import LearningRate, going_on
 from skmixup.vicinal.nested import n_rows, take, tensors_in
@@ -154,28 +155,32 @@ class TensorNet(RunningNet):
         clean = training and state.shows_clean
         step_of = self.step_of(step_fn, training)
         rows, count = self.history[-1, "batches"], 0
+        losses = Losses(prefix + "_loss", at_once=listened)
         window = randomness.first_step()
-        for batch in randomness.isolate(iterator):
-            if moving:
-                rate.move(epoch + min(count / length, 1.0))
-            row: dict[str, Any] = {}
-            rows.append(row)
-            if listened:
-                seen = self.batch_for_callbacks(batch)
-                self.notify("on_batch_begin", batch=seen, training=training)
-            if clean:  # before the step, as the outputs that callbacks get elsewhere are
-                with randomness.callbacks:
-                    output = self.evaluation_step(seen, training=False)
-            with window:
-                step = step_of(batch, **fit_params)
-            row[prefix + "_loss"] = step["loss"].item()
-            row[prefix + "_batch_size"] = n_rows(batch[0])
-            if clean:
-                step = {**step, "y_pred": self.output_for_callbacks(output)}
-            if listened:
-                self.notify("on_batch_end", batch=seen, training=training, **step)
-            count += 1
-            window = randomness.next_step()
+        try:
+            for batch in randomness.isolate(iterator):
+                if moving:
+                    rate.move(epoch + min(count / length, 1.0))
+                row: dict[str, Any] = {}
+                rows.append(row)
+                if listened:
+                    seen = self.batch_for_callbacks(batch)
+                    self.notify("on_batch_begin", batch=seen, training=training)
+                if clean:  # before the step, as the outputs that callbacks get elsewhere are
+                    with randomness.callbacks:
+                        output = self.evaluation_step(seen, training=False)
+                with window:
+                    step = step_of(batch, **fit_params)
+                losses.note(row, step["loss"])
+                row[prefix + "_batch_size"] = n_rows(batch[0])
+                if clean:
+                    step = {**step, "y_pred": self.output_for_callbacks(output)}
+                if listened:
+                    self.notify("on_batch_end", batch=seen, training=training, **step)
+                count += 1
+                window = randomness.next_step()
+        finally:
+            losses.fetch()
         if training and count == 0:
             raise ValueError(
                 f"epoch {epoch + 1} has no batch to train on: the data set or its sampler yields "

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from skorch.callbacks import Callback
 
 from skmixup import MixupClassifier
@@ -77,3 +78,18 @@ def test_every_batch_has_a_row_in_the_history_whoever_listens():
             assert [row["train_batch_size"] for row in rows] == [7, 7, 7, 3]
             assert all(set(row) == {"train_loss", "train_batch_size"} for row in rows)
             assert net.history[epoch, "train_batch_count"] == 4
+
+
+@pytest.mark.parametrize("split", [None, 0.5])
+def test_losses_are_fetched_once_an_epoch_unless_somebody_looks(monkeypatch, split):
+    params = {"batch_size": 2, "max_epochs": 2, "train_split": split}
+    item, fetched = torch.Tensor.item, []
+    monkeypatch.setattr(torch.Tensor, "item", lambda x: fetched.append(item(x)) or fetched[-1])
+    quiet = classifier(MixupClassifier, **params).fit(X, Y)
+    assert len(fetched) <= 2  # a score of an epoch
+    looking = classifier(MixupClassifier, callbacks=[Recorder()], **params).fit(X, Y)
+    assert len(fetched) >= 12
+    for ours, theirs in zip(quiet.history, looking.history, strict=True):
+        assert [dict(row) for row in ours["batches"]] == theirs["batches"]
+        assert ours["train_loss"] == theirs["train_loss"]
+        assert all(type(row["train_loss"]) is float for row in ours["batches"][:6])
