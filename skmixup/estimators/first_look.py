@@ -12,7 +12,8 @@ from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
 from skmixup.randomness.fit import items_looked_at, preserved_randomness
-from skmixup.training.batches import in_memory
+from skmixup.training.batches import in_memory, is_pixels
+from skmixup.vicinal.adaptation import MAX_ROWS
 from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
 from skmixup.vicinal.layers import standing_hook
@@ -21,21 +22,37 @@ from skmixup.vicinal.random_choice import SitesOfSeveral
 
 # About how many rows of a user's own data set a module is shown before training.
 SHOWN_ROWS = 1000
+# About how many numbers of images in memory: their copy takes 256 MB.
+SHOWN_NUMBERS = 2**26
 
 
 def rows_to_show(net: Any, dataset: Any) -> Any:
     """Return rows for `adapt_to_data`, or None for a stream.
 
-    All rows of arrays; some thousand of a user's data set, which may be slow to read.
+    All rows of arrays, but of many images a sample, as floats; some thousand rows of a user's data
+    set, which may be slow to read.
     """
     found = in_memory(dataset)
     if found is not None:
+        chosen = _sample_of_images(found[0].inputs, len(dataset))
+        if chosen is not None:
+            return _inputs_at(found, chosen)
         data, rows = found
         return data.inputs if rows is None else take(data.inputs, torch.from_numpy(rows))
     if not is_by_position(dataset):
         return None
     step = max(1, len(dataset) // SHOWN_ROWS)
     return _collated(net, dataset, range(0, len(dataset), step), warn=True)
+
+
+def _sample_of_images(inputs: Any, n_rows: int) -> NDArray[np.int64] | None:
+    """Return positions drawn at random: the first ones of sorted rows would mislead. Or None."""
+    if not isinstance(inputs, torch.Tensor) or inputs.ndim < 4:
+        return None
+    n_shown = min(MAX_ROWS, max(16, SHOWN_NUMBERS // inputs[0].numel()))
+    if n_rows > n_shown:
+        return np.sort(np.random.default_rng(0).choice(n_rows, n_shown, replace=False))
+    return np.arange(n_rows) if is_pixels(inputs) else None
 
 
 def three_rows(net: Any, dataset: Any) -> Any:
@@ -68,7 +85,8 @@ def two_rows(net: Any, dataset: Any) -> Any:
 def _inputs_at(found: Any, chosen: NDArray[np.int64]) -> Any:
     """Inputs at positions of a data set in memory, as :func:`in_memory` found it."""
     data, rows = found
-    return take(data.inputs, torch.from_numpy(chosen if rows is None else rows[chosen]))
+    inputs = take(data.inputs, torch.from_numpy(chosen if rows is None else rows[chosen]))
+    return inputs.float() if is_pixels(inputs) else inputs
 
 
 def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> tuple[str, ...]:

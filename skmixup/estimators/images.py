@@ -1,7 +1,11 @@
-"""Errors for images whose axes are in another order than the networks take."""
+"""Images: errors where axes are in another order, or pixels in another range, than in `fit`."""
 
+import warnings
 from typing import Any
 
+from torch import Tensor, nn
+
+from skmixup.training.batches import is_pixels
 from skmixup.vicinal.nested import tensors_in
 from skmixup.vicinal.vicinity import CutMix
 
@@ -9,6 +13,8 @@ Shape = tuple[int, ...]
 
 # Usual numbers of channels: grey, RGB, RGB and opacity.
 _CHANNELS = (1, 3, 4)
+# Images of floats with no larger value have been scaled: pixels of uint8 are 0 … 255.
+_SCALED = 16.0
 _TO_FIRST = (
     "pass X.transpose(0, 3, 1, 2) (a tensor: X.permute(0, 3, 1, 2); a Dataset: x.permute(2, 0, 1) "
     "of each image, as torchvision's ToTensor does)"
@@ -80,3 +86,64 @@ def advice_on_axes(shape: Shape, fitted: Shape | None) -> str | None:
     if fitted == (1, *shape):
         return f"{known}: the axis of the channel is missing; pass X[:, None]"
     return None
+
+
+def advice_for_convolutions(module: nn.Module, rows: Any) -> str | None:
+    """Return a message if a module with convolutions has failed on images with moved axes."""
+    if not isinstance(rows, Tensor) or not any(
+        isinstance(part, nn.Conv2d) for part in module.modules()
+    ):
+        return None
+    shape = tuple(rows.shape[1:])
+    if len(shape) == 2:
+        return (
+            f"{type(module).__name__} has convolutions of images (n, channels, height, width), "
+            f"and X has rows of shape {shape}. If these are grey images pass X[:, None], of shape "
+            f"(n, 1, {shape[0]}, {shape[1]})"
+        )
+    if len(shape) == 3 and channels_are_last(shape):
+        return (
+            f"{type(module).__name__} has convolutions of images (n, channels, height, width), "
+            f"and rows of shape {shape} look like images of {shape[0]} × {shape[1]} pixels with "
+            f"{shape[2]} channels last: {_TO_FIRST}"
+        )
+    return None
+
+
+def note_range(net: Any, X: Any) -> None:
+    """Note in `fit` the range of the pixels of images, and whether they are uint8."""
+    if X.ndim >= 4:
+        pixels = is_pixels(X)
+        low, high = (0.0, 255.0) if pixels else (float(X.min()), float(X.max()))
+        net._pixel_range_ = low, high, pixels
+
+
+def check_range(net: Any, X: Any) -> None:
+    """Compare the range of images with that in `fit`.
+
+    Raises
+    ------
+    ValueError
+        If pixels of uint8 come to an estimator that was fitted on floats of a smaller range.
+
+    Warns
+    -----
+    UserWarning
+        If floats from 0 to 1 come to one that was fitted on uint8.
+    """
+    low, high, pixels = net.__dict__.get("_pixel_range_") or (0.0, 255.0, None)
+    if X.ndim < 4 or pixels is None or is_pixels(X) is pixels or X.size == 0:
+        return
+    if not pixels and high <= _SCALED and (largest := int(X.max())) > max(high, 2.0):
+        raise ValueError(
+            f"X is images of uint8 with values up to {largest}, but {type(net).__name__} was "
+            f"fitted on floats from {low:.4g} to {high:.4g}: scale X as the rows of `fit` were, "
+            "for instance X / np.float32(255), or fit on uint8"
+        )
+    if pixels and X.min() >= 0 and X.max() <= 1 and (X % 1).any():
+        warnings.warn(
+            f"X is images of floats within 0 and 1, but {type(net).__name__} was fitted on uint8, "
+            "pixels from 0 to 255: if X was divided by 255, pass it as it was before",
+            UserWarning,
+            stacklevel=2,
+        )

@@ -22,6 +22,7 @@ def forget_inputs(net: Any) -> None:
         "input_shape_",
         "_input_dtype_",  # what the module takes
         "_input_dtypes_",  # the same for each value of a dict
+        "_pixel_range_",  # of images: smallest and largest value, and whether they are uint8
         "_yielded_dtype_",  # what a data set yields, before it is converted
     ):
         net.__dict__.pop(name, None)

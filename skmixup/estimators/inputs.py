@@ -12,10 +12,11 @@ from torch import Tensor
 
 from skmixup.estimators.columns import advice_on, check_numeric_columns
 from skmixup.estimators.dicts import check_dict, refuse_several_inputs, rows_as_dict
-from skmixup.estimators.images import advice_on_axes
+from skmixup.estimators.images import advice_on_axes, check_range, note_range
 from skmixup.estimators.input_types import forget_inputs
 from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
 from skmixup.labels import label_column, of_one_type
+from skmixup.training.batches import is_pixels
 
 
 def as_array(X: Any) -> Any:
@@ -31,6 +32,8 @@ def as_array(X: Any) -> Any:
 def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
     """Validate X as scikit-learn does and convert it, at most once, to float32.
 
+    Images of uint8 stay as they are, wherever they lie: they become floats batch by batch.
+
     Parameters
     ----------
     net : estimator
@@ -42,7 +45,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
 
     Returns
     -------
-    ndarray of float32, C-contiguous in its rows, or SliceDict
+    ndarray of float32, C-contiguous in its rows, or of uint8, or SliceDict
 
     Raises
     ------
@@ -61,12 +64,19 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
         )
     given, estimator = as_array(X), type(net).__name__
     check_numeric_columns(given, estimator)
-    dtype = np.dtype(np.float32 if reset else _dtype_of_fit(net, given))
+    pixels = is_pixels(given)
+    dtype = np.dtype(np.uint8 if pixels else np.float32 if reset else _dtype_of_fit(net, given))
     if reset:
         forget_inputs(net)
     try:
         X = validate_data(
-            net, given, reset=reset, dtype=dtype, order="C", allow_nd=True, ensure_2d=True
+            net,
+            given,
+            reset=reset,
+            dtype=dtype,
+            order=None if pixels else "C",
+            allow_nd=True,
+            ensure_2d=True,
         )
     except ValueError as error:
         advice = advice_on(error, given, estimator)
@@ -80,12 +90,15 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
         warn_of_vanishing_columns(given, X, estimator)
         net.input_shape_ = shape
         net._input_dtype_ = "float32"
+        note_range(net, X)
     elif shape != getattr(net, "input_shape_", shape):  # after load_params it is not known
         raise ValueError(
             advice_on_axes(shape, net.input_shape_)
             or f"X has rows of shape {shape}, but {estimator} was fitted on rows of shape "
             f"{net.input_shape_}"
         )
+    else:
+        check_range(net, X)
     return X
 
 

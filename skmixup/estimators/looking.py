@@ -1,5 +1,6 @@
 """What happens between making a module and training it: it is shown rows, and tried on some."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from skmixup.estimators.first_look import (
     two_rows,
     usable_sites,
 )
-from skmixup.estimators.images import check_boxes
+from skmixup.estimators.images import advice_for_convolutions, check_boxes
 from skmixup.estimators.input_types import input_cast, try_inputs
 from skmixup.estimators.validation import HoldingOutNet
 from skmixup.estimators.weights import weights_after_split
@@ -121,8 +122,7 @@ class LookingNet(HoldingOutNet):
             state = self._fit_state_
             state.sites = usable_sites(self, state.vicinity, state.sites, rows)
         self.set_training(False)
-        with torch.no_grad():
-            output = self.infer(rows)
+        output = self._try_module(lambda: self.infer(rows), rows)
         self.check_output(output, None)
         self.check_criterion(output, None)
 
@@ -140,13 +140,25 @@ class LookingNet(HoldingOutNet):
         if rows is None:
             return
         self.set_training(False)
-        with torch.no_grad():
-            if isinstance(rows, torch.Tensor):
-                output = try_inputs(self, rows, cast=in_memory(dataset) is None)
-            else:
-                output = self.infer(rows)
+        if isinstance(rows, torch.Tensor):
+            output = self._try_module(
+                lambda: try_inputs(self, rows, cast=in_memory(dataset) is None), rows
+            )
+        else:
+            output = self._try_module(lambda: self.infer(rows), rows)
         self.check_output(output, None)
         self.check_criterion(output, dataset)
+
+    def _try_module(self, run: Callable[[], Any], rows: Any) -> Any:
+        """Run the module before it is trained; images it cannot take may have moved axes."""
+        try:
+            with torch.no_grad():
+                return self.find_memory_order(run)
+        except RuntimeError as error:
+            advice = advice_for_convolutions(self.module_, rows)
+            if advice is None:
+                raise
+            raise ValueError(f"{advice} ({error})") from error
 
     def check_criterion(self, output: Any, dataset: Any) -> None:
         """Raise an error if the criterion cannot be computed on the module's output."""

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
+from torch.utils.data import Subset
 
 from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.constraints import Interval
@@ -312,7 +313,8 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         transduction = np.empty(len(X), dtype=self.classes_.dtype)
         transduction[labeled] = labels
         if not labeled.all():
-            transduction[~labeled] = self.predict(ArrayDataset(X[~labeled]))
+            positions: Any = np.flatnonzero(~labeled)
+            transduction[~labeled] = self.predict(Subset(ArrayDataset(X), positions))
         return transduction
 
     # ---- batches

@@ -1,6 +1,7 @@
-"""The default networks."""
+"""The default networks, and what others may begin with."""
 
 from skmixup.networks.mlp import MLP
 from skmixup.networks.resnet import PreActResNet
+from skmixup.networks.scaling import ChannelScaling
 
-__all__ = ["MLP", "PreActResNet"]
+__all__ = ["MLP", "ChannelScaling", "PreActResNet"]

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from skmixup.networks.scaling import ChannelScaling
+
 
 class PreActBlock(nn.Module):
     """Pre-activation residual block: x + conv(relu(bn(conv(relu(bn(x)))))).
@@ -61,6 +63,9 @@ class PreActResNet(nn.Module):
     width : int, default=32
         Channels of the first stage. Each further stage halves the image's height and width and
         doubles the channels.
+    scale_inputs : bool, default=True
+        Whether channels are standardised (:class:`ChannelScaling`) by the training images that
+        `fit` shows to :meth:`adapt_to_data`, so that pixels may come as 0 … 255 or as 0 … 1.
 
     Shape
     -----
@@ -91,8 +96,10 @@ class PreActResNet(nn.Module):
         *,
         depths: Sequence[int] = (1, 1, 1),
         width: int = 32,
+        scale_inputs: bool = True,
     ):
         super().__init__()
+        self.scaling = ChannelScaling(n_channels) if scale_inputs else nn.Identity()
         self.stem = nn.Conv2d(n_channels, width, 3, padding=1, bias=False)
         self.stages = nn.Sequential()
         channels = width
@@ -107,7 +114,12 @@ class PreActResNet(nn.Module):
         self.head = nn.Linear(channels, n_outputs)
         self.mixup_layers = [f"stages.{i}" for i in range(len(self.stages))]
 
+    def adapt_to_data(self, X: Tensor) -> None:
+        """Fit the scaling of the channels to training images `X`."""
+        if isinstance(self.scaling, ChannelScaling):
+            self.scaling.adapt_to_data(X)
+
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (n, n_outputs)."""
-        h = self.relu(self.norm(self.stages(self.stem(x))))
+        h = self.relu(self.norm(self.stages(self.stem(self.scaling(x)))))
         return self.head(h.mean(dim=(2, 3)))

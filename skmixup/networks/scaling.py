@@ -1,4 +1,4 @@
-"""Robust scaling of a table's columns with outliers clipped smoothly, as the first layer."""
+"""First layers that bring inputs to a common scale: columns of tables, channels of images."""
 
 import numpy as np
 import torch
@@ -6,6 +6,8 @@ from torch import Tensor, nn
 
 # At most so many rows: quantiles cost a sort of each column.
 MAX_ROWS = 16_384
+# Pixels of images that are looked at together
+CHUNK_ELEMENTS = 2**21
 NORMAL_IQR = 1.349  # interquartile range of the standard normal distribution
 
 
@@ -66,3 +68,64 @@ class RobustScaling(nn.Module):
         # sin(arctan(u)) = u / √(1 + u²): no square that overflows, and ONNX has both operators,
         # as it has none for torch.hypot.
         return self.limit * torch.sin(torch.atan(z / self.limit))
+
+
+class ChannelScaling(nn.Module):
+    r"""Subtract the mean of each channel of images and divide by its standard deviation.
+
+    Whether pixels come as 0 … 255 or as 0 … 1 then makes no difference to what follows.
+
+    Parameters
+    ----------
+    n_channels : int
+
+    Shape
+    -----
+    Input and output (n, n_channels, height, width).
+
+    Attributes
+    ----------
+    mean, std : Tensor of shape (n_channels,)
+        Over all pixels of the training images, from :meth:`adapt_to_data`; 0 and 1 before, and 1
+        for a channel that is constant. Buffers, so that they are saved with the weights.
+
+    Examples
+    --------
+    Before a network of others:
+
+    >>> import torch
+    >>> from skmixup.networks import ChannelScaling
+    >>> net = nn.Sequential(ChannelScaling(3), nn.Flatten(), nn.Linear(3 * 8 * 8, 10))
+    >>> images = torch.randint(256, (50, 3, 8, 8), dtype=torch.uint8)
+    >>> net[0].adapt_to_data(images)
+    >>> net[0](images).std().round(decimals=2)
+    tensor(1.)
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, n_channels: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_channels))
+        self.register_buffer("std", torch.ones(n_channels))
+
+    def adapt_to_data(self, X: Tensor) -> None:
+        """Set mean and std from training images `X`, a few at a time; uint8 or floats."""
+        n_rows = max(1, CHUNK_ELEMENTS // max(1, X[:1].numel()))
+        origin = X[:n_rows].double().mean(dim=(0, 2, 3), keepdim=True)  # else squares lose digits
+        n = X.numel() / X.shape[1]
+        total, squares = torch.zeros_like(origin), torch.zeros_like(origin)
+        for chunk in X.split(n_rows):
+            part = chunk.double() - origin
+            total += part.sum(dim=(0, 2, 3), keepdim=True)
+            squares += part.square().sum(dim=(0, 2, 3), keepdim=True)
+        std = (squares / n - (total / n).square()).clamp(min=0).sqrt().flatten()
+        mean = (origin + total / n).flatten()
+        is_constant = std <= mean.abs() * torch.finfo(torch.float32).eps
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(is_constant, 1.0, std))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Scaled channels."""
+        return (x - self.mean[:, None, None]) / self.std[:, None, None]

@@ -51,7 +51,8 @@ def fgsm(
         net these are column numbers, as in its ``fit`` and ``predict``. The matrix is of zeros
         and ones, for a classifier with several labels per row.
     eps : float
-        Radius of the maximum-norm ball, at least 0, in units of the input of the last step.
+        Radius of the maximum-norm ball, at least 0, in units of the input of the last step: of
+        images of uint8, 8 of 255.
     targeted : bool, default=False
         False: raise the loss of `y`. True: lower it.
     clip : (low, high), default=None

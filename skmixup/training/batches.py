@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from skmixup.vicinal.nested import leading, map_tensors, take, tensors_in
+from skmixup.vicinal.nested import leading, map_tensors, rows_at, take, tensors_in
 
 
 class ArrayDataset(skorch.dataset.Dataset):
@@ -20,7 +20,7 @@ class ArrayDataset(skorch.dataset.Dataset):
     Parameters
     ----------
     X : ndarray or Tensor of shape (n, …), or dict of these
-        Not copied.
+        Not copied. Images of uint8 stay so; rows that are read are float32.
     y : array of shape (n,), optional
         Labels as the user wrote them, for callbacks and splitters.
     target : ndarray of shape (n,), optional
@@ -37,7 +37,8 @@ class ArrayDataset(skorch.dataset.Dataset):
         self.weight = None if weight is None else as_tensor(weight)
 
     def __getitem__(self, i: Any) -> tuple[Any, Any]:
-        return take(self.inputs, i), targets_at(self, i)
+        rows = take(self.inputs, i)
+        return rows.float() if is_pixels(self.inputs) else rows, targets_at(self, i)
 
 
 def targets_at(data: ArrayDataset, index: Any) -> Any:
@@ -143,19 +144,21 @@ class TensorBatches:
             stop = min(start + self.batch_size, self.n_rows)
             if order is None:
                 index: Any = slice(start, stop)
-                yield _copied(inputs, index), targets_at(self.data, index)
+                yield _copied(inputs, index, self.device), targets_at(self.data, index)
             else:
                 index = order[start:stop]
-                yield _gathered(inputs, index), targets_at(self.data, index)
+                yield _gathered(inputs, index, self.device), targets_at(self.data, index)
 
 
-def _copied(inputs: Any, index: slice) -> Any:
-    if isinstance(inputs, Tensor):
-        return inputs[index].clone()
+def _copied(inputs: Any, index: slice, device: torch.device) -> Any:
+    if is_pixels(inputs):
+        return inputs[index].to(device).float()
     return map_tensors(lambda x: x[index].clone(), inputs)
 
 
-def _gathered(inputs: Any, index: Tensor) -> Any:
+def _gathered(inputs: Any, index: Tensor, device: torch.device) -> Any:
+    if is_pixels(inputs):
+        return rows_at(inputs, index).to(device).float()
     if isinstance(inputs, Tensor):
         return inputs.index_select(0, index)
     return map_tensors(lambda x: x.index_select(0, index), inputs)
@@ -166,6 +169,11 @@ def _moved(data: ArrayDataset, device: torch.device) -> ArrayDataset:
     weight = None if data.weight is None else data.weight.to(device)
     inputs = map_tensors(lambda x: x.to(device), data.inputs)
     return ArrayDataset(inputs, target=target, weight=weight)
+
+
+def is_pixels(X: Any) -> bool:
+    """Whether `X`, an array or a tensor, is images of uint8, which become float32 in batches."""
+    return getattr(X, "dtype", None) in (np.uint8, torch.uint8) and X.ndim >= 4
 
 
 def as_tensor(x: Any) -> Tensor:

@@ -1,5 +1,6 @@
 """How a net runs its module on a batch: on which device, in which precision and memory order."""
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -7,7 +8,9 @@ import torch
 from skorch.utils import to_tensor
 from torch import Tensor
 
+from skmixup.training.batches import is_pixels
 from skmixup.training.devices import device_of
+from skmixup.training.memory_order import channels_last, is_quicker_channels_last
 from skmixup.training.optimizing_net import OptimizingNet
 from skmixup.training.precision import LossScale, autocast_dtype, full_precision, in_float32
 
@@ -17,12 +20,15 @@ class RunningNet(OptimizingNet):
 
     precision: str = "float32"  # of nets that were pickled before there was the parameter
 
+    _takes_channels_last_: bool = False  # of the user's modules
     _fit_state_: Any = None  # there while the net is fitted
 
     def infer(self, x: Any, **fit_params: Any) -> Any:
         """Run the module on one batch, on the device the module is on."""
         x = self._on_device(x)
         dtype = self.autocast_dtype()
+        if isinstance(x, Tensor) and x.ndim > 3:
+            x = self._images(x, dtype)
         if dtype is None:
             return self._run(x, fit_params)
         with torch.autocast(self._device_now().type, dtype):
@@ -33,6 +39,33 @@ class RunningNet(OptimizingNet):
         if isinstance(x, dict):
             return self.module_(**x, **fit_params)
         return self.module_(x, **fit_params)
+
+    # ---- images
+
+    def _images(self, x: Tensor, dtype: torch.dtype | None) -> Tensor:
+        """Images as the module takes them: float32, the channels innermost where that helps."""
+        x = x.float() if is_pixels(x) else x
+        if (self.module is None or self._takes_channels_last_) and is_quicker_channels_last(
+            x, dtype, self.module_
+        ):
+            return channels_last(x)
+        return x
+
+    def find_memory_order(self, run: Callable[[], Any]) -> Any:
+        """Run the module, to see whether it takes images with their channels innermost in memory.
+
+        A module of the user's whose forward calls ``view`` does not: it gets them as they come.
+        """
+        if self.module is None:
+            return run()
+        self._takes_channels_last_ = True
+        try:
+            return run()
+        except RuntimeError:
+            self._takes_channels_last_ = False
+            return run()
+
+    # ---- precision
 
     def autocast_dtype(self) -> torch.dtype | None:
         """Return the type of 16 bits that the module's layers compute in, or None."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from skmixup.vicinal.blocks import INPUT
 from skmixup.vicinal.layers import check_mixable
-from skmixup.vicinal.nested import map_tensors, tensors_in
+from skmixup.vicinal.nested import map_tensors, rows_at, tensors_in
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Interpolation(Pairs):
         if lam.ndim:
             lam = lam.view(-1, *[1] * (x.ndim - 1))
         # lerp(start, end, weight) = start + weight·(end − start): one pass over the batch.
-        return torch.lerp(x.index_select(0, self.partner), x, lam)
+        return torch.lerp(rows_at(x, self.partner), x, lam)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +112,7 @@ class Paste(Pairs):
     inside: Tensor
 
     def apply(self, x: Tensor) -> Tensor:
-        return torch.where(self.inside, x.index_select(0, self.partner), x)
+        return torch.where(self.inside, rows_at(x, self.partner), x)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,4 +130,4 @@ class Swap(Pairs):
         return map_tensors(lambda tensor: self._swapped(tensor, next(rest)), x)
 
     def _swapped(self, x: Tensor, kept: Tensor) -> Tensor:
-        return torch.where(kept, x, x.index_select(0, self.partner))
+        return torch.where(kept, x, rows_at(x, self.partner))

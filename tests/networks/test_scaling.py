@@ -5,8 +5,8 @@ import pytest
 import torch
 from sklearn.preprocessing import RobustScaler
 
-from skmixup.networks import MLP
-from skmixup.networks.scaling import RobustScaling
+from skmixup.networks import MLP, scaling
+from skmixup.networks.scaling import ChannelScaling, RobustScaling
 
 
 def test_columns_are_scaled_as_by_sklearns_robust_scaler():
@@ -86,3 +86,26 @@ def test_columns_far_from_what_was_seen_stay_finite():
     far = torch.tensor([[3e38, 3e38], [-3e38, -3e38]])
     assert torch.all(torch.isfinite(layer(far)))
     torch.testing.assert_close(layer(far)[:, 0], torch.tensor([3.0, -3.0]))
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32])
+def test_channels_are_standardised_a_few_images_at_a_time(monkeypatch, kind):
+    monkeypatch.setattr(scaling, "CHUNK_ELEMENTS", 7 * 3 * 20)
+    images = torch.randint(256, (50, 3, 5, 4), generator=torch.Generator().manual_seed(0))
+    images[:, 1] = images[:, 1] // 50 + 200
+    images[:, 2] = 77
+    layer = ChannelScaling(3)
+    layer.adapt_to_data(images.to(kind))
+    exact = images.double()
+    torch.testing.assert_close(layer.mean, exact.mean(dim=(0, 2, 3)).float())
+    std = exact.std(dim=(0, 2, 3), correction=0).float()
+    torch.testing.assert_close(layer.std, torch.where(std > 0, std, 1.0))
+    out = layer(images.float())
+    torch.testing.assert_close(out.std(dim=(0, 2, 3), correction=0), torch.tensor([1.0, 1.0, 0.0]))
+
+
+def test_small_differences_of_large_pixels_are_kept():
+    images = 1e6 + torch.randn(40, 1, 3, 3, dtype=torch.float64)
+    layer = ChannelScaling(1)
+    layer.adapt_to_data(images)
+    torch.testing.assert_close(layer.std[0].double(), images.std(correction=0), rtol=1e-4, atol=0)
