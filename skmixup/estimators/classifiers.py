@@ -32,8 +32,8 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         with them. ``module__…`` are its arguments; an instance is copied. None chooses a network
         for the data: :class:`skmixup.networks.MLP`, which scales its inputs, for X of shape
         (n, n_features), and :class:`skmixup.networks.PreActResNet`, which scales channels, for X
-        of shape (n, channels, height, width). A module made of k networks that each have a loss returns
-        (n, n_classes, k) in training mode. If the module, or one inside it, has a method
+        of shape (n, channels, height, width). A module made of k networks that each have a loss
+        returns (n, n_classes, k) in training mode. If the module, or one inside it, has a method
         ``adapt_to_data(X)``, it is called once before training, with the training rows, or with
         what the inner module gets for them.
     vicinity : Vicinity, default=None
@@ -253,8 +253,9 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         Parameters
         ----------
         X : array-like, DataFrame or Tensor of shape (n, n_features) or (n, channels, h, w)
-            Arrays become float32; images of uint8 do so batch by batch. Or a torch Dataset that yields pairs (input, label), with
-            ``y=None``; its integers stay integers if the module takes them.
+            Arrays become float32; images of uint8 do so batch by batch. Or a torch Dataset that
+            yields pairs (input, label), with ``y=None``; its integers stay integers if
+            the module takes them.
         y : array-like of shape (n,), (n, n_labels) or (n, n_classes)
             Class labels: strings, booleans or integers. Or several labels per row: a matrix (dense
             or scipy sparse) of zeros and ones, a column for each label. Or soft labels:
