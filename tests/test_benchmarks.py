@@ -50,6 +50,21 @@ def test_script_answers_help(script, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_script_for_a_gpu_can_be_tried_without_one(tmp_path):
+    done = subprocess.run(
+        [sys.executable, FOLDER / "training" / "gpu.py", "--dry-run"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    numbers = re.findall(r"(?<=\| )\d+(?:\.\d+)?(?= \|)", done.stdout)
+    assert len(numbers) >= 12
+
+
 def test_no_module_needs_what_it_compares_with_before_it_does():
     modules = list(FOLDER.rglob("*.py"))
     assert len(modules) > len(SCRIPTS) > 10

@@ -289,3 +289,14 @@ def test_errors_come_before_training_and_say_what_is_wrong(function, error, mess
     with pytest.raises(error, match=message):
         clf.fit(X, Y)
     assert not clf.__sklearn_is_fitted__()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_minibatches_are_augmented_on_the_device():
+    def crops(x):
+        assert x.is_cuda
+        return RandomCrop(1)(x)
+
+    fits = [net(device="cuda", augment=crops).fit(X, Y).predict_proba(X) for _ in range(2)]
+    np.testing.assert_allclose(*fits, atol=1e-5)

@@ -251,3 +251,12 @@ class Half(nn.Module):
 
     def forward(self, x):
         return self.inner(x.to(torch.bfloat16)).float()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_the_average_is_kept_on_the_device():
+    net = averaged(device="cuda", callbacks=[Followed()]).fit(X, Y)
+    assert next(net.module_.parameters()).is_cuda
+    on_cpu = averaged().fit(X, Y)
+    np.testing.assert_allclose(net.predict_proba(X), on_cpu.predict_proba(X), atol=1e-3)
