@@ -94,7 +94,7 @@ def targets_for(criterion: Any, output: Any, codes: Tensor) -> Tensor:
     dtype = logits.dtype if logits.is_floating_point() else torch.get_default_dtype()
     if logits.ndim == 1 or logits.shape[1] == 1:
         codes = codes[:, 1] if codes.ndim == 2 else codes  # soft labels
-        return codes.to(dtype).view(-1, *[1] * (logits.ndim - 1)).expand_as(logits)
+        return codes.to(dtype).view(-1, *[1] * (logits.ndim - 1)).expand(-1, *logits.shape[1:])
     return codes if codes.ndim > 1 else F.one_hot(codes, logits.shape[1]).to(dtype)
 
 

@@ -34,7 +34,7 @@ class FlatMixup(VicinalEstimator):
         del self.__dict__["vicinity"]
 
     def _mixup_parameters(self) -> dict[str, Any]:
-        names = ("mix_per", "mix_prob", "pairing", "bandwidth")
+        names = ("mix_per", "mix_prob", "pairing", "bandwidth", "partners")
         return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def get_vicinity(self) -> Vicinity:

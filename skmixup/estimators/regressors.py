@@ -221,10 +221,13 @@ class MixupRegressor(FlatMixup, VicinalRegressor):
     mix_prob : float in [0, 1], default=1.0
         Probability that a minibatch, or with ``mix_per="sample"`` a row, is mixed at all.
     pairing : {"uniform", "similar"}, default="uniform"
-        How partners are drawn within the minibatch: all alike, or (C-Mixup) with probability
+        How partners are drawn: all alike, or (C-Mixup) with probability
         :math:`∝ \exp(−\|y_i − y_j\|^2 / (2σ^2))`.
     bandwidth : float, default=1.0
         σ, in standard deviations of the targets, where ``pairing="similar"``.
+    partners : {"batch", "all"}, default="batch"
+        Where they are drawn from: the minibatch, or as in the paper all training rows, which at a
+        hidden layer doubles the cost of a step.
     **kwargs
         All other parameters are those of :class:`VicinalRegressor`.
 
@@ -259,6 +262,7 @@ class MixupRegressor(FlatMixup, VicinalRegressor):
         mix_prob: float = ...,
         pairing: str = ...,
         bandwidth: float = ...,
+        partners: str = ...,
         **kwargs: Unpack[SharedParameters],
     ) -> None: ...
 
@@ -274,6 +278,7 @@ class MixupRegressor(FlatMixup, VicinalRegressor):
         mix_prob: float = 1.0,
         pairing: str = "uniform",
         bandwidth: float = 1.0,
+        partners: str = "batch",
         augment: Any = None,
         mix_epochs: float | None = None,
         random_state: Any = None,
@@ -347,6 +352,7 @@ class ManifoldMixupRegressor(FlatManifoldMixup, MixupRegressor):
         mix_prob: float = ...,
         pairing: str = ...,
         bandwidth: float = ...,
+        partners: str = ...,
         **kwargs: Unpack[SharedParameters],
     ) -> None: ...
 
@@ -364,6 +370,7 @@ class ManifoldMixupRegressor(FlatManifoldMixup, MixupRegressor):
         mix_prob: float = 1.0,
         pairing: str = "uniform",
         bandwidth: float = 1.0,
+        partners: str = "batch",
         augment: Any = None,
         mix_epochs: float | None = None,
         random_state: Any = None,

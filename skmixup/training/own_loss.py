@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from skmixup.networks.members import members_as_rows
-from skmixup.vicinal.draw import Draw
+from skmixup.vicinal.draw import Draw, PartnerRows
 from skmixup.vicinal.loss import vicinal_loss, vicinal_losses
 from skmixup.vicinal.nested import n_rows, take
 
@@ -46,7 +46,8 @@ class LossCall:
                 f"get_loss was called with {len(target)} targets in a minibatch of "
                 f"{len(expected)} rows that has weights or is mixed; pass all of them"
             )
-        loss = _reduced(net, output, target, self.draw, self.weight)
+        draw = self.draw.converted(partial(net.loss_target, output))
+        loss = _reduced(net, output, target, draw, self.weight)
         self.losses.append(loss.detach().clone())  # get_loss may add to it in place
         return loss
 
@@ -107,18 +108,18 @@ def joined_loss(
         target, weight, X, draw = _repeated(target, weight, X, draw, k)
     training = torch.is_grad_enabled() if training is None else training
     rows = _Rows(net, get_loss, output, target, weight, X, training)
-    lam, partner = draw.lam, draw.partner
-    if lam is None or partner is None:
+    lam = draw.lam
+    if lam is None or draw.partner is None:
         return rows.loss().mean()
     if lam.ndim == 0:
         # y_j first: what get_loss writes into the history is then of the rows' own labels.
-        other = rows.loss(partner)
+        other = rows.loss(draw)
         return torch.lerp(other, loss := rows.loss(), lam.to(loss.dtype)).mean()
     call = LossCall(weight, draw)
     loss = rows.loss(call=call)
     if loss.ndim and loss.numel() == len(target) and not call.used:
-        return torch.lerp(rows.loss(partner), loss, lam.to(loss.dtype)).mean()
-    again = rows.loss(partner, replace(call, losses=list(call.losses), repeated=True))
+        return torch.lerp(rows.loss(draw), loss, lam.to(loss.dtype)).mean()
+    again = rows.loss(draw, replace(call, losses=list(call.losses), repeated=True))
     if not call.used or not torch.equal(loss.nan_to_num(), again.nan_to_num()):
         raise ValueError(_own_use_of_labels(net))
     return loss.mean()
@@ -136,13 +137,13 @@ class _Rows:
     X: Any
     training: bool
 
-    def loss(self, partner: Tensor | None = None, call: LossCall | None = None) -> Tensor:
+    def loss(self, draw: Draw | None = None, call: LossCall | None = None) -> Tensor:
         """Loss of the outputs with the targets of the rows, or with those of their partners."""
         y, x, weight = self.target, self.X, self.weight
-        if partner is not None:
-            y = y[partner]
-            x = take(x, partner) if x is not None and n_rows(x) == len(self.target) else x
-            weight = None if weight is None else weight[partner]
+        if draw is not None:
+            y, weight = draw.theirs(y, "target"), draw.theirs(weight, "weight")
+            if x is not None and n_rows(x) == len(self.target):
+                x = draw.theirs(x, "inputs")
         call = LossCall(weight) if call is None else call
         with self.net.fitting() as state:  # a step taken by hand has none
             state.loss_call = call
@@ -157,6 +158,12 @@ def _repeated(
     target: Tensor, weight: Tensor | None, X: Any, draw: Draw, k: int
 ) -> tuple[Tensor, Tensor | None, Any, Draw]:
     """Rows as often as there are members, those of one row after another."""
+    outside = draw.outside
+    if outside is not None:
+        target_, weight_, inputs_, _ = _repeated(
+            outside.target, outside.weight, outside.inputs, Draw(), k
+        )
+        outside = PartnerRows(inputs_, target_, weight_)
     rows = torch.arange(len(target), device=target.device).repeat_interleave(k)
     lam, partner = draw.lam, draw.partner
     if partner is not None:
@@ -165,7 +172,7 @@ def _repeated(
     lam = lam[rows] if lam is not None and lam.ndim else lam
     weight = None if weight is None else weight[rows]
     X = take(X, rows) if X is not None and n_rows(X) == len(target) else X
-    return target[rows], weight, X, Draw(lam=lam, partner=partner)
+    return target[rows], weight, X, Draw(lam=lam, partner=partner, outside=outside)
 
 
 def _weighted(net: Any, loss: Tensor, weight: Tensor | None) -> Tensor:

@@ -10,6 +10,7 @@ the loss and its gradients as often as it likes.
 
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from skmixup.training.clean_outputs import look_at_outputs
 from skmixup.training.fit_state import FitState
 from skmixup.training.own_loss import is_users, joined_loss, plain_loss
 from skmixup.training.own_steps import OwnStep, has_own_step
+from skmixup.training.partner_pool import PartnerPool
 from skmixup.training.precision import LossScale
 from skmixup.training.several_outputs import WholeOutput, takes_all_outputs, warn_of_untrained
 from skmixup.vicinal.batch_norm import single_row_statistics
@@ -59,6 +61,8 @@ class VicinalState(FitState):
         While a `get_loss` of the user's own runs, what the plain loss needs to know.
     takes_all_outputs : bool or None
         Of a module with several outputs, whether the criterion takes all; None: not known yet.
+    pool : PartnerPool or None
+        The rows that are trained on, where partners come from all of them.
     told_of_outputs : bool
         Whether the user knows by now which of them are not trained.
     """
@@ -70,6 +74,7 @@ class VicinalState(FitState):
     own_step: OwnStep | None = None
     loss_call: Any = None
     takes_all_outputs: bool | None = None
+    pool: PartnerPool | None = None
     told_of_outputs: bool = False
 
 
@@ -138,11 +143,19 @@ class VicinalNet(AugmentingNet):
         state = self._fit_state_
         if not state.mixing:
             return Draw()
-        if target is None:
-            draw: Draw = state.vicinity.draw(X, self._rng_, state.sites)
-        else:
-            draw = state.vicinity.draw(X, self._rng_, state.sites, target=target)
+        given = {} if target is None else {"target": target}
+        if state.vicinity.pairs_with_all:
+            given["pool"] = state.pool
+        draw: Draw = state.vicinity.draw(X, self._rng_, state.sites, **given)
         return draw
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches; what is trained on is kept in mind where partners come from all of it."""
+        state = self._fit_state_
+        vicinity = None if state is None else state.vicinity
+        if training and vicinity is not None and vicinity.pairs_with_all:
+            state.pool = PartnerPool(self, dataset)
+        return super().get_iterator(dataset, training=training)
 
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss and gradients of one run of the closure."""
@@ -192,6 +205,7 @@ class VicinalNet(AugmentingNet):
         if isinstance(output, tuple):
             criterion = self._criterion_for(output, target, draw)
         checked = self.check_output(output, target)
+        draw = draw.converted(partial(self.loss_target, checked))
         target = self.loss_target(checked, target)
         return self.pair_loss(criterion, checked, target, draw, weight), output, mixed
 
@@ -205,6 +219,7 @@ class VicinalNet(AugmentingNet):
         if draw.is_identity:
             return self.infer(X, **fit_params), None
         detach = draw.block_gradient == "below"
+        X = draw.inputs(X)
         if draw.site == INPUT:
             if isinstance(X, Tensor):
                 draw.check_input(X)
@@ -213,7 +228,7 @@ class VicinalNet(AugmentingNet):
             virtual = draw.apply_to_each(X)
             return self.infer(virtual, **fit_params), leading(virtual)
         with mixing_at(self.module_, draw.site, draw.apply, detach=detach, until=pending) as hook:
-            output = self.infer(X, **fit_params)
+            output = draw.outputs(self.infer(X, **fit_params))
         mixed, hook.mixed = hook.mixed, None  # a hook that stays must not hold on to the graph
         return output, mixed
 

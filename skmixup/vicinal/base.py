@@ -50,6 +50,11 @@ class Vicinity(BaseEstimator):
         """Whether pairs are chosen by the targets of rows, which :meth:`draw` is then given."""
         return False
 
+    @property
+    def pairs_with_all(self) -> bool:
+        """Whether partners come from all training rows, which :meth:`draw` is then given."""
+        return False
+
     def check_rows(self, x: Any) -> None:
         """Check that virtual inputs can be made of `x`: a tensor, or several in a dict or list.
 

@@ -31,7 +31,7 @@ class CutMix(Mixup):
         As in :class:`Mixup`; 1, the paper's choice, makes λ uniform.
     mix_per : {"batch", "sample"}, default="batch"
         One box, or one choice of columns, for the whole minibatch or one for each pair.
-    mix_prob, pairing, bandwidth
+    mix_prob, pairing, bandwidth, partners
         As in :class:`Mixup`.
 
     Notes
@@ -75,10 +75,11 @@ class CutMix(Mixup):
         sites: Sequence[str] = (INPUT,),
         *,
         target: Tensor | None = None,
+        pool: Any = None,
     ) -> Draw:
         """Draw λ, the partners, and the box or the columns."""
         self.check_rows(x)
-        return super().draw(x, rng, sites, target=target)
+        return super().draw(x, rng, sites, target=target, pool=pool)
 
     def check_rows(self, x: Any) -> None:
         """Check that `x` is images, several with one height and width, or tables."""

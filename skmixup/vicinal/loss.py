@@ -97,9 +97,9 @@ def vicinal_losses(
     if weight is not None:
         loss = weight * loss
     if pairs:
-        other = row_losses(criterion, output, target[draw.partner])
+        other = row_losses(criterion, output, draw.theirs(target, "target"))
         if weight is not None:
-            other = weight[draw.partner] * other
+            other = draw.theirs(weight, "weight") * other
         # other + λ·(loss − other): the sum above, in one operation.
         loss = torch.lerp(other, loss, draw.lam.to(loss.dtype))  # type: ignore[union-attr]
     return loss
@@ -128,9 +128,9 @@ def mixed_target_loss(
     """
     if draw.lam is not None and draw.partner is not None:
         lam = draw.lam.to(target.dtype)
-        other = target[draw.partner]
+        other = draw.theirs(target, "target")
         if weight is not None:
-            own, theirs = lam * weight, (1 - lam) * weight[draw.partner]
+            own, theirs = lam * weight, (1 - lam) * draw.theirs(weight, "weight")
             weight = own + theirs
             # of two rows without weight neither counts
             lam = torch.where(weight > 0, own / weight.clamp(min=torch.finfo(own.dtype).tiny), 1.0)
@@ -166,16 +166,22 @@ def _cross_entropy(
     factor = -1.0 if criterion.reduction == "sum" else -1 / n_rows
     dtype = torch.promote_types(logits.dtype, torch.float32)
     ignored = criterion.ignore_index if target.ndim == 1 else -1
-    if target.ndim == 1:
-        identity = _scaled_identity(n_classes, factor, dtype, logits.device, ignored)
-        soft = identity.index_select(0, target)
-    else:
-        soft = factor * target.to(dtype)
-    if weight is not None:
-        soft = weight.to(dtype).unsqueeze(1) * soft
+
+    def weighted(target: Tensor, weight: Tensor | None) -> Tensor:
+        if target.ndim == 1:
+            identity = _scaled_identity(n_classes, factor, dtype, logits.device, ignored)
+            soft = identity.index_select(0, target)
+        else:
+            soft = factor * target.to(dtype)
+        return soft if weight is None else weight.to(dtype).unsqueeze(1) * soft
+
+    soft = weighted(target, weight)
     if draw.lam is not None and draw.partner is not None:
         lam = draw.lam.to(dtype)
-        other = soft.index_select(0, draw.partner)
+        if draw.outside is None:
+            other = soft.index_select(0, draw.partner)
+        else:
+            other = weighted(draw.outside.target, draw.outside.weight)
         soft = torch.lerp(other, soft, lam.unsqueeze(1) if lam.ndim else lam)
     smoothing = criterion.label_smoothing
     if smoothing > 0:

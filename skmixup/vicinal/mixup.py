@@ -1,6 +1,7 @@
 """Vicinities that interpolate between two rows: at the input, or at a hidden layer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from skmixup.vicinal.base import Vicinity
 from skmixup.vicinal.blocks import INPUT, resolve_layers
-from skmixup.vicinal.draw import Draw, Interpolation
+from skmixup.vicinal.draw import Draw, Interpolation, PartnerRows
 from skmixup.vicinal.layers import check_mixable
 from skmixup.vicinal.nested import leading, tensors_in
 from skmixup.vicinal.pairing import similar_partners
@@ -42,12 +43,16 @@ class Mixup(Vicinity):
         Probability that a minibatch, or with ``mix_per="sample"`` a row, is mixed at all. A row
         that is not has λ = 1.
     pairing : {"uniform", "similar"}, default="uniform"
-        Partners are a random permutation of the minibatch, or (C-Mixup) each is drawn from the
-        minibatch with probability :math:`∝ \exp(−\|y_i − y_j\|^2 / (2σ^2))`, so that rows mix
-        with rows of similar targets.
+        Partners are a random permutation of the minibatch, or (C-Mixup) each is drawn with
+        probability :math:`∝ \exp(−\|y_i − y_j\|^2 / (2σ^2))`, so that rows mix with rows of
+        similar targets.
     bandwidth : float, default=1.0
         σ, where ``pairing="similar"``: of regressors in standard deviations of the targets; two
         different classes are :math:`\sqrt 2` apart.
+    partners : {"batch", "all"}, default="batch"
+        Where partners are drawn from: the minibatch, or all training rows, as in C-Mixup's paper.
+        "all" needs X and y as arrays; where it mixes at a hidden layer, the module runs on the
+        partners too, and a step costs about twice as much.
 
     References
     ----------
@@ -71,6 +76,7 @@ class Mixup(Vicinity):
     # of objects that an earlier version has pickled
     pairing: str = "uniform"
     bandwidth: float = 1.0
+    partners: str = "batch"
 
     def __init__(
         self,
@@ -80,12 +86,14 @@ class Mixup(Vicinity):
         mix_prob: float = 1.0,
         pairing: str = "uniform",
         bandwidth: float = 1.0,
+        partners: str = "batch",
     ):
         self.alpha = alpha
         self.mix_per = mix_per
         self.mix_prob = mix_prob
         self.pairing = pairing
         self.bandwidth = bandwidth
+        self.partners = partners
 
     def validate(self) -> Self:
         """Check every parameter."""
@@ -94,12 +102,18 @@ class Mixup(Vicinity):
         check_probability("mix_prob", self.mix_prob)
         check_choice("pairing", self.pairing, ["uniform", "similar"])
         check_positive("bandwidth", self.bandwidth)
+        check_choice("partners", self.partners, ["batch", "all"])
         return self
 
     @property
     def pairs_by_target(self) -> bool:
         """Whether `pairing` is "similar"."""
         return self.pairing == "similar"
+
+    @property
+    def pairs_with_all(self) -> bool:
+        """Whether `partners` is "all"."""
+        return self.partners == "all"
 
     @property
     def pairs_rows(self) -> bool:
@@ -123,6 +137,7 @@ class Mixup(Vicinity):
         sites: Sequence[str] = (INPUT,),
         *,
         target: Tensor | None = None,
+        pool: Any = None,
     ) -> Draw:
         """Draw λ, the partners and, among several, the site.
 
@@ -132,6 +147,8 @@ class Mixup(Vicinity):
             As in :meth:`Vicinity.draw`.
         target : Tensor of shape (n,) or (n, n_targets), optional
             What ``pairing="similar"`` compares.
+        pool : PartnerPool, optional
+            All training rows, for ``partners="all"``.
         """
         a, b = beta_parameters(self.alpha)
         per_sample = self.mix_per == "sample"
@@ -143,15 +160,27 @@ class Mixup(Vicinity):
         lam = rng.beta(a, b, size=len(first) if per_sample else None)
         if self.mix_prob < 1 and per_sample:
             lam[rng.random(len(first)) >= self.mix_prob] = 1.0
-        partner = self._partners(len(first), target, rng).to(first.device)
-        return self._pair(x, lam, partner, rng, sites)
+        partner, outside = self._partners(len(first), target, pool, rng)
+        draw = self._pair(x, lam, partner.to(first.device), rng, sites)
+        return draw if outside is None else replace(draw, outside=outside)
 
-    def _partners(self, n: int, target: Tensor | None, rng: Generator) -> Tensor:
-        if not self.pairs_by_target:
-            return torch.from_numpy(rng.permutation(n))
-        if target is None:
+    def _partners(
+        self, n: int, target: Tensor | None, pool: Any, rng: Generator
+    ) -> tuple[Tensor, PartnerRows | None]:
+        """Return which rows are partners, and these rows where they are not in the minibatch."""
+        if self.pairs_by_target and target is None:
             raise ValueError("pairing='similar' compares targets, of which draw(…) was given none")
-        return similar_partners(target, float(self.bandwidth), rng)
+        if self.pairs_with_all:
+            if pool is None:
+                raise ValueError(
+                    "partners='all' draws from all training rows, of which draw(…) was given none"
+                )
+            if self.pairs_by_target:
+                return torch.arange(n, 2 * n), pool.similar(target, float(self.bandwidth), rng)
+            return torch.arange(n, 2 * n), pool.uniform(n, rng)
+        if target is not None and self.pairs_by_target:
+            return similar_partners(target, float(self.bandwidth), rng), None
+        return torch.from_numpy(rng.permutation(n)), None
 
     def _pair(
         self, x: Any, lam: Any, partner: Tensor, rng: Generator, sites: Sequence[str]
@@ -185,7 +214,7 @@ class ManifoldMixup(Mixup):
     block_gradient : {None, "below", "above"}, default=None
         ``"below"``: no gradient flows below the mixed layer in that step; ``"above"``: the
         parameters above it get none (at the input, then, none at all do).
-    mix_per, mix_prob, pairing, bandwidth
+    mix_per, mix_prob, pairing, bandwidth, partners
         As in :class:`Mixup`.
 
     References
@@ -212,9 +241,15 @@ class ManifoldMixup(Mixup):
         mix_prob: float = 1.0,
         pairing: str = "uniform",
         bandwidth: float = 1.0,
+        partners: str = "batch",
     ):
         super().__init__(
-            alpha, mix_per=mix_per, mix_prob=mix_prob, pairing=pairing, bandwidth=bandwidth
+            alpha,
+            mix_per=mix_per,
+            mix_prob=mix_prob,
+            pairing=pairing,
+            bandwidth=bandwidth,
+            partners=partners,
         )
         self.layers = layers
         self.block_gradient = block_gradient

@@ -344,6 +344,7 @@ def test_vicinities_are_cloned_and_searched_by_parameter():
         "mix_prob": 1.0,
         "pairing": "uniform",
         "bandwidth": 1.0,
+        "partners": "batch",
     }
     assert Gaussian().set_params(sigma=0.7).sigma == 0.7
 
