@@ -183,8 +183,8 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
         )
         self.calibrate = calibrate
 
-    def _default_estimator(self) -> ManifoldMixupClassifier:
-        return ManifoldMixupClassifier()
+    def _default_estimator(self, **params: Any) -> ManifoldMixupClassifier:
+        return ManifoldMixupClassifier(**params)
 
     def _check_estimator(self, estimator: Any) -> None:
         if not hasattr(estimator, "predict_proba"):

@@ -27,12 +27,13 @@ from skmixup.ensemble.folds import Fold, make_folds
 from skmixup.ensemble.judging import Floats, Judge
 from skmixup.ensemble.net import Net
 from skmixup.ensemble.prediction import WeightedNetworks
-from skmixup.ensemble.race import Race, Training
+from skmixup.ensemble.proposals import Proposals
+from skmixup.ensemble.race import Race, Training, n_kept
 from skmixup.ensemble.results import cv_results
 from skmixup.ensemble.routing import routed_fit_params, router
 from skmixup.ensemble.rows import Rows
 from skmixup.ensemble.selection import greedy_weights
-from skmixup.ensemble.settings import design_settings, own_setting, space_of
+from skmixup.ensemble.settings import TABLE_NETWORK, own_setting, space_of
 from skmixup.estimators.constraints import HasMethods, Interval, StrOptions
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.weights import check_weights
@@ -88,8 +89,8 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
     # ---- what depends on the kind of predictions
 
     @abstractmethod
-    def _default_estimator(self) -> Any:
-        """What ``estimator=None`` stands for."""
+    def _default_estimator(self, **params: Any) -> Any:
+        """What ``estimator=None`` stands for, with these parameters."""
 
     @abstractmethod
     def _check_estimator(self, estimator: Any) -> None:
@@ -134,20 +135,22 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         """
         start = time.monotonic()
         self._validate_params()
-        estimator = self._estimator()
+        X = self._indexable(X)
+        estimator = self._estimator(X)
         self._check_estimator(estimator)
-        rows = self._rows(self._indexable(X), y, sample_weight)
+        rows = self._rows(X, y, sample_weight)
         routed = routed_fit_params(self, params)
         rng = own_generator(self.random_state)
-        space, settings = self._settings(Net(estimator), rows.X, rng)
+        space, proposals = self._proposals(Net(estimator), n_dimensions(rows.X), rng)
         folds = make_folds(self.cv, rows, routed.splitter.split)
         judge = self._judge(rows, folds, routed.scorer.score)
         judge.check()
         fit_params = fit_params_of(estimator, rows.weight, routed.estimator.fit)
         training = Training(estimator, rows, fit_params, self.n_jobs)
-        seeds = rng.randint(2**31 - 1, size=(len(settings), len(folds) + 1))
-        clock = Clock(self.time_limit, len(folds), self.refit, start)
-        race = Race(training, settings, folds, seeds, judge, clock, self._say)
+        seeds = rng.randint(2**31 - 1, size=(proposals.n_runs, len(folds) + 1))
+        share = n_kept(proposals.n_runs) / proposals.n_runs
+        clock = Clock(self.time_limit, len(folds), share, self.refit, start)
+        race = Race(training, proposals, folds, seeds, judge, clock, self._say)
         race.run()
         if race.complete():
             self._keep(race)
@@ -157,18 +160,18 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
             raise race.interrupt
         if self.refit:
             best = race.best()
-            new = seeded_clone(estimator, settings[best], int(seeds[best, -1]))
+            new = seeded_clone(estimator, race.settings[best], int(seeds[best, -1]))
             fit_on(new, rows, np.arange(len(rows.y)), fit_params)
             forget_moments(new)
             self.estimators_ = [new]
             self._say(f"refit on all rows, after {clock.elapsed():.1f} s")
         return self
 
-    def _estimator(self) -> Any:
-        """The estimator, for None the default one, which leaves groups to the splitter."""
+    def _estimator(self, X: Any = None) -> Any:
+        """The estimator, for None the default one for X, which leaves groups to the splitter."""
         if self.estimator is not None:
             return self.estimator
-        default = self._default_estimator()
+        default = self._default_estimator(**(TABLE_NETWORK if n_dimensions(X) == 2 else {}))
         if get_config()["enable_metadata_routing"]:
             default.set_fit_request(groups=False)
         return default
@@ -182,17 +185,16 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
             )
         return as_array(X)
 
-    def _settings(
-        self, net: Net, X: Any, rng: np.random.RandomState
-    ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        """The space, and the estimator's own setting and those of the design.
+    def _proposals(
+        self, net: Net, n_dimensions: int, rng: np.random.RandomState
+    ) -> tuple[dict[str, Any], Proposals]:
+        """The space, and the settings that are tried.
 
         The design is always the same where ``random_state`` is None.
         """
-        n_dimensions = len(np.shape(X)) if hasattr(X, "shape") else 2
         space = space_of(self.param_distributions, net, n_dimensions)
         seed = 0 if self.random_state is None else int(rng.randint(2**31 - 1))
-        return space, design_settings(space, own_setting(net, space), self.n_runs, seed)
+        return space, Proposals(space, own_setting(net, space), self.n_runs, seed)
 
     def _keep(self, race: Race) -> None:
         """Keep what a race found: the settings, their weights, and the networks with a weight."""
@@ -241,6 +243,11 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         """
         splitter = check_cv(self.cv, classifier=is_classifier(self))
         return router(self, self._estimator(), splitter, self._scorer())
+
+
+def n_dimensions(X: Any) -> int:
+    """How many axes X has: 2 for a table, in whatever form."""
+    return len(X.shape) if hasattr(X, "shape") else 2
 
 
 def checked_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:

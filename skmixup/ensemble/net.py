@@ -62,7 +62,10 @@ class Net:
         if not (self.is_vicinal and name.startswith(self.prefix) and rest):
             return None
         made = getattr(self.estimator, part, None)
-        made = MLP if part == "module" and made is None else made
+        if part == "module":
+            made = MLP if made is None else made
+        elif part == "criterion":  # "auto" stands for one
+            made = self.estimator.criterion_to_make()
         try:
             known = signature(made if callable(made) and isinstance(made, type) else type(made))
         except (TypeError, ValueError):

@@ -1,7 +1,8 @@
-"""The race: all settings on the first fold, the better half on the others.
+"""The race: all settings on the first fold, the better ones on the others.
 
-It ends early where time is up or somebody presses Ctrl-C. Every fit goes to joblib as a task of
-its own, and its result is seen as it comes.
+The settings are those of a design and then, in rounds, some near the best of them. It ends early
+where time is up or somebody presses Ctrl-C. Every fit goes to joblib as a task of its own, and its
+result is seen as it comes.
 """
 
 import warnings
@@ -20,11 +21,15 @@ from skmixup.ensemble.clock import Clock
 from skmixup.ensemble.fitting import Fit, fit_fold
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.judging import Judge, Judgement
+from skmixup.ensemble.proposals import Proposals
 from skmixup.ensemble.rows import Rows
-from skmixup.ensemble.settings import Setting, length
+from skmixup.ensemble.settings import length
 
 Floats = NDArray[np.float64]
 Place = tuple[int, int]
+
+#: At most so many settings go on to all folds.
+MOST_KEPT = 6
 
 
 @dataclass(frozen=True)
@@ -53,10 +58,11 @@ class Race:
     Parameters
     ----------
     training : Training
-    settings : list of dict
-        The estimator's own one comes first, and errors of its first fit are raised.
+    proposals : Proposals
+        The estimator's own setting comes first, and errors of its first fit are raised.
     folds : list of Fold
     seeds : ndarray of shape (n_settings, n_folds)
+        Of all settings that there may be.
     judge : Judge
     clock : Clock
     say : callable
@@ -77,7 +83,7 @@ class Race:
     def __init__(
         self,
         training: Training,
-        settings: Sequence[Setting],
+        proposals: Proposals,
         folds: Sequence[Fold],
         seeds: NDArray[Any],
         judge: Judge,
@@ -85,7 +91,8 @@ class Race:
         say: Callable[[str], None],
     ):
         self.training = training
-        self.settings = settings
+        self.proposals = proposals
+        self.settings = proposals.settings
         self.folds = folds
         self.seeds = seeds
         self.judge = judge
@@ -100,27 +107,53 @@ class Race:
     def run(self) -> None:
         """Run it; an interrupt is kept until the end."""
         try:
-            self._run(self._first_fold())
-            ranking = self.ranking()
-            half = ranking[: (len(ranking) + 1) // 2]
-            for setting in set(range(len(self.settings))) - set(half):
+            self._run(self._first_fold(0))
+            while len(self.tried()) == len(self.settings):
+                n_before = len(self.settings)
+                if not self.proposals.next_round(self._first_scores()):
+                    break
+                self._run(self._first_fold(n_before))
+            better = self._better()
+            for setting in set(range(len(self.settings))) - set(better):
                 self._forget_networks(setting)
-            self._run(self._other_folds(half))
+            self._run(self._other_folds(better))
         except KeyboardInterrupt as interrupt:
             self.interrupt = interrupt
         self._report()
 
     # ---- what is to be run
 
-    def _first_fold(self) -> Iterator[Place]:
-        order = [*range(len(self.settings))]
+    def _first_fold(self, start: int) -> Iterator[Place]:
+        """The first fits of the settings from ``start`` on for which there is time."""
+        order = [*range(start, len(self.settings))]
         if self.clock.time_limit is None:  # else the longest ones would take the others' time
-            order[1:] = sorted(order[1:], key=lambda setting: -length(self.settings[setting]))
-        for i, setting in enumerate(order):
+            order.sort(key=lambda setting: (setting > 0, -length(self.settings[setting])))
+        for setting in order:
             ahead, refit = self._seconds_ahead([(setting, 0)]), self._usual_seconds()
-            if i > 0 and not self.clock.first_fold_has_time(ahead, refit):
+            if setting > 0 and not self.clock.first_fold_has_time(ahead, refit):
                 return
             yield setting, 0
+
+    def _first_scores(self) -> list[float]:
+        """The settings' scores on the first fold; NaN for those that failed."""
+        nothing = Judgement([np.nan])
+        n_settings = len(self.settings)
+        return [self.judgements.get(s, nothing).scores[0] for s in range(n_settings)]
+
+    def _better(self) -> list[int]:
+        """The settings that go on, best first; at most a third of them are of the rounds.
+
+        Those were chosen to be good on just this fold.
+        """
+        ranking = self.ranking()
+        n, n_of_rounds = n_kept(len(ranking)), 0
+        better: list[int] = []
+        for setting in ranking:
+            of_rounds = setting >= self.proposals.n_spread
+            if len(better) < n and not (of_rounds and n_of_rounds == n // 3):
+                better.append(setting)
+                n_of_rounds += of_rounds
+        return better
 
     def _other_folds(self, settings: Sequence[int]) -> Iterator[Place]:
         """Those of the settings for which there is time; of one at least, the quickest then."""
@@ -212,7 +245,7 @@ class Race:
     def _say(self, setting: int, what: str) -> None:
         score = float(np.mean(self.judgements[setting].scores))
         self.say(
-            f"setting {setting + 1} of {len(self.settings)}, {what}: score {score:.4g} "
+            f"setting {setting + 1} of {self.proposals.n_runs}, {what}: score {score:.4g} "
             f"after {self.clock.elapsed():.1f} s; {self.settings[setting]}"
         )
 
@@ -270,6 +303,11 @@ class Race:
         means = {s: np.mean(j.scores) for s, j in self.judgements.items()}
         known = [s for s in sorted(means) if np.isfinite(means[s])]
         return sorted(known, key=lambda s: -means[s])
+
+
+def n_kept(n_settings: int) -> int:
+    """How many settings of so many go on to all folds."""
+    return min((n_settings + 1) // 2, MOST_KEPT)
 
 
 def _warn(what: str, error: Exception) -> None:

@@ -169,8 +169,8 @@ class MixupRegressorCV(RegressorMixin, WeightedRegressors, TunedNetworks):
             store_oof=store_oof,
         )
 
-    def _default_estimator(self) -> ManifoldMixupRegressor:
-        return ManifoldMixupRegressor()
+    def _default_estimator(self, **params: Any) -> ManifoldMixupRegressor:
+        return ManifoldMixupRegressor(**params)
 
     def _check_estimator(self, estimator: Any) -> None:
         if is_classifier(estimator):

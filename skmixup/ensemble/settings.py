@@ -1,13 +1,11 @@
-"""Which settings are tried: the estimator's own, and the rows of a uniform design.
+"""The space that settings are chosen from, and the estimator's own setting in it.
 
 ``"auto"`` is a space around the estimator's own values, for what matters to a network trained with
 mixup and is right for no two data sets: the strength of mixing (none included), where it mixes,
 dropout, learning rate, weight decay, epochs and capacity; for numeric targets also the partners.
 """
 
-import math
-import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from inspect import Parameter
 from numbers import Integral, Real
 from typing import Any
@@ -15,23 +13,31 @@ from typing import Any
 import numpy as np
 from scipy.stats import loguniform, uniform
 from sklearn.base import is_regressor
+from torch import nn
 
-from skmixup.design.factors import as_factors
 from skmixup.ensemble.net import Net
 from skmixup.estimators import InterpolationConsistencyClassifier
-from skmixup.tuning.candidates import first_points, settings_at
-from skmixup.tuning.distinct import n_different
-from skmixup.tuning.initial import place_of_setting
-from skmixup.tuning.plans import check_runs, varying
 
 Setting = dict[str, Any]
-
-#: What ``n_runs="auto"`` stands for, where there are not nearly as many parameters.
-USUAL_RUNS = 10
 
 ALPHAS = [0.0, 0.1, 0.2, 0.4, 1.0]
 N_EPOCHS = 6
 WIDEST = 256
+#: What an estimator with ``max_epochs="auto"`` begins with here: its own way of finding them would
+#: cost each fit another one.
+USUAL_EPOCHS = 32
+
+#: The network for tables of ``estimator=None``, and how it is trained: one member only, since the
+#: folds' networks are an ensemble already, and wider, with embeddings of the columns.
+TABLE_NETWORK: dict[str, Any] = {
+    "mix_per": "sample",
+    "lr": 2e-3,
+    "max_epochs": 48,
+    "module__hidden_sizes": (WIDEST, WIDEST),
+    "module__n_members": 1,
+    "module__activation": nn.SiLU,
+    "module__embedding": "periodic",
+}
 
 
 def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
@@ -56,11 +62,12 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
         "alpha": ALPHAS if "alpha" in own.get_params() else None,
         "layers": ["auto", "input"] if getattr(own, "layers", None) == "auto" else None,
         **_pairing(own),
-        "lr": loguniform(own.lr / 3, own.lr * 3) if isinstance(own.lr, Real) else None,
+        "lr": _rates(own.lr, *((1 / 6, 5) if is_table else (1 / 3, 3))),
         "optimizer__weight_decay": _weight_decays(net),
-        "max_epochs": _epochs(own.max_epochs, *((0.75, 2.5) if is_table else (0.5, 1.5))),
-        "module__dropout": uniform(0.0, 0.35) if is_table and has_dropout else None,
+        "max_epochs": _epochs(own.max_epochs, *((1 / 3, 2) if is_table else (0.5, 1.5))),
+        "module__dropout": uniform(0.0, 0.4) if is_table and has_dropout else None,
         "module__hidden_sizes": _sizes(net) if is_table else None,
+        "module__embedding": [None, "periodic"] if is_table else None,
     }
     return {net.prefix + name: values for name, values in space.items() if values is not None}
 
@@ -78,6 +85,11 @@ def _pairing(own: Any) -> dict[str, Any]:
     }
 
 
+def _rates(own: Any, least: float, most: float) -> Any:
+    """Learning rates around the own one."""
+    return loguniform(least * own, most * own) if isinstance(own, Real) else None
+
+
 def _weight_decays(net: Net) -> Any:
     """Up to ten times less and more than now, for optimizers that have weight decay."""
     own = net.value(f"{net.prefix}optimizer__weight_decay")
@@ -89,6 +101,7 @@ def _weight_decays(net: Net) -> Any:
 
 def _epochs(own: Any, least: float, most: float) -> list[int] | None:
     """Numbers of epochs of even ratios, with the own one."""
+    own = USUAL_EPOCHS if own == "auto" else own
     if not isinstance(own, Integral):
         return None
     own = int(own)
@@ -130,46 +143,10 @@ def space_of(param_distributions: Any, net: Net, n_dimensions: int) -> dict[str,
 def own_setting(net: Net, names: Iterable[str]) -> Setting:
     """The estimator's present values; without those that are not known."""
     values = {name: net.value(name) for name in names}
+    epochs = f"{net.prefix}max_epochs"
+    if values.get(epochs) == "auto":
+        values[epochs] = USUAL_EPOCHS
     return {name: value for name, value in values.items() if value is not Parameter.empty}
-
-
-def design_settings(
-    space: Mapping[str, Any], own: Setting, n_runs: Any, seed: int
-) -> list[Setting]:
-    """The estimator's own setting, and the rows of a uniform design that complete it.
-
-    Parameters
-    ----------
-    space : mapping of str → list or distribution
-    own : dict
-    n_runs : int or "auto"
-        How many settings, the own one included.
-    seed : int
-        Of the design.
-    """
-    if not space:
-        return [own]
-    factors = as_factors(space, "param_distributions")
-    vary = varying(factors)
-    automatic = isinstance(n_runs, str)
-    if automatic:
-        n_runs = max(USUAL_RUNS, len(vary) + 2)
-    elif vary:
-        check_runs(n_runs, len(vary))
-    inside = len(own) == len(factors) and place_of_setting(own, factors) is not None
-    point = place_of_setting(own, vary) if inside else None
-    initial = np.array([] if point is None else [point]).reshape(int(inside), len(vary))
-    most = n_different(factors.values()) + (not inside)
-    if most < n_runs and not automatic:
-        warnings.warn(
-            f"n_runs={n_runs} is more than the {int(most)} different settings of "
-            "param_distributions: each of them is tried once",
-            UserWarning,
-            stacklevel=2,
-        )
-    n_new = int(min(n_runs, most if math.isfinite(most) else n_runs)) - 1
-    new = first_points(vary, n_new, initial, "CD", seed)
-    return [own, *settings_at(factors, vary, new)]
 
 
 def length(setting: Setting) -> float:

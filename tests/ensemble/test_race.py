@@ -38,10 +38,22 @@ def test_all_settings_run_on_the_first_fold_and_the_better_half_on_the_others(bl
     betas = sharpness(estimator)
     assert betas[:6] == tried
     first = results["split0_test_score"]
-    half = np.argsort(-first, kind="stable")[:3]
+    order = np.argsort(-first, kind="stable")
+    last = [i for i in order if i >= 4][1:]  # of two runs near the best one goes on at most
+    half = [i for i in order if i not in last][:3]
     assert betas[6:] == [tried[i] for i in half for _ in range(2)]
     np.testing.assert_array_equal(np.flatnonzero(results["n_splits"] == 3), np.sort(half))
     assert clf.n_completed_ == 3
+
+
+def test_at_most_six_settings_go_on_and_a_third_of_them_are_near_the_best(blobs, searching):
+    results = searching(toy(), n_runs=20, calibrate=False).fit(*blobs).cv_results_
+    complete = results["n_splits"] == 3
+    assert complete.sum() == 6
+    assert complete[12:].sum() <= 2
+    first = results["split0_test_score"]
+    assert first[:12][complete[:12]].min() >= first[:12][~complete[:12]].max()
+    assert first.argmax() in np.flatnonzero(complete)
 
 
 def test_of_equal_settings_the_earlier_ones_go_on(blobs, searching):
@@ -249,7 +261,7 @@ def test_settings_for_which_there_is_no_time(blobs, searching, monkeypatch, seco
 
 
 def test_time_for_the_refit_is_kept_free():
-    with_refit, without = (Clock(12.0, 5, refit, time.monotonic()) for refit in (True, False))
+    with_refit, without = (Clock(12.0, 5, 0.5, refit, time.monotonic()) for refit in (True, False))
     assert without.has_time(11.0, 4.0)
     assert not without.has_time(12.1, 4.0)
     assert with_refit.has_time(6.5, 4.0)  # all rows are a quarter more than those of a fold

@@ -36,7 +36,8 @@ from skmixup import (
 )
 from skmixup.effects import design_effects
 from skmixup.ensemble.net import Net
-from skmixup.ensemble.settings import design_settings, own_setting, space_of
+from skmixup.ensemble.proposals import Proposals
+from skmixup.ensemble.settings import own_setting, space_of
 from tests.ensemble.toys import Toy
 
 X, y = (part[:90] for part in load_diabetes(return_X_y=True))
@@ -275,7 +276,7 @@ def test_the_automatic_space_has_partners():
     assert {"alpha", "layers", "lr", "max_epochs", "pairing", "bandwidth"} < set(space)
     assert space["pairing"] == ["uniform", "similar"]
     assert space["bandwidth"].support() == pytest.approx((0.1, 1.0))
-    settings = design_settings(space, own_setting(Net(net), space), "auto", 0)
+    settings = Proposals(space, own_setting(Net(net), space), "auto", 0).settings
     assert settings[0]["pairing"] == "uniform"
     assert {setting["pairing"] for setting in settings} == {"uniform", "similar"}
     net.set_params(**settings[-1])

@@ -1,8 +1,6 @@
-"""Which settings are tried: the automatic space, names, and the rows of the design."""
+"""The automatic space, the estimator's own setting in it, and names."""
 
-import numpy as np
 import pytest
-from scipy.stats import loguniform, uniform
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -16,7 +14,7 @@ from skmixup import (
     VicinalClassifier,
 )
 from skmixup.ensemble.net import Net
-from skmixup.ensemble.settings import design_settings, own_setting, space_of
+from skmixup.ensemble.settings import own_setting, space_of
 from skmixup.networks import MLP
 
 TABLE = {
@@ -27,6 +25,7 @@ TABLE = {
     "max_epochs",
     "module__dropout",
     "module__hidden_sizes",
+    "module__embedding",
 }
 
 
@@ -66,13 +65,14 @@ def test_the_automatic_space_lies_around_the_own_values():
         lr=0.02, max_epochs=20, optimizer__weight_decay=0.5, module__hidden_sizes=(64, 32)
     )
     found = space(net)
-    assert found["lr"].median() == pytest.approx(0.02)
+    assert found["lr"].ppf([0, 1]) == pytest.approx([0.02 / 6, 0.1])
     assert found["optimizer__weight_decay"].median() == pytest.approx(0.5)
     epochs = found["max_epochs"]
-    assert (min(epochs), max(epochs)) == (15, 50)
+    assert (min(epochs), max(epochs)) == (7, 40)
     assert 20 in epochs
     assert found["module__hidden_sizes"] == [(64, 32), (64, 32, 32), (128, 64)]
     assert 0.0 in found["alpha"]
+    assert found["module__embedding"] == [None, "periodic"]
     assert own_setting(Net(net), found) == {
         "alpha": 0.2,
         "layers": "auto",
@@ -81,7 +81,18 @@ def test_the_automatic_space_lies_around_the_own_values():
         "max_epochs": 20,
         "module__dropout": 0.1,
         "module__hidden_sizes": (64, 32),
+        "module__embedding": None,
     }
+
+
+def test_epochs_that_the_estimator_would_find_itself():
+    net = Net(ManifoldMixupClassifier(max_epochs="auto"))
+    found = space_of("auto", net, 2)
+    assert 32 in found["max_epochs"]
+    assert own_setting(net, found)["max_epochs"] == 32
+    pipeline = Net(make_pipeline(StandardScaler(), net.estimator))
+    name = "manifoldmixupclassifier__max_epochs"
+    assert own_setting(pipeline, space_of("auto", pipeline, 2))[name] == 32
 
 
 @pytest.mark.parametrize("own", [0, 1, 2, 1000])
@@ -161,50 +172,3 @@ def test_a_module_whose_constructor_takes_anything():
     net = ManifoldMixupClassifier(Any)
     assert set(space(net, distributions={"module__x": [1]})) == {"module__x"}
     assert own_setting(Net(net), ["module__x"]) == {}
-
-
-# The rows.
-
-
-def test_the_own_setting_comes_first_and_the_design_completes_it():
-    factors = space(ManifoldMixupClassifier())
-    own = own_setting(Net(ManifoldMixupClassifier()), factors)
-    settings = design_settings(factors, own, "auto", 0)
-    assert settings[0] == own
-    assert len(settings) == 10
-    alphas = [setting["alpha"] for setting in settings]
-    assert {alphas.count(a) for a in (0.0, 0.1, 0.2, 0.4, 1.0)} == {2}  # ten runs, five values
-    assert all(type(v) in (float, int, str, tuple) for s in settings for v in s.values())
-    assert design_settings(factors, own, "auto", 0) == settings
-    assert design_settings(factors, own, "auto", 1) != settings
-
-
-def test_an_own_setting_outside_the_space_is_run_beside_the_design():
-    factors = space(ManifoldMixupClassifier(), distributions={"lr": uniform(0.01, 0.09)})
-    settings = design_settings(factors, {"lr": 0.003}, 6, 0)
-    assert [s["lr"] for s in settings if s["lr"] < 0.01] == [0.003]
-    places = np.sort([(s["lr"] - 0.01) / 0.09 for s in settings[1:]])
-    np.testing.assert_array_equal(np.floor(5 * places), np.arange(5))
-
-
-def test_every_setting_is_tried_once():
-    factors = space(ManifoldMixupClassifier(), distributions={"alpha": [0.0, 0.2, 0.4]})
-    with pytest.warns(UserWarning, match="n_runs=9 is more than the 3 different settings"):
-        settings = design_settings(factors, {"alpha": 0.2}, 9, 0)
-    assert settings[0] == {"alpha": 0.2}
-    assert sorted(s["alpha"] for s in settings) == [0.0, 0.2, 0.4]
-    assert len(design_settings(factors, {"alpha": 0.3}, "auto", 0)) == 4
-
-
-def test_a_space_without_choice():
-    fixed = space(ManifoldMixupClassifier(), distributions={"alpha": [0.4]})
-    assert design_settings(fixed, {"alpha": 0.2}, "auto", 0) == [{"alpha": 0.2}, {"alpha": 0.4}]
-    assert design_settings(fixed, {"alpha": 0.4}, "auto", 0) == [{"alpha": 0.4}]
-    assert design_settings(space(ManifoldMixupClassifier(), distributions={}), {}, 7, 0) == [{}]
-
-
-def test_more_parameters_than_runs():
-    names = {"alpha": [0.0, 0.2], "lr": loguniform(1e-3, 1e-2), "max_epochs": [1, 2]}
-    factors = space(ManifoldMixupClassifier(), distributions=names)
-    with pytest.raises(ValueError, match="n_runs=3 is too few for 3 parameters"):
-        design_settings(factors, own_setting(Net(ManifoldMixupClassifier()), factors), 3, 0)
