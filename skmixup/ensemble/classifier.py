@@ -23,25 +23,30 @@ from skmixup.labels import label_column
 class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
     """Mixup classifier with built-in cross-validation, ensemble and calibration.
 
-    It runs a uniform design over the settings that matter, the estimator's own ones first: all of
-    them on the first fold, the better half on the others. Each is judged by its score *after* a
-    temperature, since networks trained with mixup are too modest. Predictions are a weighted mean
-    of the fold networks' probabilities, weights from greedy selection on out-of-fold predictions,
-    with a temperature for each setting and one for the mean.
+    On the first fold it runs a uniform design over the settings that matter, the estimator's own
+    ones first, and then a few settings near the best; the better ones go on to the other folds.
+    Each is judged by its score *after* a temperature, since networks trained with mixup are too
+    modest. Predictions are a weighted mean of the fold networks' probabilities, weights from
+    greedy selection on out-of-fold predictions, with a temperature for each setting and one for
+    the mean.
 
     Parameters
     ----------
     estimator : estimator object, default=None
         A classifier with ``predict_proba``, such as one of skmixup's, or a pipeline that ends
-        with one. None is :class:`skmixup.ManifoldMixupClassifier`.
+        with one. None is :class:`skmixup.ManifoldMixupClassifier`, for a table with two blocks of
+        256 units, one member (the folds' networks are an ensemble already) and
+        ``module__embedding="periodic"``.
     param_distributions : "auto" or dict of str → list or distribution, default="auto"
         The space of the design, as in :class:`skmixup.tuning.UniformDesignSearchCV`. "auto" lies
         around the estimator's own values: α from 0 (no mixing) to 1, layers to mix at, learning
-        rate, weight decay and epochs, and for the default network of a table its dropout and
-        hidden sizes. An empty dict tries the estimator's own setting only.
+        rate, weight decay and epochs, and for the default network of a table its dropout, hidden
+        sizes and embedding. An empty dict tries the estimator's own setting only.
     n_runs : int or "auto", default="auto"
-        Settings that are tried, the own one included; more than there are parameters. "auto": 10,
-        or two more than there are parameters.
+        Settings that are tried, the own one included; more than there are parameters. "auto": 20,
+        or two more than there are parameters. Three fifths of them are the design; the others lie
+        near the best so far, in rounds of four. Half of them go on to all folds, six at most, and
+        of those near the best a third of these at most, since they were chosen on one fold.
     cv : int, splitter or iterable, default=5
         As in scikit-learn's searches. An int means stratified folds without shuffling.
     scoring : str, callable or None, default="neg_log_loss"

@@ -12,18 +12,13 @@ class Clock:
     time_limit : float or None
         Seconds for everything.
     n_folds : int
-    share_kept : float
-        Of the settings, those that go on from the first fold to all.
     refit : bool
         Whether a fit on all rows comes after the race.
     """
 
-    def __init__(
-        self, time_limit: float | None, n_folds: int, share_kept: float, refit: bool, start: float
-    ):
+    def __init__(self, time_limit: float | None, n_folds: int, refit: bool, start: float):
         self.time_limit = time_limit
         self.n_folds = n_folds
-        self.share_kept = share_kept
         self.refit = refit
         self.start = start
 
@@ -31,13 +26,13 @@ class Clock:
         """Seconds since the beginning of ``fit``."""
         return time.monotonic() - self.start
 
-    def first_fold_has_time(self, seconds: float, refit_seconds: float) -> bool:
+    def first_fold_has_time(self, seconds: float, refit_seconds: float, share_kept: float) -> bool:
         """Whether the first fold may take so much longer.
 
         A share of the settings takes (n_folds − 1) times as long afterwards: where there is not
         enough time for all, the first fold gets the part that it would have had.
         """
-        share = 1 / (1 + self.share_kept * (self.n_folds - 1))
+        share = 1 / (1 + share_kept * (self.n_folds - 1))
         return self.elapsed() + seconds <= self._for_the_race(refit_seconds) * share
 
     def has_time(self, seconds: float, refit_seconds: float) -> bool:

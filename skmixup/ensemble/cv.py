@@ -28,7 +28,7 @@ from skmixup.ensemble.judging import Floats, Judge
 from skmixup.ensemble.net import Net
 from skmixup.ensemble.prediction import WeightedNetworks
 from skmixup.ensemble.proposals import Proposals
-from skmixup.ensemble.race import Race, Training, n_kept
+from skmixup.ensemble.race import Race, Training
 from skmixup.ensemble.results import cv_results
 from skmixup.ensemble.routing import routed_fit_params, router
 from skmixup.ensemble.rows import Rows
@@ -148,8 +148,7 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         fit_params = fit_params_of(estimator, rows.weight, routed.estimator.fit)
         training = Training(estimator, rows, fit_params, self.n_jobs)
         seeds = rng.randint(2**31 - 1, size=(proposals.n_runs, len(folds) + 1))
-        share = n_kept(proposals.n_runs) / proposals.n_runs
-        clock = Clock(self.time_limit, len(folds), share, self.refit, start)
+        clock = Clock(self.time_limit, len(folds), self.refit, start)
         race = Race(training, proposals, folds, seeds, judge, clock, self._say)
         race.run()
         if race.complete():

@@ -128,9 +128,10 @@ class Race:
         order = [*range(start, len(self.settings))]
         if self.clock.time_limit is None:  # else the longest ones would take the others' time
             order.sort(key=lambda setting: (setting > 0, -length(self.settings[setting])))
-        for setting in order:
+        for n_settings, setting in enumerate(order, start + 1):
             ahead, refit = self._seconds_ahead([(setting, 0)]), self._usual_seconds()
-            if setting > 0 and not self.clock.first_fold_has_time(ahead, refit):
+            share = n_kept(n_settings) / n_settings
+            if setting > 0 and not self.clock.first_fold_has_time(ahead, refit, share):
                 return
             yield setting, 0
 

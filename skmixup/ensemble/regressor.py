@@ -21,25 +21,28 @@ from skmixup.estimators.targets import check_targets
 class MixupRegressorCV(RegressorMixin, WeightedRegressors, TunedNetworks):
     """Mixup regressor with built-in cross-validation and ensemble.
 
-    It runs a uniform design over the settings that matter, the estimator's own ones first: all of
-    them on the first fold, the better half on the others. Predictions are a weighted mean of those
-    of the fold networks, weights from greedy selection on out-of-fold predictions. One target or
-    several.
+    On the first fold it runs a uniform design over the settings that matter, the estimator's own
+    ones first, and then a few settings near the best; the better ones go on to the other folds.
+    Predictions are a weighted mean of those of the fold networks, weights from greedy selection on
+    out-of-fold predictions. One target or several.
 
     Parameters
     ----------
     estimator : estimator object, default=None
         A regressor, such as one of skmixup's, or a pipeline that ends with one. None is
-        :class:`skmixup.ManifoldMixupRegressor`.
+        :class:`skmixup.ManifoldMixupRegressor`, for a table with two blocks of 256 units, one
+        member (the folds' networks are an ensemble already) and ``module__embedding="periodic"``.
     param_distributions : "auto" or dict of str → list or distribution, default="auto"
         The space of the design, as in :class:`skmixup.tuning.UniformDesignSearchCV`. "auto" lies
         around the estimator's own values: α from 0 (no mixing) to 1, layers to mix at, whether
         partners have similar targets and how similar, learning rate, weight decay and epochs, and
-        for the default network of a table its dropout and hidden sizes. An empty dict tries the
-        estimator's own setting only.
+        for the default network of a table its dropout, hidden sizes and embedding. An empty dict
+        tries the estimator's own setting only.
     n_runs : int or "auto", default="auto"
-        Settings that are tried, the own one included; more than there are parameters. "auto": 10,
-        or two more than there are parameters.
+        Settings that are tried, the own one included; more than there are parameters. "auto": 20,
+        or two more than there are parameters. Three fifths of them are the design; the others lie
+        near the best so far, in rounds of four. Half of them go on to all folds, six at most, and
+        of those near the best a third of these at most, since they were chosen on one fold.
     cv : int, splitter or iterable, default=5
         As in scikit-learn's searches. An int means folds of rows that follow each other: where
         rows are sorted, ``KFold(5, shuffle=True, random_state=0)``.

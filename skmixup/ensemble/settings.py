@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from scipy.stats import loguniform, uniform
 from sklearn.base import is_regressor
-from torch import nn
 
 from skmixup.ensemble.net import Net
 from skmixup.estimators import InterpolationConsistencyClassifier
+from skmixup.networks.mlp import APART
 
 Setting = dict[str, Any]
 
@@ -27,16 +27,12 @@ WIDEST = 256
 #: cost each fit another one.
 USUAL_EPOCHS = 32
 
-#: The network for tables of ``estimator=None``, and how it is trained: one member only, since the
-#: folds' networks are an ensemble already, and wider, with embeddings of the columns.
+#: The network for tables of ``estimator=None``, and how it is trained.
 TABLE_NETWORK: dict[str, Any] = {
     "mix_per": "sample",
     "lr": 2e-3,
     "max_epochs": 48,
-    "module__hidden_sizes": (WIDEST, WIDEST),
-    "module__n_members": 1,
-    "module__activation": nn.SiLU,
-    "module__embedding": "periodic",
+    **{f"module__{name}": value for name, value in APART.items()},
 }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,6 +14,15 @@ from skmixup.networks.members import (
     average_members,
 )
 from skmixup.networks.scaling import RobustScaling
+
+#: Arguments of a network that is one of several trained apart: those are an ensemble without its
+#: having members, and it can be wider for the same time.
+APART: dict[str, Any] = {
+    "hidden_sizes": (256, 256),
+    "n_members": 1,
+    "activation": nn.SiLU,
+    "embedding": "periodic",
+}
 
 
 class MLP(nn.Module):

@@ -261,14 +261,15 @@ def test_settings_for_which_there_is_no_time(blobs, searching, monkeypatch, seco
 
 
 def test_time_for_the_refit_is_kept_free():
-    with_refit, without = (Clock(12.0, 5, 0.5, refit, time.monotonic()) for refit in (True, False))
+    with_refit, without = (Clock(12.0, 5, refit, time.monotonic()) for refit in (True, False))
     assert without.has_time(11.0, 4.0)
     assert not without.has_time(12.1, 4.0)
     assert with_refit.has_time(6.5, 4.0)  # all rows are a quarter more than those of a fold
     assert not with_refit.has_time(7.1, 4.0)
-    assert without.first_fold_has_time(3.5, 4.0)  # one fit of three in the whole race
-    assert not without.first_fold_has_time(4.1, 4.0)
-    assert not with_refit.first_fold_has_time(3.5, 4.0)
+    assert without.first_fold_has_time(3.5, 4.0, 0.5)  # one fit of three in the whole race
+    assert not without.first_fold_has_time(4.1, 4.0, 0.5)
+    assert without.first_fold_has_time(4.1, 4.0, 0.25)  # fewer go on
+    assert not with_refit.first_fold_has_time(3.5, 4.0, 0.5)
 
 
 def test_a_long_limit_changes_nothing(blobs, searching):
