@@ -300,7 +300,9 @@ class TensorNet(RunningNet):
         iterator = getattr(self, prefix)
         kwargs = self.get_params_for(prefix)
         if iterator is TensorBatches and (
-            in_memory(dataset) is None or not _BATCH_OPTIONS.issuperset(kwargs)
+            in_memory(dataset) is None
+            or not _BATCH_OPTIONS.issuperset(kwargs)
+            or self._is_one_of_several_processes()
         ):
             iterator = DataLoader
         ordered = isinstance(dataset, IterableDataset) or (
@@ -318,6 +320,8 @@ class TensorNet(RunningNet):
         if kwargs.get("batch_size") == -1:
             kwargs["batch_size"] = len(dataset)
         batches = iterator(dataset, **kwargs)
+        if self._is_one_of_several_processes() and isinstance(batches, DataLoader):
+            batches = self.accelerator.prepare(batches)  # before others are wrapped around it
         if training and kwargs.get("drop_last") and n_batches(batches) == 0:
             raise ValueError(
                 f"{prefix}__drop_last=True leaves no batch to train on: {len(dataset)} rows do "
@@ -325,6 +329,10 @@ class TensorNet(RunningNet):
                 "drop_last to False"
             )
         return batches
+
+    def _is_one_of_several_processes(self) -> bool:
+        """Whether skorch's AccelerateMixin parts the batches: accelerate parts a loader's."""
+        return getattr(self.__dict__.get("accelerator"), "num_processes", 1) > 1
 
     def rows_per_batch(self, dataset: Dataset[Any], training: bool) -> int:
         """Return the batch size: the user's, or for ``"auto"`` one from the number of rows."""

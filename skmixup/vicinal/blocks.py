@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any
 
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.nn.parameter import UninitializedParameter
 from torch.nn.utils.parametrize import ParametrizationList
 
@@ -16,11 +17,28 @@ N_AUTO_BLOCKS = 2
 
 
 def unwrap(module: nn.Module) -> nn.Module:
-    """Return the module behind ``torch.compile``'s wrapper, whose names are the user's own."""
+    """Return the module that torch has compiled or distributed; names in it are the user's own."""
+    while (inner := _wrapped(module)) is not None:
+        module = inner
+    return module
+
+
+def is_wrapped_by_compiler(module: nn.Module) -> bool:
+    """Whether ``torch.compile`` is among what :func:`unwrap` takes off."""
+    while (inner := _wrapped(module)) is not None:
+        if "_orig_mod" in module._modules:
+            return True
+        module = inner
+    return False
+
+
+def _wrapped(module: nn.Module) -> nn.Module | None:
     inside = module._modules
     if "_orig_mod" in inside:  # of a scripted module it is no dict and has no get
-        return inside["_orig_mod"]  # type: ignore[return-value]
-    return module
+        return inside["_orig_mod"]
+    if isinstance(module, DistributedDataParallel):
+        return module.module
+    return None
 
 
 def layer_at(module: nn.Module, name: str) -> nn.Module:

@@ -8,7 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skmixup.vicinal.blocks import N_AUTO_BLOCKS, layer_at, parts, unwrap
+from skmixup.vicinal.blocks import (
+    N_AUTO_BLOCKS,
+    is_wrapped_by_compiler,
+    layer_at,
+    parts,
+    unwrap,
+)
 from skmixup.vicinal.layers import MixingHook, check_mixable, not_called, sole_output
 from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.nested import take
@@ -191,7 +197,7 @@ def check_hookable(module: nn.Module, site: str) -> None:
                 "of which has a part of the rows, so that pairs cannot be mixed there; mix at the "
                 "input, or pass the module without DataParallel"
             )
-    compiled = unwrap(module) is not module or "_orig_mod" in site.split(".")
+    compiled = is_wrapped_by_compiler(module) or "_orig_mod" in site.split(".")
     hooked = any(isinstance(hook, MixingHook) for hook in layer._forward_hooks.values())
     if compiled and not hooked:  # it would have been given its hook before
         raise ValueError(
@@ -210,7 +216,7 @@ def _parents(module: nn.Module, site: str) -> Iterator[nn.Module]:
 @contextmanager
 def _hooked(module: nn.Module, site: str, hook: Callable[..., Any]) -> Iterator[None]:
     """Run `hook` after each call of a layer."""
-    handle = layer_at(module, site).register_forward_hook(hook)
+    handle = layer_at(unwrap(module), site).register_forward_hook(hook)
     try:
         yield
     finally:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import CheckpointError
 
-from skmixup.vicinal.blocks import INPUT, layer_at, unwrap
+from skmixup.vicinal.blocks import INPUT, is_wrapped_by_compiler, layer_at, unwrap
 from skmixup.vicinal.recomputation import (
     GradientsPending,
     check_compiled,
@@ -157,7 +157,7 @@ def mixing_at(
     RuntimeError
         If the forward pass did not call the submodule: labels would be mixed and inputs not.
     """
-    compiled = unwrap(module) is not module
+    compiled = is_wrapped_by_compiler(module)
     hook = standing_hook(module, site) if compiled else RecomputedHook(site, until)
     hook.mix, hook.detach, hook.mixed = mix, detach, None
     handle = None if compiled else layer_at(unwrap(module), site).register_forward_hook(hook)

@@ -1,5 +1,11 @@
 """skorch's AccelerateMixin, which brings its own `initialize` and training step."""
 
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -112,3 +118,31 @@ def test_an_initialised_takeover_is_trained_from_its_random_state():
     sizes = {"module__in_features": 4, "module__out_features": 3, "classes": [0, 1, 2]}
     net = Takeover(torch.nn.Linear, random_state=0, max_epochs=1, **sizes).initialize()
     assert net.partial_fit(X, CODES).n_iter_ == 1
+
+
+def test_two_processes_train_and_predict_as_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    file = Path(__file__).with_name("in_two_processes.py")
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    shared |= {"MASTER_PORT": port, "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(file)],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    try:
+        told = [process.communicate(timeout=240)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    for process, text in zip(processes, told, strict=True):
+        assert process.returncode == 0, text[-3000:]
+        assert text.strip().endswith("all of it")
