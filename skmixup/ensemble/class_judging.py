@@ -11,7 +11,7 @@ from sklearn.metrics import get_scorer, log_loss, make_scorer
 
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.judging import Floats, Judge, Judgement, Predicted
-from skmixup.ensemble.rows import LabeledRows
+from skmixup.ensemble.rows import IndicatorRows, Ints, LabeledRows
 from skmixup.ensemble.temperature import fit_temperature, mean_log_loss, with_temperature
 
 
@@ -53,7 +53,7 @@ class TemperedJudgement(Judgement):
     temperature: float
 
 
-class ClassJudge(Judge[LabeledRows]):
+class ClassJudge(Judge[Any]):
     """Scores probabilities, each setting's with a temperature of its own.
 
     Parameters
@@ -72,17 +72,23 @@ class ClassJudge(Judge[LabeledRows]):
         self,
         scoring: Any,
         calibrate: bool,
-        rows: LabeledRows,
+        rows: LabeledRows | IndicatorRows,
         folds: Sequence[Fold],
         params: Mapping[str, Any],
     ):
-        super().__init__(scoring, class_scorer(scoring, rows.classes), rows, folds, params)
+        super().__init__(scoring, self.scorer_for(scoring, rows.classes), rows, folds, params)
         self.calibrate = calibrate
+
+    @staticmethod
+    def scorer_for(scoring: Any, classes: NDArray[Any]) -> Any:
+        """The scorer for `scoring`."""
+        return class_scorer(scoring, classes)
 
     def guess(self) -> Floats:
         """The classes' shares of the rows."""
         codes = self.rows.codes
-        return np.bincount(codes, minlength=len(self.rows.classes)) / len(codes)
+        shares = np.bincount(codes, minlength=len(self.rows.classes)) / len(codes)
+        return np.asarray(shares)
 
     def stand_in(self, prediction: Floats) -> PredictedClasses:
         """The object that a scorer is given in a classifier's place."""
@@ -91,19 +97,27 @@ class ClassJudge(Judge[LabeledRows]):
     def judge(self, predictions: Sequence[Floats]) -> TemperedJudgement:
         """Judge predictions for the first folds, or for all of them."""
         temperature = self.temperature(np.concatenate(predictions))
-        scores = self.scores([with_temperature(proba, temperature) for proba in predictions])
+        scores = self.scores([self.tempered(proba, temperature) for proba in predictions])
         return TemperedJudgement(scores, temperature)
 
     def corrected(self, prediction: Floats, judgement: Judgement) -> Floats:
         """Probabilities of a setting with its temperature."""
-        return with_temperature(prediction, temperature_of(judgement))
+        return self.tempered(prediction, temperature_of(judgement))
+
+    def tempered(self, proba: Floats, temperature: float) -> Floats:
+        """Probabilities at a temperature."""
+        return with_temperature(proba, temperature)
 
     def temperature(self, stacked: Floats) -> float:
         """The temperature of predictions for the held-out rows, fold under fold."""
         if not self.calibrate:
             return 1.0
+        return fit_temperature(*self.decided(stacked))
+
+    def decided(self, stacked: Floats) -> tuple[Floats, Ints, Floats]:
+        """Predictions for held-out rows, the positions of what is true, and weights."""
         rows, weight = self.held_out(len(stacked))
-        return fit_temperature(stacked, self.rows.codes[rows], weight)
+        return stacked, self.rows.codes[rows], weight
 
     def preference(self) -> Callable[[Floats], Any]:
         """What tells better from worse predictions for all held-out rows, fold under fold.
@@ -115,8 +129,7 @@ class ClassJudge(Judge[LabeledRows]):
         """
 
         def preferred(stacked: Floats) -> Any:
-            rows, weight = self.held_out(len(stacked))
-            log_loss = mean_log_loss(stacked, self.rows.codes[rows], weight)
+            log_loss = mean_log_loss(*self.decided(stacked))
             if self.scoring == "neg_log_loss":
                 return -log_loss
             return self.mean_score(stacked), -log_loss

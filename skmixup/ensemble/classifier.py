@@ -11,12 +11,13 @@ from skmixup.ensemble.class_judging import ClassJudge, class_scorer, temperature
 from skmixup.ensemble.cv import TunedNetworks, checked_rows
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.judging import Floats
+from skmixup.ensemble.label_judging import LabelJudge, label_scorer
 from skmixup.ensemble.prediction import WeightedClassifiers
 from skmixup.ensemble.race import Race
-from skmixup.ensemble.rows import LabeledRows
-from skmixup.ensemble.temperature import with_temperature
+from skmixup.ensemble.rows import IndicatorRows, LabeledRows
 from skmixup.estimators import ManifoldMixupClassifier
 from skmixup.estimators.inputs import check_labels
+from skmixup.estimators.several_labels import densified, read_indicators, warn_of_one_hot
 from skmixup.labels import label_column
 
 
@@ -104,6 +105,9 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
     n_splits_ : int
         Folds.
     classes_ : ndarray of shape (n_classes,)
+    multilabel_ : bool
+        Whether y was several labels per row, a matrix of zeros and ones. A temperature divides the
+        logits of all of them then, and "neg_log_loss" is the binary one, the mean over labels.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
 
@@ -198,31 +202,41 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
                 "probabilities"
             )
 
-    def _rows(self, X: Any, y: Any, sample_weight: Any) -> LabeledRows:
+    def _rows(self, X: Any, y: Any, sample_weight: Any) -> LabeledRows | IndicatorRows:
+        y, sparse = densified(y)
+        indicators = read_indicators(y)
+        if indicators is not None:
+            warn_of_one_hot(indicators)
+            X, weight = checked_rows(X, indicators, sample_weight)
+            y = indicators.astype(np.int64)
+            return IndicatorRows(X, y, weight, np.arange(y.shape[1]), sparse)
         y = check_labels(y)
         X, weight = checked_rows(X, y, sample_weight)
         classes, codes = np.unique(y, return_inverse=True)
         return LabeledRows(X, y, weight, codes, classes)
 
-    def _judge(
-        self, rows: LabeledRows, folds: Sequence[Fold], params: Mapping[str, Any]
-    ) -> ClassJudge:
-        return ClassJudge(self.scoring, self.calibrate, rows, folds, params)
+    def _judge(self, rows: Any, folds: Sequence[Fold], params: Mapping[str, Any]) -> ClassJudge:
+        kind = LabelJudge if isinstance(rows, IndicatorRows) else ClassJudge
+        return kind(self.scoring, self.calibrate, rows, folds, params)
 
     def _scorer(self) -> Any:
+        if self.multilabel_:
+            return label_scorer(self.scoring)
         return class_scorer(self.scoring, getattr(self, "classes_", None))
 
     def _keep_mean(self, race: Race, mean: Floats, n_chosen: int) -> str:
         judge = race.judge
         assert isinstance(judge, ClassJudge)
         self.classes_ = judge.rows.classes
+        self.multilabel_ = isinstance(judge, LabelJudge)
+        self._sparse_kind = judge.rows.sparse if self.multilabel_ else None
         temperatures = [temperature_of(race.judgements.get(s)) for s in race.tried()]
         self.cv_results_["temperature"] = np.array(temperatures)
         # One setting alone has its temperature already.
         self.temperature_ = judge.temperature(mean) if n_chosen > 1 else 1.0
         self.__dict__.pop("oof_proba_", None)
         if self.store_oof:
-            self.oof_proba_ = judge.by_rows(with_temperature(mean, self.temperature_))
+            self.oof_proba_ = judge.by_rows(self._tempered(mean, self.temperature_))
         return f"; temperature of their mean {self.temperature_:.3g}"
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -231,7 +245,7 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
         Parameters
         ----------
         X : array-like of shape (n, …)
-        y : array-like of shape (n,)
+        y : array-like of shape (n,), or (n, n_labels)
         sample_weight : array-like of shape (n,), default=None
             Weight of each row, where the scorer takes it.
 
@@ -240,4 +254,10 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
         float
         """
         check_is_fitted(self)
-        return self._score(X, label_column(y), sample_weight)
+        y = densified(y)[0] if self.multilabel_ else label_column(y)
+        return self._score(X, y, sample_weight)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmixup.ensemble.temperature import with_temperature
+from skmixup.ensemble.rows import on_of_each
+from skmixup.ensemble.temperature import labels_with_temperature, with_temperature
 from skmixup.estimators.inputs import as_array
+from skmixup.estimators.several_labels import as_matrix
 
 Floats = NDArray[np.float64]
 
@@ -60,11 +62,19 @@ class WeightedClassifiers(WeightedNetworks):
     temperature_ : float
         Of the mean.
     classes_ : ndarray of shape (n_classes,)
+    multilabel_ : bool
+        Whether rows have several labels; each has a probability of its own then.
     """
 
     cv_results_: dict[str, Any]
     temperature_: float
     classes_: NDArray[Any]
+    multilabel_: bool = False  # of objects that an earlier version has pickled
+    _sparse_kind: str | None = None
+
+    def _tempered(self, proba: Any, temperature: float) -> Floats:
+        function = labels_with_temperature if self.multilabel_ else with_temperature
+        return function(proba, temperature)
 
     def predict_proba(self, X: Any) -> Floats:
         """Probabilities of the classes, in the order of ``classes_``.
@@ -75,15 +85,15 @@ class WeightedClassifiers(WeightedNetworks):
 
         Returns
         -------
-        ndarray of shape (n, n_classes)
+        ndarray of shape (n, n_classes), or (n, n_labels)
         """
         X = self._checked(X)
         own = self.cv_results_["temperature"]
         mean = sum(
-            share * with_temperature(network.predict_proba(X), float(own[setting]))
+            share * self._tempered(on_of_each(network.predict_proba(X)), float(own[setting]))
             for network, share, setting in self._members()
         )
-        return with_temperature(mean, self.temperature_)
+        return self._tempered(mean, self.temperature_)
 
     def predict_log_proba(self, X: Any) -> Floats:
         """Logarithms of :meth:`predict_proba`.
@@ -99,8 +109,8 @@ class WeightedClassifiers(WeightedNetworks):
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(self.predict_proba(X)))
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Most probable label of each row.
+    def predict(self, X: Any) -> Any:
+        """Most probable label of each row; of several labels those above one half.
 
         Parameters
         ----------
@@ -108,9 +118,11 @@ class WeightedClassifiers(WeightedNetworks):
 
         Returns
         -------
-        ndarray of shape (n,)
+        ndarray of shape (n,), or ndarray or sparse matrix of shape (n, n_labels) as y was
         """
         proba = self.predict_proba(X)
+        if self.multilabel_:
+            return as_matrix((proba > 0.5).astype(np.int64), self._sparse_kind)
         return np.asarray(self.classes_[proba.argmax(axis=1)])
 
 

@@ -85,6 +85,37 @@ class LabeledRows(Rows):
 
 
 @dataclass(frozen=True)
+class IndicatorRows(Rows):
+    """Rows with several labels each: `y` is a matrix (n, n_labels) of zeros and ones.
+
+    `sparse` is the kind that y was given in, a name in :mod:`scipy.sparse`, or None.
+    """
+
+    classes: NDArray[Any]
+    sparse: str | None
+
+    of_classes = True
+
+    def check_number_of_folds(self, cv: Any) -> None:
+        """Nothing: a label may be on in no row."""
+
+    def check_training(self, train: Ints, fold: int, cv: Any) -> None:
+        """Raise ValueError for no row to train on."""
+        if len(train) == 0:
+            raise ValueError(f"cv={cv!r} leaves fold {fold} without a row to train on")
+
+    def predicted(self, estimator: Any, X: Any) -> Floats:
+        """Probabilities, one column for each label."""
+        proba = np.asarray(on_of_each(estimator.predict_proba(X)))
+        if proba.shape[1:] != self.y.shape[1:]:
+            raise ValueError(
+                f"{type(estimator).__name__} predicts probabilities of shape {proba.shape}, but y "
+                f"has {self.y.shape[1]} labels per row"
+            )
+        return finite(proba, "probabilities", estimator)
+
+
+@dataclass(frozen=True)
 class NumericRows(Rows):
     """Rows with numbers to predict: `y` has the shape (n,) or (n, n_targets)."""
 
@@ -112,6 +143,13 @@ class NumericRows(Rows):
                 f"the shape {self.y.shape}"
             )
         return finite(given.reshape(shape), "numbers", estimator)
+
+
+def on_of_each(proba: Any) -> Any:
+    """Probabilities of several labels as one matrix; forests list off and on for each label."""
+    if isinstance(proba, list):
+        return np.column_stack([np.asarray(of_label)[:, -1] for of_label in proba])
+    return proba
 
 
 def finite(prediction: NDArray[Any], what: str, estimator: Any) -> Floats:

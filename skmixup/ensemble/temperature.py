@@ -45,6 +45,28 @@ def with_temperature(proba: ArrayLike, temperature: float) -> Floats:
     return np.asarray(softmax(log_probabilities(proba) / temperature, axis=1))
 
 
+def decisions(proba: ArrayLike) -> Floats:
+    """Probabilities of several labels, shape (n, n_labels), as n · n_labels rows of off and on."""
+    on = np.asarray(proba, dtype=np.float64).ravel()
+    return np.column_stack([1 - on, on])
+
+
+def labels_with_temperature(proba: ArrayLike, temperature: float) -> Floats:
+    """Probabilities of several labels at a temperature: their logits are divided by it.
+
+    Parameters
+    ----------
+    proba : array-like of shape (n, n_labels)
+    temperature : float
+
+    Returns
+    -------
+    ndarray of shape (n, n_labels)
+    """
+    on = with_temperature(decisions(proba), temperature)[:, 1]
+    return np.asarray(on.reshape(np.shape(proba)))
+
+
 def mean_log_loss(proba: ArrayLike, codes: NDArray[np.int64], weight: Floats) -> float:
     """Weighted mean of −log p of each row's class; ``codes`` are positions of classes."""
     picked = log_probabilities(np.asarray(proba)[np.arange(len(codes)), codes])
