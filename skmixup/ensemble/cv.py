@@ -199,10 +199,12 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         """Keep what a race found: the settings, their weights, and the networks with a weight."""
         complete, tried, best = race.complete(), race.tried(), race.best()
         members = [race.stacked(setting) for setting in complete]
+        weights = np.array([float(setting == best) for setting in complete])
         if self.ensemble and not self.refit:
-            weights = greedy_weights(members, race.judge.preference())
-        else:
-            weights = np.array([float(setting == best) for setting in complete])
+            try:
+                weights = greedy_weights(members, race.judge.preference())
+            except KeyboardInterrupt as interrupt:  # a scorer may take long
+                race.interrupt = interrupt
         chosen = {s: w for s, w in zip(complete, weights, strict=True) if w > 0}
         self.cv_results_ = cv_results(race)
         self.n_completed_, self.n_splits_ = len(complete), len(race.folds)

@@ -1,6 +1,8 @@
 """Which fits are made, in which order, and what ends them early."""
 
+import gc
 import time
+import weakref
 from typing import ClassVar
 
 import joblib
@@ -225,6 +227,21 @@ def test_an_interrupt_of_the_refit_leaves_the_networks_of_the_folds(blobs, searc
     np.testing.assert_array_equal(clf.predict_proba(blobs[0]), single.predict_proba(blobs[0]))
 
 
+def test_an_interrupt_while_settings_are_weighed_leaves_the_best_one(blobs, searching):
+    class Interrupted(Moody):
+        def __call__(self, estimator, X, y):
+            if self.n_calls == 27:  # three to try it, six, three on three folds, three members
+                raise KeyboardInterrupt
+            return super().__call__(estimator, X, y)
+
+    clf = searching(toy(), scoring=Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(*blobs)
+    assert clf.n_completed_ == 3
+    assert clf.weights_[clf.best_index_] == 1
+    assert len(clf.estimators_) == 3
+
+
 # Time.
 
 
@@ -276,6 +293,28 @@ def test_a_long_limit_changes_nothing(blobs, searching):
     limited = searching(toy(), time_limit=1000.0).fit(*blobs)
     free = searching(toy()).fit(*blobs)
     np.testing.assert_array_equal(limited.predict_proba(blobs[0]), free.predict_proba(blobs[0]))
+
+
+# Memory.
+
+
+def test_networks_that_are_out_of_the_race_are_given_back(blobs, searching):
+    alive, most = weakref.WeakSet(), []
+
+    class Counted(Toy):
+        log: ClassVar[list] = []
+
+        def fit(self, X, y, sample_weight=None):
+            gc.collect()
+            most.append(len(alive))
+            alive.add(self)
+            return super().fit(X, y)
+
+    clf = searching(Counted(), n_runs=20, ensemble=False).fit(*blobs)
+    gc.collect()
+    assert len(alive) == len(clf.estimators_) == 3
+    assert most[19] == 19
+    assert most[20] <= 7  # six go on, and the last one may still be held by its worker
 
 
 # Workers.
