@@ -1,13 +1,20 @@
 """The page of `tabular.py`: ranks, duels, calibration and seconds, in two parts."""
 
-import os
-import platform
-
 import numpy as np
-import pandas as pd
-from scipy.stats import friedmanchisquare, studentized_range, wilcoxon
 
 from benchmarks.records import RESULTS, table, write_page
+from benchmarks.tables.comparison import (
+    PARTS,
+    common,
+    duel,
+    frame_of,
+    machine,
+    mean_ranks,
+    measured_everywhere,
+    part_of,
+    rank_line,
+    splits_text,
+)
 from benchmarks.tables.peers import METHODS, NETWORKS
 
 SCORES = ("accuracy", "log-loss", "ECE", "seconds")
@@ -17,7 +24,7 @@ OURS = ("MixupClassifierCV", "manifold mixup")  # what the duels are about
 HEAD = """# Tables: against what a user would pick instead
 
 Written by `benchmarks/tables/tabular.py --report`. {n_sets} sets (KEEL, UCI, scikit-learn's own),
-{n_splits} each: at most 2000 rows for training (at most 3/4 of the rows), up to
+{n_splits} of each, stratified: at most 2000 rows for training (at most 3/4 of the rows), up to
 4000 others for testing; classes of fewer than 10 rows left out.
 
 **Two parts.** In alphabetical order every other set, from the first, is of the part on which the
@@ -34,52 +41,26 @@ CatBoost tuned tries ten settings, as `MixupClassifierCV` does, and is the mean 
 models. CatBoost, RealMLP and TabM take text columns as they are, told which these are; the rest
 is in `skrub.tabular_pipeline`.
 
-Seconds are those of the processor for one fit in one thread ({machine}), beside other work, which
-makes them up to twice what they would be alone; compare them by their ratios.
+Seconds are those of the processor for one fit in one thread ({machine}), taken beside other work:
+compare them by their ratios, and roughly.
 """
-
-
-def part_of(names):
-    """Which sets chose and which were kept aside: by turns, in alphabetical order."""
-    ordered = sorted(names)
-    return {name: "chosen on" if i % 2 == 0 else "kept aside" for i, name in enumerate(ordered)}
-
-
-def frame_of(rows):
-    """One row for each measurement."""
-    lines = [[*key, *scores] for key, scores in rows.items()]
-    return pd.DataFrame(lines, columns=["set", "split", "method", *SCORES])
-
-
-def common(frame, methods):
-    """The splits on which all of these methods were measured, averaged for each set."""
-    frame = frame[frame.method.isin(methods)]
-    counts = frame.groupby(["set", "split"]).method.nunique()
-    complete = counts.index[counts == len(methods)]
-    frame = frame.set_index(["set", "split"]).loc[lambda f: f.index.isin(complete)].reset_index()
-    means = frame.pivot_table(index="set", columns="method", values=list(SCORES))
-    return means.round(9), frame.groupby("set").split.nunique()  # equal means rank as equal
 
 
 def report(rows, sets):
     """Write results/tabular.md and its picture."""
-    frame = frame_of(rows)
-    measured = frame.groupby("method").set.nunique()
-    everywhere = [m for m in METHODS if measured.get(m, 0) == len(sets)]
+    frame = frame_of(rows, SCORES)
+    everywhere = measured_everywhere(frame, METHODS, len(sets))
     means, n_splits = common(frame, everywhere)
-    many = sorted(set(n_splits))
     parts = part_of(sets)
-    machine = f"{platform.machine()}, {os.cpu_count()} virtual cores"
-    splits = " to ".join(map(str, dict.fromkeys([many[0], many[-1]])))
-    splits += " random stratified split" + ("s" if many[-1] > 1 else "")
-    text = [HEAD.format(n_sets=len(means), n_splits=splits, machine=machine)]
-    for part in ("kept aside", "chosen on"):
+    splits = splits_text(n_splits)
+    text = [HEAD.format(n_sets=len(means), n_splits=splits, machine=machine())]
+    for part in PARTS:
         here = means.loc[[name for name in means.index if parts[name] == part]]
         text.append(f"## The sets {part} ({len(here)})\n\n" + _summary(here, everywhere))
-        text.append(_ranks(here, everywhere))
         text.append(_losses(here, everywhere))
+        text.append(_ranks(here, everywhere))
         text.append(_duels(here, everywhere))
-        if part == "kept aside" and draw(here, everywhere):
+        if part == PARTS[0] and draw(here, everywhere):
             text.append(PICTURE)
     text.append(_partly(frame, [m for m in METHODS if m not in everywhere], parts))
     for score in SCORES:
@@ -92,7 +73,7 @@ def report(rows, sets):
 
 def _summary(means, methods):
     """Means over the sets, mean ranks, and seconds."""
-    ranks = {s: (means[s][methods] * sign).rank(axis=1).mean() for s, sign in SIGNS.items()}
+    ranks = {s: mean_ranks(means[s][methods] * sign) for s, sign in SIGNS.items()}
     rows = [
         [
             method,
@@ -113,24 +94,15 @@ def _ranks(means, methods):
     lines = ["Mean ranks:\n"]
     for score, sign in SIGNS.items():
         for group, what in ((methods, "all"), (networks, "single networks")):
-            table_ = means[score][group] * sign
-            ranks = table_.rank(axis=1).mean().sort_values()
-            p = friedmanchisquare(*table_.T.to_numpy()).pvalue
-            k, n = len(group), len(table_)
-            gap = studentized_range.ppf(0.95, k, np.inf) / 2**0.5 * (k * (k + 1) / (6 * n)) ** 0.5
-            order = ", ".join(f"{name} {rank:.2f}" for name, rank in ranks.items())
-            lines.append(
-                f"* **{score}, {what}**: {order}. Friedman p = {p:.1g}; means that differ by less "
-                f"than {gap:.2f} are not told apart (Nemenyi, 5 %)."
-            )
+            lines.append(rank_line(means[score][group] * sign, f"{score}, {what}"))
     return "\n".join([*lines, ""])
 
 
 def _losses(means, methods):
     """Where ours are furthest behind, by log-loss."""
-    lines = ["Furthest behind, by log-loss:\n"]
+    lines = ["Where ours lose, by log-loss:\n"]
     for mine in (m for m in OURS if m in methods):
-        for other in ("CatBoost", "RealMLP-TD-S", "LogisticRegression"):
+        for other in ("CatBoost tuned", "CatBoost", "RealMLP-TD-S", "LogisticRegression"):
             if other not in methods:
                 continue
             behind = means["log-loss"][mine] - means["log-loss"][other]
@@ -153,12 +125,8 @@ def _duels(means, methods):
             cells = [mine, other]
             for score, sign in SIGNS.items():
                 gain = -sign * (means[score][mine] - means[score][other])
-                p = wilcoxon(gain).pvalue if gain.any() else 1.0
-                cells += [
-                    f"{(gain > 0).sum()} / {(gain < 0).sum()}",
-                    f"{-sign * gain.mean():+.4f}",
-                ]
-                cells.append(f"{p:.2g}")
+                won, p = duel(gain)
+                cells += [won, f"{-sign * gain.mean():+.4f}", p]
             rows.append(cells)
     header = ["", "against", "accuracy: won / lost", "mean difference", "p"]
     header += ["log-loss: won / lost", "mean difference", "p"]
@@ -170,7 +138,7 @@ def _partly(frame, methods, parts):
     present = set(frame.method)
     rows, missing = [], [m for m in methods if m not in present]
     for method in (m for m in methods if m in present):
-        for part in ("kept aside", "chosen on"):
+        for part in PARTS:
             here = frame[frame.set.map(parts) == part]
             beside = [m for m in (*OURS, "CatBoost") if m in present and m != method]
             means, _ = common(here, [method, *beside])
@@ -195,7 +163,7 @@ def _all_sets(values, score, methods, parts):
     for name, row in values[methods].iterrows():
         cells = [f"{v:.3f}" if score != "seconds" else f"{v:.2f}" for v in row]
         cells = [f"**{c}**" if v == best[name] else c for c, v in zip(cells, row, strict=True)]
-        rows.append([name + (" (kept)" if parts[name] == "kept aside" else ""), *cells])
+        rows.append([name + (" (kept)" if parts[name] == PARTS[0] else ""), *cells])
     return f"## {score[0].upper()}{score[1:]}\n\n" + table(["", *methods], rows)
 
 
@@ -220,13 +188,30 @@ def draw(means, methods):
             front.append((x, y))
             lowest = y
     axes.plot(*zip(*front, strict=True), color="0.8", zorder=1, drawstyle="steps-post")
-    for method, (x, y) in points.items():
-        colour = "tab:red" if method in (*OURS, "mixup") else "0.25"
-        axes.scatter(x, y, color=colour, zorder=2)
-        axes.annotate(method, (x, y), (5, 4), textcoords="offset points", color=colour, size=9)
+    axes.scatter(*zip(*points.values(), strict=True), color="0.25", zorder=2)
     axes.set(xscale="log", xlabel="seconds of one core, all sets", ylabel="mean log-loss")
-    axes.margins(x=0.18)
+    axes.margins(x=0.2, y=0.08)
     axes.spines[["top", "right"]].set_visible(False)
+    figure.draw_without_rendering()
+    taken = []
+    for method, point in sorted(points.items(), key=lambda item: item[1]):
+        taken.append(_label(axes, method, point, taken))
     figure.savefig(RESULTS / "tabular_seconds.png", dpi=120)
     plt.close(figure)
     return True
+
+
+def _label(axes, method, point, taken):
+    """Write a method's name beside its point, where no other name is; return its box."""
+    colour = "tab:red" if method in (*OURS, "mixup") else "0.25"
+    for offset, side in (((6, 3), "left"), ((-6, 3), "right"), ((6, -11), "left")):
+        text = axes.annotate(
+            method, point, offset, textcoords="offset points", ha=side, color=colour, size=9
+        )
+        box = text.get_window_extent()
+        if not any(box.overlaps(other) for other in taken):
+            break
+        text.remove()
+    else:
+        axes.add_artist(text)
+    return box
