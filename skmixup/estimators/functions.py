@@ -20,6 +20,7 @@ _MODULES: dict[Any, type[nn.Module]] = {
     F.l1_loss: nn.L1Loss,
     F.smooth_l1_loss: nn.SmoothL1Loss,
     F.huber_loss: nn.HuberLoss,
+    F.gaussian_nll_loss: nn.GaussianNLLLoss,
 }
 
 

@@ -15,6 +15,14 @@ from skmixup.estimators.datasets import labels_of, note_inputs, refuse_loader
 from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import check_inputs
+from skmixup.estimators.likelihood import (
+    GaussianLikelihood,
+    as_columns,
+    check_gaussian_output,
+    is_gaussian,
+    means,
+    of_output,
+)
 from skmixup.estimators.outputs import OutputNet
 from skmixup.estimators.targets import Standardization, check_targets
 from skmixup.estimators.weights import normalized_weights
@@ -92,8 +100,19 @@ class TargetNet(OutputNet):
         """Whether neither `fit` nor `partial_fit` was called: the net is initialised or loaded."""
         return "_standardization_" not in self.__dict__
 
-    def _n_outputs(self) -> int:
+    def _n_targets(self) -> int:
         return len(self._standardization_.mean)
+
+    def _n_outputs(self) -> int:
+        """Outputs of the default network: for a likelihood the variances follow the means."""
+        return self._n_targets() * (2 if is_gaussian(self.criterion) else 1)
+
+    def initialize_criterion(self, *args: Any, **kwargs: Any) -> Self:
+        """Make the criterion; torch's Gaussian likelihood then takes one output, as others do."""
+        super().initialize_criterion(*args, **kwargs)
+        if "criterion_" in self.__dict__:
+            self.criterion_ = of_output(self.criterion_)
+        return self
 
     def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:
         X, y = check_inputs(self, X, reset=False), check_targets(y)
@@ -141,7 +160,12 @@ class TargetNet(OutputNet):
     def check_output(self, output: Any, target: Tensor | None) -> Any:
         """Check that there is one output for each target, with a second axis also for one."""
         values = first_output(output)
-        n_targets = self._n_outputs()
+        n_targets = self._n_targets()
+        if isinstance(criterion_of(self), GaussianLikelihood):
+            if isinstance(output, tuple):
+                output = tuple(as_columns(part) for part in output)
+            check_gaussian_output(output, n_targets)
+            return output
         if isinstance(values, Tensor) and values.ndim == 1 and n_targets == 1:
             values = values.unsqueeze(1)
             output = (values, *output[1:]) if isinstance(output, tuple) else values
@@ -160,7 +184,7 @@ class TargetNet(OutputNet):
         if is_users(self, "get_loss") or criterion is None or isinstance(output, tuple):
             return
         output = self.check_output(output, None)
-        target = torch.zeros((len(output), self._n_outputs()), device=output.device)
+        target = torch.zeros((len(output), self._n_targets()), device=output.device)
         with torch.no_grad():
             loss = row_losses(criterion, output, target)
         found = in_memory(dataset)
@@ -184,6 +208,8 @@ class TargetNet(OutputNet):
         outputs = self._raw_outputs(X)
         if callable(self.predict_nonlinearity):
             outputs = self.predict_nonlinearity(outputs)
+        elif isinstance(criterion_of(self), GaussianLikelihood):
+            outputs = means(outputs, self._n_targets())
         return self._in_units(outputs)
 
     def get_notes(self) -> dict[str, Any]:

@@ -36,9 +36,9 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
         ``None`` is the default for the data, as in :class:`VicinalClassifier`.
     criterion : torch loss class, instance or function, default=nn.MSELoss
         Of outputs and targets, (n, n_targets) both, standardised: nn.HuberLoss where outliers are
-        not to count as much, nn.L1Loss for the median, or one of your own for a quantile. A
-        module that returns a tuple, for instance of mean and variance, has the first predicted; a
-        criterion that takes the whole tuple is given it.
+        not to count as much, nn.L1Loss for the median, nn.GaussianNLLLoss for a mean, which is
+        predicted, and a variance, or one of your own for a quantile. Of a module that returns a
+        tuple the first is predicted; a criterion that takes the whole tuple is given it.
     predict_nonlinearity : callable, "auto" or None, default="auto"
         From the module's outputs to predictions, both standardised; "auto" and None: as they are.
     **kwargs

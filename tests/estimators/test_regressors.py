@@ -204,6 +204,55 @@ def test_mean_and_variance_by_the_gaussian_likelihood():
     assert clf.score(X, Y) > 0.5
 
 
+LIKELIHOODS = [nn.GaussianNLLLoss, nn.GaussianNLLLoss(eps=1e-4), nn.functional.gaussian_nll_loss]
+
+
+@pytest.mark.parametrize("criterion", LIKELIHOODS)
+def test_the_gaussian_likelihood_of_torch(criterion):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4)).astype(np.float32)
+    y = 7 * (x[:, 0] + np.where(x[:, 1] > 0, 2.0, 0.1) * rng.normal(size=300)) + 100
+    clf = net(criterion=criterion, max_epochs=12, lr=0.01, mix_per="sample")
+    clf.fit(x, y, sample_weight=np.ones(300))
+    assert clf.predict(x).shape == (300,)
+    quiet = x[:, 1] < -0.3
+    assert np.corrcoef(clf.predict(x)[quiet], y[quiet])[0, 1] > 0.9
+    assert abs(clf.predict(x).mean() - 100) < 3
+    again = pickle.loads(pickle.dumps(clf))
+    assert np.array_equal(again.predict(x), clf.predict(x))
+    with torch.no_grad():
+        variance = nn.functional.softplus(clf.module_(torch.from_numpy(x))[:, 1])
+    assert variance[x[:, 1] > 0.3].mean() > 5 * variance[x[:, 1] < -0.3].mean()
+    two = net(criterion=criterion, max_epochs=1).fit(X, np.c_[Y, -Y])
+    assert two.predict(X).shape == (60, 2)
+
+
+def test_the_gaussian_likelihood_is_that_of_the_mixed_standardised_targets():
+    class Tuple(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one = nn.Linear(4, 2)
+
+        def forward(self, x):
+            out = self.one(x)
+            return out[:, 0], nn.functional.softplus(out[:, 1])
+
+    torch.manual_seed(0)
+    pair = Tuple()
+    one = net(module=pair.one, criterion=nn.GaussianNLLLoss).fit(X, Y)
+    both = net(module=pair, criterion=nn.GaussianNLLLoss).fit(X, Y)
+    np.testing.assert_allclose(both.predict(X), one.predict(X), rtol=1e-5)
+    first = net(module=pair.one, criterion=nn.GaussianNLLLoss, max_epochs=1, batch_size=60,
+                alpha=0, lr=1e-9).fit(X, Y)  # fmt: skip
+    with torch.no_grad():
+        out = pair.one(torch.from_numpy(X)).double()
+    z, variance = torch.from_numpy((Y - Y.mean()) / Y.std()), nn.functional.softplus(out[:, 1])
+    expected = 0.5 * (variance.log() + (out[:, 0] - z) ** 2 / variance).mean()
+    assert first.loss_curve_[0] == pytest.approx(float(expected), rel=1e-5)
+    with pytest.raises(ValueError, match=r"GaussianNLLLoss needs a mean and a variance.*\(2, 1\)"):
+        net(module=nn.Linear(4, 1), criterion=nn.GaussianNLLLoss).fit(X, Y)
+
+
 # ---- the contract
 
 
