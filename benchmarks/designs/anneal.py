@@ -54,24 +54,38 @@ def annealed(
     n, s = design.shape
     kernel = level_kernels((n_levels,), "CD")[0]
     result = np.ascontiguousarray(design, dtype=np.intc).copy()
-    doubles = ctypes.POINTER(ctypes.c_double)
-    failed = _library().anneal(
-        n,
-        s,
-        n_levels,
-        np.ascontiguousarray(kernel.pair).ctypes.data_as(doubles),
-        np.ascontiguousarray(kernel.single).ctypes.data_as(doubles),
-        result.ctypes.data_as(ctypes.POINTER(ctypes.c_int)),
-        ctypes.c_int64(max(10, round(proposals / (_STAY * n * s)))),
+    call(
+        "anneal",
+        (n, s, n_levels, kernel.pair, kernel.single, result),
+        max(10, round(proposals / (_STAY * n * s))),
+        temperatures,
+        (n // 2 if mirrored else 0, int(distinct and n <= float(n_levels) ** s), seed),
         _STAY,
+    )
+    return result.astype(np.intp)
+
+
+def call(
+    name: str,
+    design: tuple[int | np.ndarray, ...],
+    steps: int,
+    temperatures: tuple[float, float],
+    options: tuple[int, ...],
+    *stay: int,
+) -> None:
+    """Call a function of the library; arrays are passed as they are, the last option is a seed."""
+    arrays = [np.ascontiguousarray(x) if isinstance(x, np.ndarray) else x for x in design]
+    *flags, seed = options
+    failed = getattr(_library(), name)(
+        *(x.ctypes.data_as(ctypes.c_void_p) if isinstance(x, np.ndarray) else x for x in arrays),
+        ctypes.c_int64(steps),
+        *stay,
         *map(ctypes.c_double, temperatures),
-        n // 2 if mirrored else 0,
-        int(distinct and n <= float(n_levels) ** s),
+        *flags,
         ctypes.c_uint64(seed),
     )
     if failed:
-        raise MemoryError(f"no memory to anneal {n} runs of {s} factors")
-    return result.astype(np.intp)
+        raise MemoryError(f"no memory to anneal {design[0]} runs of {design[1]} factors")
 
 
 def random_design(size: Size, rng: np.random.Generator) -> np.ndarray:

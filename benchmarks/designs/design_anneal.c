@@ -351,3 +351,5 @@ int anneal(int n, int s, int q, const double *pair, const double *single, int *d
     free(best);
     return 0;
 }
+
+#include "design_symmetric.c"

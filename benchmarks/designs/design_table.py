@@ -20,6 +20,7 @@ import csv
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ from skmixup.design.repeats import repeated_runs, swap_repeats_apart
 from skmixup.design.task import Task
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.designs import anneal
+from benchmarks.designs import anneal, symmetric
 
 PATH = Path(shipped.__file__).with_name(shipped.TABLE)
 Size = tuple[int, int, int]
@@ -114,12 +115,21 @@ class Start:
         arrays = uniform_arrays(n, (q,) * s, "CD", 1.0, self.rng)
         return self._gentle(arrays[0]) if arrays else None
 
+    def symmetric(self, symmetry: symmetric.Symmetry) -> Ints | None:
+        """From the design of a group; it stays so until the last, cool part."""
+        temperatures = (anneal.WARM, anneal.HOT, anneal.COOL)[
+            self.rng.choice(3, p=(0.5, 0.4, 0.1))
+        ]
+        found = symmetric.annealed(self.size, symmetry, self.proposals, temperatures, self.rng)
+        return None if found is None else self._gentle(found)
+
     def _gentle(self, design: Ints) -> Ints:
         return self._anneal(np.asarray(design, dtype=np.intp), anneal.GENTLE)
 
 
+Kind = Callable[[Start], Ints | None]
 #: They take turns, one a round.
-KINDS: tuple[Callable[[Start], Ints | None], ...] = (
+KINDS: tuple[Kind, ...] = (
     lambda start: start.random(anneal.WARM),
     lambda start: start.mirrored(anneal.HOT),
     Start.array,
@@ -132,6 +142,15 @@ KINDS: tuple[Callable[[Start], Ints | None], ...] = (
 )
 
 
+@cache
+def kinds(size: Size) -> tuple[Kind, ...]:
+    """The kinds of start for a size: those of all sizes, and its groups, as the runs are few."""
+    if size[0] > MOST_RUNS:
+        return KINDS
+    groups = symmetric.symmetries(size)
+    return KINDS + tuple(partial(Start.symmetric, symmetry=group) for group in groups)
+
+
 def annealed(size: Size, known: Designs, proposals: float, seed: int, turn: int) -> Ints | None:
     """A design from the kind of start whose turn it is, or None where there is no such start.
 
@@ -140,7 +159,8 @@ def annealed(size: Size, known: Designs, proposals: float, seed: int, turn: int)
     n, s, q = size
     rng = np.random.default_rng((seed, turn, *size))
     start = Start(size, known, proposals, rng)
-    found = KINDS[turn % len(KINDS)](start)
+    choices = kinds(size)
+    found = choices[turn % len(choices)](start)
     if found is None and size not in known:
         found = start.random(anneal.WARM)
     if found is None:
@@ -205,20 +225,17 @@ class Visits:
         weight = 0.35  # its value is not known
         if size in self.public:
             known = discrepancy(self.known[size], size[2]) if size in self.known else np.inf
-            gap = known / self.public[size] - 1
-            weight = 2.0 if 1e-9 < gap < 0.002 else 0.8 if gap >= 0.002 else 0.05
+            weight = 2.0 if known / self.public[size] - 1 > 1e-9 else 0.1
         return weight / (1 + self.count[size]) / max(size[0], 12) ** 0.7
 
     def kind(self, size: Size) -> int:
-        """A kind not tried before, or the one that has led furthest, or any."""
+        """A kind not tried before, or one of those that have led furthest."""
         reached = self.reached[size]
-        untried = [kind for kind in range(len(KINDS)) if kind not in reached]
-        chance = self.rng.random()
-        if untried and (chance < 0.6 or not reached):
+        untried = [kind for kind in range(len(kinds(size))) if kind not in reached]
+        if untried and (self.rng.random() < 0.7 or not reached):
             return int(self.rng.choice(untried))
-        if chance < 0.85:
-            return min(reached, key=reached.__getitem__)
-        return int(self.rng.integers(len(KINDS)))
+        rank = min(int(self.rng.geometric(0.5)), len(reached)) - 1
+        return sorted(reached, key=reached.__getitem__)[rank]
 
     def __call__(self, most: int, proposals: float) -> Iterator[tuple[Size, Ints]]:
         """Visit so many sizes; those at which a better design was found, with the design."""

@@ -1,9 +1,11 @@
 """What asking for a trial costs, early and at trial 10 000, next to RandomSampler.
 
     python benchmarks/tuning/sampler_cost.py
+    python benchmarks/tuning/sampler_cost.py --sequential   # then="zoom" beside TPE alone
 
 Writes benchmarks/results/tuning_sampler_cost.md. A study is filled with finished trials, then 200
 more are asked for, three parameters suggested, and told; the samplers take turns in blocks of ten.
+Samplers that learn from the results grow studies of their own, in turns of 25 trials.
 """
 
 import argparse
@@ -25,6 +27,7 @@ from skmixup.tuning import UniformDesignSampler
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.records import table, write_page
 
+PAGE = Path(__file__).parents[1] / "results" / "tuning_sampler_cost.md"
 SIZES = (100, 10_000)
 SPACE = {name: optuna.distributions.FloatDistribution(0, 1) for name in "xyz"}
 SAMPLERS: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
@@ -35,6 +38,17 @@ SAMPLERS: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
     ),
     "uniform, then='augment'": lambda: UniformDesignSampler(n_runs=25, then="augment"),
 }
+
+
+#: Those that learn from the results.
+SEQUENTIAL: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+    "RandomSampler": lambda: optuna.samplers.RandomSampler(seed=0),
+    "TPE": lambda: optuna.samplers.TPESampler(seed=0),
+    "TPE, multivariate": lambda: optuna.samplers.TPESampler(seed=0, multivariate=True),
+    "uniform, then='zoom'": lambda: UniformDesignSampler(n_runs=10, then="zoom", seed=0),
+}
+_TURN, _MOST = 25, 1000
+_SECTION = "\n## Samplers that learn from the results\n"
 
 
 def filled(storage: BaseStorage, n_trials: int) -> optuna.Study:
@@ -85,10 +99,54 @@ def measure(storage: Callable[[str], BaseStorage], n_trials: int) -> dict[str, f
         }
 
 
+def waves(trial: optuna.Trial, n_factors: int) -> float:
+    """A bowl with waves, in a few microseconds."""
+    x = np.array([trial.suggest_float(f"x{i}", 0, 1) for i in range(n_factors)])
+    return float(((x - 0.3) ** 2).sum() + 0.1 * np.cos(20 * x).sum())
+
+
+def sequential_costs(n_factors: int) -> dict[str, list[float]]:
+    """Milliseconds of processor time for a trial, over each turn of a growing study."""
+    studies = {n: optuna.create_study(sampler=make()) for n, make in SEQUENTIAL.items()}
+    costs: dict[str, list[float]] = {name: [] for name in studies}
+    for _ in range(_MOST // _TURN):
+        for name, study in studies.items():
+            start = time.process_time()
+            for _ in range(_TURN):
+                trial = study.ask()
+                study.tell(trial, waves(trial, n_factors))
+            costs[name].append(1000 * (time.process_time() - start) / _TURN)
+    return costs
+
+
+def sequential_section() -> str:
+    """The page's second part."""
+    parts = ((0, 1), (1, 2), (2, 4), (4, 8), (8, 16), (16, 24), (24, 32), (32, 40))
+    rows = []
+    for n_factors in (3, 10):
+        costs = sequential_costs(n_factors)
+        for begin, end in parts:
+            cells = [f"{np.mean(ms[begin:end]):.2f}" for ms in costs.values()]
+            label = f"{begin * _TURN + 1} to {end * _TURN}"
+            rows.append([str(n_factors), label, *cells])
+    return (
+        f"{_SECTION}\nMilliseconds of processor time for `ask`, the suggestions and `tell`, in "
+        "memory, of studies that grow from nothing\nwith the objective's own results, the "
+        "samplers in turns of 25 trials.\n\n" + table(["parameters", "trials", *SEQUENTIAL], rows)
+    )
+
+
 def main() -> None:
     """Measure all, writing the page as it grows."""
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sequential", action="store_true")
+    alone = parser.parse_args().sequential
     optuna.logging.set_verbosity(optuna.logging.ERROR)
+    second = sequential_section()
+    if alone:
+        first = PAGE.read_text().partition(_SECTION)[0].rstrip("\n")
+        write_page("tuning_sampler_cost", f"{first}\n{second}")
+        return
     storages: dict[str, Callable[[str], BaseStorage]] = {
         "in memory": lambda path: InMemoryStorage(),
         "journal file": lambda path: JournalStorage(JournalFileBackend(path)),
@@ -100,10 +158,10 @@ def main() -> None:
             costs = measure(storage, size)
             cells = [f"{ms:.2f} ({ms / costs['RandomSampler']:.2f})" for ms in costs.values()]
             rows.append([name, str(size), *cells])
-            write(rows)
+            write(rows, second)
 
 
-def write(rows: list[list[str]]) -> None:
+def write(rows: list[list[str]], second: str) -> None:
     write_page(
         "tuning_sampler_cost",
         "# What asking for a trial costs\n\n"
@@ -113,7 +171,8 @@ def write(rows: list[list[str]]) -> None:
         "two-core virtual machine. Optuna itself looks through all trials for enqueued ones,\n"
         "which is what grows. "
         f"From `benchmarks/tuning/sampler_cost.py`, Optuna {optuna.__version__}.\n\n"
-        + table(["storage", "trials", *SAMPLERS], rows),
+        + table(["storage", "trials", *SAMPLERS], rows)
+        + f"\n{second}",
     )
 
 

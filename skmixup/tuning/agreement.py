@@ -33,6 +33,7 @@ from typing import Any, NamedTuple
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 
+from skmixup.tuning.history import Reader
 from skmixup.tuning.marks import ROW
 from skmixup.tuning.snapshot import Snapshot
 from skmixup.tuning.storage import StudyStorage
@@ -54,7 +55,10 @@ class Proposal(NamedTuple):
 
 
 def claim_row(
-    study: Study, trial: FrozenTrial, choose: Callable[[Snapshot], list[int]]
+    study: Study,
+    trial: FrozenTrial,
+    choose: Callable[[Snapshot], list[int]],
+    reader: Reader | None = None,
 ) -> int | None:
     """Take one of the open rows for this trial alone; None where there is none.
 
@@ -62,13 +66,13 @@ def claim_row(
     """
     storage, attempt = StudyStorage(study), 0
     while True:
-        rows = choose(Snapshot.of(study).without(trial))
+        rows = choose(Snapshot.of(study, reader).without(trial))
         if not rows:
             return None
         # Neighbouring trials start from different rows, so that they seldom meet.
         row = rows[(trial.number + attempt) % len(rows)]
         storage.set_trial_attr(trial, ROW, row)
-        rivals = Snapshot.of(study).without(trial).holders(row)
+        rivals = Snapshot.of(study, reader).without(trial).holders(row)
         if not rivals:
             return row
         storage.set_trial_attr(trial, ROW, None)
@@ -102,7 +106,7 @@ def agree(
         return bool(other_value != value if other == name else distinct and other_value == value)
 
     while True:
-        decided = decisions(study, prefix)
+        decided = _decided(study, prefix, name, distinct)
         if name in decided:
             return decided[name]
         proposed = _proposals(storage, trial, prefix, lapsed)
@@ -116,7 +120,7 @@ def agree(
         storage.set_trial_attr(trial, PROPOSALS, own | {prefix + name: value})
         proposed = _proposals(storage, trial, prefix, lapsed)
         rivals = [p.number for p in proposed if contradicts(p.name, p.value)]
-        decided = decisions(study, prefix)
+        decided = _decided(study, prefix, name, distinct)
         clash = any(contradicts(*decision) for decision in decided.items())
         others = [v for k, v in decided.items() if k != name]
         early = distinct and time.monotonic() - start < _COURTESY and value != propose(others)
@@ -136,14 +140,25 @@ def decisions(study: Study, prefix: str) -> dict[str, Any]:
     return {k.removeprefix(prefix): v for k, v in attrs.items() if k.startswith(prefix)}
 
 
+def _decided(study: Study, prefix: str, name: str, distinct: bool) -> dict[str, Any]:
+    """The values agreed on that matter for a name: its own, and those of others where all differ.
+
+    There may be many others.
+    """
+    if distinct:
+        return decisions(study, prefix)
+    attrs = StudyStorage(study).attrs()
+    return {name: attrs[prefix + name]} if prefix + name in attrs else {}
+
+
 def _proposals(
     storage: StudyStorage, trial: FrozenTrial, prefix: str, lapsed: Collection[str]
 ) -> list[Proposal]:
     """What the running trials other than this one propose."""
     found = [
         Proposal(other.number, key.removeprefix(prefix), value)
-        for other in storage.trials()
-        if other.number != trial.number and not other.state.is_finished()
+        for other in storage.unfinished()
+        if other.number != trial.number
         for key, value in (other.system_attrs.get(PROPOSALS) or {}).items()
         if key.startswith(prefix)
     ]

@@ -6,9 +6,10 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
-from skmixup.design.factors import Category, Choices, Factor
-from skmixup.design.levels import Floats, middle
+from skmixup.design.factors import Category, Choices, Continuum, Factor, Steps
+from skmixup.design.levels import Floats, cell, middle
 from skmixup.design.places import n_different_values, places_of_values
 from skmixup.design.settings import level_key
 from skmixup.tuning.rounds import Box, fill_box
@@ -18,6 +19,8 @@ from skmixup.tuning.surface import guided_points
 _MAX_LISTED = 20_000
 #: Enough to widen the narrowest box of a zoom to the whole space.
 _MAX_ATTEMPTS = 15
+#: Places of a continuum that are no further apart may be the same setting.
+_SAME = 1e-9
 
 
 def n_different(factors: Iterable[Factor]) -> float:
@@ -46,7 +49,7 @@ def setting_key(factors: Sequence[Factor], point: Floats) -> Hashable:
 
 def without_repeats(factors: Sequence[Factor], new: Floats, known: Floats) -> Floats:
     """The new points whose settings no known one and no earlier one has."""
-    taken = {setting_key(factors, point) for point in known}
+    taken = {setting_key(factors, point) for point in known[_may_equal(factors, known, new)]}
     keep = []
     for i, point in enumerate(new):
         key = setting_key(factors, point)
@@ -54,6 +57,18 @@ def without_repeats(factors: Sequence[Factor], new: Floats, known: Floats) -> Fl
             taken.add(key)
             keep.append(i)
     return new[keep]
+
+
+def _may_equal(factors: Sequence[Factor], known: Floats, new: Floats) -> NDArray[np.bool_]:
+    """Which known points may have the setting of a new one, as far as is cheap to see."""
+    same = np.ones((len(known), len(new)), dtype=bool)
+    for factor, a, b in zip(factors, known.T, new.T, strict=True):
+        if isinstance(factor, Continuum) and factor.low < factor.high:
+            same &= np.abs(a[:, None] - b) < _SAME
+        elif isinstance(factor, Steps):
+            n_values = factor.n_values
+            same &= cell(a, n_values)[:, None] == cell(b, n_values)
+    return np.asarray(same.any(axis=1))
 
 
 def new_points(
@@ -72,7 +87,8 @@ def new_points(
     widened. There are fewer points than asked for only if there are no more settings at all.
     """
     ordered = [factor.ordered for factor in factors]
-    n_new = int(min(n_new, n_left(points, factors)))
+    if n_different(factors) < len(points) + n_new:  # Else no need to count what is left.
+        n_new = int(min(n_new, n_left(points, factors)))
     if n_new < 1:
         return points[:0]
     n_old, wide = len(points), box

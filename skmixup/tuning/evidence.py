@@ -1,10 +1,11 @@
 """What the trials of a study say about where the next round of a zoom should look."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
@@ -37,50 +38,142 @@ class Evidence:
     factors: list[Factor]
     feasible: bool
 
+
+Distributions = Mapping[str, BaseDistribution]
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What some trials say, read with these marks; nothing in it is ever modified.
+
+    ``own`` and ``others`` hold the last distribution of each parameter, of the trials of the
+    study's own design and of other trials. The arrays have an entry for each trial with a point.
+    """
+
+    marks: frozenset[str] = frozenset()
+    n: int = 0
+    own: Distributions = field(default_factory=dict)
+    others: Distributions = field(default_factory=dict)
+
+    def read_on(self, snapshot: Snapshot, end: int) -> "_Read":
+        """The first ``end`` trials."""
+        known = self if self.marks == snapshot.marks else _Read(snapshot.marks)
+        if end <= known.n:
+            return known
+        own, others = dict(known.own), dict(known.others)
+        for trial in snapshot.trials[known.n : end]:
+            (own if snapshot.is_own(trial) else others).update(trial.distributions)
+        return _Read(snapshot.marks, end, own, others)
+
+    def factors(self, names: Sequence[str]) -> list[Factor]:
+        """What the parameters are, from the last trial of the study's own design that has them."""
+        known = {**self.others, **self.own}
+        # Declared ones that no objective has asked for may as well be anything.
+        return [as_factor(n, known[n]) if n in known else Continuum(0.0, 1.0) for n in names]
+
+
+@dataclass(frozen=True)
+class _Results:
+    """Where some trials lie, and what came out: an entry for each trial that has a point."""
+
+    points: Floats
+    values: Floats  # To be minimised; NaN where there is none.
+    violations: Floats
+    ended: NDArray[np.bool_]
+
     @classmethod
     def of(
-        cls,
-        study: Study,
-        snapshot: Snapshot,
-        names: Sequence[str],
-        place: Callable[[int, int], float],
-        n_rows: int,
-    ) -> "Evidence":
+        cls, trials: Sequence[FrozenTrial], points: Sequence[list[float]], sign: float
+    ) -> "_Results":
+        """What these trials, at these points, say."""
+        values = [
+            sign * t.values[0] if t.state == TrialState.COMPLETE and t.values else np.nan
+            for t in trials
+        ]
+        return cls(
+            np.array(points, dtype=np.float64),
+            np.array(values, dtype=np.float64),
+            np.array([_violation(t.system_attrs) for t in trials]),
+            np.array([t.state.is_finished() for t in trials], dtype=bool),
+        )
+
+    def __add__(self, other: "_Results") -> "_Results":
+        parts = ("points", "values", "violations", "ended")
+        if not len(other.ended):
+            return self
+        if not len(self.ended):
+            return other
+        return _Results(*(np.concatenate([getattr(self, p), getattr(other, p)]) for p in parts))
+
+    def losses(self) -> tuple[Floats, bool]:
+        """The losses, and whether any trial keeps all constraints."""
+        done = ~np.isnan(self.values)
+        feasible = bool((done & (self.violations == 0)).any()) or not done.any()
+        losses = np.where(self.violations == 0, self.values, np.nan)
+        losses = np.where(done, losses if feasible else self.violations, np.inf)
+        return np.where(self.ended, np.where(np.isnan(losses), np.inf, losses), np.nan), feasible
+
+
+class StudyEvidence:
+    """What a study says at one moment after another; trials that have ended are read once.
+
+    Parameters
+    ----------
+    place : callable
+        Where a row lies in a column, from (study, row, column).
+    """
+
+    def __init__(self, place: Callable[[Study, int, int], float]):
+        self._place = place
+        self._read = _Read()
+        #: What the first trials say, how many they are, and what that depends on.
+        self._first: tuple[Hashable, int, _Results] = None, 0, _Results.of([], [], 1.0)
+
+    def factors(self, snapshot: Snapshot, names: Sequence[str]) -> list[Factor]:
+        """What the parameters are, from the last trial of the study's own design that has them."""
+        self._read = read = self._read.read_on(snapshot, snapshot.history.n)
+        return read.read_on(snapshot, len(snapshot.trials)).factors(names)
+
+    def at(self, study: Study, snapshot: Snapshot, names: Sequence[str], n_rows: int) -> Evidence:
         """Everything that a study knows, rows of the design and other trials alike.
 
-        ``place`` tells where a row lies in a column; rows below ``n_rows`` that no trial has
-        taken yet are points too, without a loss. Enqueued and added trials, and those of
-        other samplers, lie where their parameters do; outside the ranges they say nothing here.
+        Rows below ``n_rows`` that no trial has taken yet are points too, without a loss. Enqueued
+        and added trials, and those of other samplers, lie where their parameters do; outside the
+        ranges they say nothing here.
         """
-        factors = study_factors(snapshot, names)
-        points, trials = [], []
-        for trial in snapshot.trials:
-            row = snapshot.row(trial)
-            point = (
-                _point(trial, names, factors)
-                if row is None
-                else [place(row, column) for column in range(len(names))]
-            )
-            if point is not None:
-                points.append(point)
-                trials.append(trial)
-        losses, feasible = _losses(study, trials)
-        untaken = sorted({*range(n_rows)} - {row for _, row in snapshot.runs})
-        points += [[place(row, column) for column in range(len(names))] for row in untaken]
-        losses = np.append(losses, np.full(len(untaken), np.nan))
-        places = np.array(points, dtype=np.float64).reshape(len(points), len(names))
-        return cls(places, losses, factors, feasible)
+        factors = self.factors(snapshot, names)
 
+        def row_point(row: int) -> list[float]:
+            return [self._place(study, row, column) for column in range(len(names))]
 
-def study_factors(snapshot: Snapshot, names: Sequence[str]) -> list[Factor]:
-    """What the parameters are, from the last trial of the study's own design that knows them."""
-    known: dict[str, BaseDistribution] = {}
-    for own in (False, True):
-        for trial in snapshot.trials:
-            if snapshot.is_own(trial) == own:
-                known.update(trial.distributions)
-    # Declared ones that no objective has asked for may as well be anything.
-    return [as_factor(n, known[n]) if n in known else Continuum(0.0, 1.0) for n in names]
+        def look(trials: Sequence[FrozenTrial]) -> _Results:
+            rows = [snapshot.row(trial) for trial in trials]
+            points = [
+                _point(trial, names, factors) if row is None else row_point(row)
+                for trial, row in zip(trials, rows, strict=True)
+            ]
+            sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
+            kept = [t for t, point in zip(trials, points, strict=True) if point is not None]
+            return _Results.of(kept, [point for point in points if point is not None], sign)
+
+        end, basis = snapshot.history.n, (snapshot.marks, tuple(names), repr(factors))
+        known_basis, n_known, results = self._first
+        if known_basis != basis or n_known > end:
+            n_known, results = 0, look([])
+        results += look(snapshot.trials[n_known:end])
+        self._first = basis, end, results
+        results += look(snapshot.recent)
+        taken = {row for _, row in snapshot.runs}
+        untaken = [row_point(row) for row in range(n_rows) if row not in taken]
+        losses, feasible = results.losses()
+        n_points = len(losses) + len(untaken)
+        places = np.append(results.points, np.array(untaken, dtype=np.float64))
+        return Evidence(
+            places.reshape(n_points, len(names)),
+            np.append(losses, np.full(len(untaken), np.nan)),
+            factors,
+            feasible,
+        )
 
 
 def _point(
@@ -99,21 +192,6 @@ def _point(
             return None
         point.append(u)
     return point
-
-
-def _losses(study: Study, trials: Sequence[FrozenTrial]) -> tuple[Floats, bool]:
-    sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
-    complete = [t.state == TrialState.COMPLETE and bool(t.values) for t in trials]
-    losses = np.array(
-        [sign * t.values[0] if ok else np.nan for t, ok in zip(trials, complete, strict=True)]
-    )
-    violations = np.array([_violation(t.system_attrs) for t in trials])
-    done = np.array(complete, dtype=bool)
-    ended = np.array([t.state.is_finished() for t in trials], dtype=bool)
-    feasible = bool((done & (violations == 0)).any()) or not done.any()
-    losses = np.where(violations == 0, losses, np.nan) if feasible else violations
-    losses = np.where(done & ~np.isnan(losses), losses, np.inf)
-    return np.where(ended, losses, np.nan), feasible
 
 
 def _violation(attrs: Mapping[str, Any]) -> float:

@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.tuning import agreement, loops, publishing
 from skmixup.tuning.batches import AskBatches
+from skmixup.tuning.history import Reader
 from skmixup.tuning.marks import ROW, row_in, set_mark, study_marks
 from skmixup.tuning.notices import tell_about_names, tell_unnoticed
 from skmixup.tuning.plans import Plan
@@ -44,7 +45,8 @@ class StudyRows:
         self.then = then
         self.stale = None if stale_after is None else StaleTrials(stale_after)
         self.points = plan.table()
-        self.zoom = StudyZoom(plan, self.points, retries)
+        self.reader = Reader()
+        self.zoom = StudyZoom(plan, self.points, retries, self.reader)
         self.columns = {name: column for column, name in enumerate(plan.names or ())}
         self.mark = ""
         self.verified = False
@@ -143,7 +145,7 @@ class StudyRows:
 
         while True:
             self._give_up_stale(study, n_runs)
-            row = agreement.claim_row(study, trial, choose)
+            row = agreement.claim_row(study, trial, choose, self.reader)
             if row is not None:
                 return row
             pending = self._unfinished(last[0])
@@ -213,8 +215,8 @@ class StudyRows:
         """
         if not self._given_out(study):
             return None
-        snapshot = Snapshot.of(study)
-        if any(t.state == TrialState.WAITING for t in snapshot.trials):
+        snapshot = Snapshot.of(study, self.reader)
+        if any(t.state == TrialState.WAITING for t in snapshot.recent):
             return None
         if trial is not None and state is not None:
             snapshot = snapshot.ended(trial, state)

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from skmixup.tuning.history import History, Reader
 from skmixup.tuning.marks import ROW, has_mark, row_in, study_marks
 from skmixup.tuning.storage import StudyStorage
 
@@ -19,27 +20,32 @@ def is_enqueued(trial: FrozenTrial) -> bool:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Trials as the storage has them, not to be modified, and the marks that count."""
+    """Trials as the storage has them, by number and not to be modified, and the marks that count.
+
+    ``history`` is what the first of them say; it saves reading them again.
+    """
 
     trials: Sequence[FrozenTrial]
     marks: frozenset[str]
+    history: History = field(default_factory=History)
 
     @classmethod
-    def of(cls, study: Study) -> "Snapshot":
+    def of(cls, study: Study, reader: Reader | None = None) -> "Snapshot":
         """The study as it is now."""
         trials = StudyStorage(study).trials()
         # After the trials: the mark of every trial that was read is in the study by now.
-        return cls(trials, study_marks(study))
+        marks = study_marks(study)
+        return cls(trials, marks, (reader or Reader()).read(trials, marks))
 
     def without(self, trial: FrozenTrial) -> "Snapshot":
-        """All other trials."""
-        others = [t for t in self.trials if t.number != trial.number]
-        return Snapshot(others, self.marks)
+        """All other trials; this one has not ended."""
+        others = [t for t in self.recent if t.number != trial.number]
+        return replace(self, trials=[*self.trials[: self.history.n], *others])
 
     def ended(self, trial: FrozenTrial, state: TrialState) -> "Snapshot":
-        """The study once this trial will have ended in ``state``."""
-        final = [_in_state(t, state) if t.number == trial.number else t for t in self.trials]
-        return Snapshot(final, self.marks)
+        """The study once this trial, which has not ended, will have ended in ``state``."""
+        final = [_in_state(t, state) if t.number == trial.number else t for t in self.recent]
+        return replace(self, trials=[*self.trials[: self.history.n], *final])
 
     def row(self, trial: FrozenTrial) -> int | None:
         """The row that a trial runs or has run."""
@@ -50,14 +56,25 @@ class Snapshot:
         return has_mark(trial.system_attrs, self.marks)
 
     @cached_property
+    def recent(self) -> Sequence[FrozenTrial]:
+        """The trials after those of the history, the first of which has not ended."""
+        return self.trials[self.history.n :]
+
+    @cached_property
+    def recent_runs(self) -> list[tuple[FrozenTrial, int]]:
+        """The recent trials with a row, and the row."""
+        rows = ((trial, self.row(trial)) for trial in self.recent)
+        return [(trial, row) for trial, row in rows if row is not None]
+
+    @cached_property
     def runs(self) -> list[tuple[FrozenTrial, int]]:
         """The trials with a row, and the row."""
-        rows = ((trial, self.row(trial)) for trial in self.trials)
-        return [(trial, row) for trial, row in rows if row is not None]
+        return [*self.history.runs, *self.recent_runs]
 
     def holders(self, row: int) -> list[FrozenTrial]:
         """The trials that run or have finished a row."""
-        return [t for t, r in self.runs if r == row and t.state != TrialState.FAIL]
+        runs = self.runs if row in self.history.closed else self.recent_runs
+        return [t for t, r in runs if r == row and t.state != TrialState.FAIL]
 
     def open_rows(self, n_rows: int, n_runs: int, retries: int) -> list[int]:
         """The rows that a new trial may run now.
@@ -67,22 +84,24 @@ class Snapshot:
         failures.
         """
         closed = {trial.number for trial in self.starting(n_runs)}
-        failures: dict[int, int] = {}
-        for trial, row in self.runs:
+        failures = dict(self.history.failures)
+        for trial, row in self.recent_runs:
             if trial.state == TrialState.FAIL:
                 failures[row] = failures.get(row, 0) + 1
             else:
                 closed.add(row)
-        return [r for r in range(n_rows) if r not in closed and failures.get(r, 0) <= retries]
+        closed |= {row for row, n in failures.items() if n > retries}
+        done = self.history.closed
+        return [r for r in range(n_rows) if r not in done and r not in closed]
 
     def starting(self, n_runs: int) -> list[FrozenTrial]:
         """Trials that have been given the number of a row, and are about to write it down."""
-        return [t for t in self.trials if t.number < n_runs and _is_starting(t)]
+        return [t for t in self.recent if t.number < n_runs and _is_starting(t)]
 
     def unfinished(self, n_runs: int) -> dict[int, FrozenTrial]:
         """The trials that run a row now, by row; those that are starting among them."""
         starting = {t.number: t for t in self.starting(n_runs)}
-        return starting | {r: t for t, r in self.runs if not t.state.is_finished()}
+        return starting | {r: t for t, r in self.recent_runs if not t.state.is_finished()}
 
 
 def _is_starting(trial: FrozenTrial) -> bool:

@@ -54,6 +54,14 @@ class StudyStorage:
         found: list[FrozenTrial] = self._storage.get_all_trials(self._study_id, deepcopy=False)
         return found
 
+    def unfinished(self) -> list[FrozenTrial]:
+        """The trials that have not ended, by number; not to be modified."""
+        states = (TrialState.RUNNING, TrialState.WAITING)
+        found: list[FrozenTrial] = self._storage.get_all_trials(
+            self._study_id, deepcopy=False, states=states
+        )
+        return found
+
     def has_number(self, number: int) -> bool:
         """Whether a trial number has been given out."""
         try:

@@ -28,6 +28,8 @@ _MAX_FITTED = 80
 #: The distance between two categories, where the range of a number is 1.
 _CATEGORY = 0.5
 _RIDGE = 1e-8
+#: A column that is no further from the span of those before it depends on them.
+_DEPENDENT = 1e-9
 
 
 def guided_points(
@@ -47,7 +49,7 @@ def guided_points(
     # Beside the width of the box another category is as far away as in the whole space.
     scale = _CATEGORY * box.width
     places, coded = _coded(points, factors, scale), _coded(candidates, factors, scale)
-    gaps = _distances(coded, places).min(axis=1) if len(points) else np.ones(len(coded))
+    gaps = _gaps(coded, places)
     chosen: list[int] = []
     for k in range(n_new):
         weight = WEIGHTS[(len(points) + k) % len(WEIGHTS)]
@@ -57,7 +59,7 @@ def guided_points(
         total[chosen] = np.inf
         best = int(np.argmin(total))
         chosen.append(best)
-        gaps = np.minimum(gaps, _distances(coded, coded[[best]])[:, 0])
+        gaps = np.minimum(gaps, np.sqrt(_squares(coded, coded[[best]])[:, 0]))
     return candidates[chosen]
 
 
@@ -80,7 +82,7 @@ def _coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats
     for c, factor in enumerate(factors):
         column = points[:, c]
         if isinstance(factor, LogIntegers):
-            columns.append(np.array([factor.place(factor.at(float(u))) for u in column]))
+            columns.append(_places_of_log_integers(factor, column))
             continue
         if not isinstance(factor, Choices | Steps):
             columns.append(column)
@@ -94,6 +96,13 @@ def _coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats
     return np.column_stack(columns) if columns else np.empty((len(points), 0))
 
 
+def _places_of_log_integers(factor: LogIntegers, column: Floats) -> Floats:
+    """The places of the integers that points of the unit interval stand for."""
+    low, end = np.log(factor.low), np.log(factor.high + 1)
+    values = np.clip(np.floor(np.exp(low + column * (end - low))), factor.low, factor.high)
+    return np.asarray((np.log(values) + np.log1p(1 / factor.high) / 2 - low) / (end - low))
+
+
 def _coded_centre(box: Box, factors: Sequence[Factor]) -> Floats:
     return _coded(np.array([box.centre]), factors, _CATEGORY)[0]
 
@@ -103,6 +112,8 @@ def _surface(places: Floats, losses: Floats, centre: Floats) -> Callable[[Floats
 
     Else it would be about the worst ones: losses often differ by orders of magnitude.
     """
+    near = np.argsort(np.abs(places - centre).max(axis=1), kind="stable")[: 2 * _MAX_FITTED]
+    places, losses = places[near], losses[near]
     order = np.argsort(losses, kind="stable")
     places, first = np.unique(places[order], axis=0, return_index=True)
     losses = losses[order][first]
@@ -115,24 +126,54 @@ def _surface(places: Floats, losses: Floats, centre: Floats) -> Callable[[Floats
         return lambda z: np.zeros(len(z))
     bound = float(np.median(losses))
     losses = np.minimum(losses, bound if np.isfinite(bound) else finite.max())
-    losses = _marks(losses)
-    n, s = places.shape
+    return _spline(places, _marks(losses))
+
+
+def _spline(places: Floats, values: Floats) -> Callable[[Floats], Floats]:
+    """The cubic radial basis function with a linear part through some values."""
+    n = len(places)
     linear = np.column_stack([np.ones(n), places])
-    system = np.zeros((n + s + 1, n + s + 1))
-    system[:n, :n] = _distances(places, places) ** 3 + _RIDGE * np.eye(n)
+    # Columns that those before them add up to, as the last category of each kind, are left out.
+    kept = np.flatnonzero(np.abs(np.diag(np.linalg.qr(linear, mode="r"))) > _DEPENDENT)
+    linear = linear[:, kept]
+    system = np.zeros((n + len(kept), n + len(kept)))
+    system[:n, :n] = _cubes(places, places) + _RIDGE * np.eye(n)
     system[:n, n:], system[n:, :n] = linear, linear.T
-    solved = np.linalg.lstsq(system, np.append(losses, np.zeros(s + 1)), rcond=None)[0]
+    solved = np.linalg.solve(system, np.append(values, np.zeros(len(kept))))
 
     def surface(z: Floats) -> Floats:
-        bumps = _distances(z, places) ** 3 @ solved[:n]
-        return np.asarray(bumps + solved[n] + z @ solved[n + 1 :])
+        columns = np.column_stack([np.ones(len(z)), z])[:, kept]
+        return np.asarray(_cubes(z, places) @ solved[:n] + columns @ solved[n:])
 
     return surface
 
 
-def _distances(a: Floats, b: Floats) -> Floats:
-    squares = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2 * a @ b.T
-    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+def _gaps(candidates: Floats, places: Floats) -> Floats:
+    """How far each candidate is from the nearest of some places; 1 where there is none."""
+    if not len(places):
+        return np.ones(len(candidates))
+    # Only places nearer to the candidates' middle than the nearest one, and twice their spread
+    # beyond it, can be the nearest to any of them.
+    middle = candidates.mean(axis=0, keepdims=True)
+    away = np.sqrt(_squares(middle, places)[0])
+    spread = np.sqrt(_squares(middle, candidates).max())
+    near = places[away <= away.min() + 2 * spread]
+    return np.asarray(np.sqrt(_squares(candidates, near).min(axis=1)))
+
+
+def _squares(a: Floats, b: Floats) -> Floats:
+    """The squared distances of two sets of points."""
+    squares = a @ (-2 * b.T)
+    squares += (a**2).sum(axis=1)[:, None]
+    squares += (b**2).sum(axis=1)
+    return np.maximum(squares, 0.0, out=squares)
+
+
+def _cubes(a: Floats, b: Floats) -> Floats:
+    """The cubed distances of two sets of points."""
+    cubes = _squares(a, b)
+    cubes *= np.sqrt(cubes)
+    return cubes
 
 
 def _marks(values: Floats) -> Floats:

@@ -1,12 +1,12 @@
 """What comes after the design with ``then="zoom"``: sequential uniform design in an Optuna study.
 
-A round is one point, and in long studies a few. The workers agree on each round as a whole, box
-and points, before anybody runs one of its rows;
+A round is one point. The workers agree on each round, box and point, before anybody runs its row;
 from then on a row is a row, claimed and retried as those of the design.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,17 @@ from optuna.trial import FrozenTrial, TrialState
 from skmixup.design.factors import Factor
 from skmixup.tuning import agreement
 from skmixup.tuning.distinct import n_different, n_left, new_points, with_levels
-from skmixup.tuning.evidence import Evidence, study_factors
+from skmixup.tuning.evidence import Evidence, StudyEvidence
+from skmixup.tuning.history import Reader
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.points import PointTable
 from skmixup.tuning.rounds import Box, whole_cube
 from skmixup.tuning.snapshot import Snapshot
-from skmixup.tuning.valleys import next_look
+from skmixup.tuning.storage import StudyStorage
+from skmixup.tuning.valleys import Valleys, next_look
 
 #: Study attributes: one round each.
 ROUND = "skmixup:round:"
-#: A round has one point, and one more for so many points that there are: asking stays cheap.
-RUNS_PER_POINT = 100
 
 
 class StudyZoom:
@@ -40,16 +40,24 @@ class StudyZoom:
         Where the rows of the design lie.
     retries : int
         How often a failed point is run again.
+    reader : Reader
+        Remembers the study's history.
     """
 
-    def __init__(self, plan: Plan, points: PointTable, retries: int):
+    def __init__(self, plan: Plan, points: PointTable, retries: int, reader: Reader):
         self.plan = plan
         self.points = points
         self.retries = retries
+        self.reader = reader
+        self.evidence = StudyEvidence(self.at)
+        self.valleys = Valleys()
         self.rounds: list[Mapping[str, Any]] = []
-        #: Which round each row after the design is of, and where it lies.
-        self._round_of: list[int] = []
+        #: The first row of each round, and where the rows after the design lie.
+        self._starts: list[int] = []
         self._places: list[Sequence[float]] = []
+        #: The rounds after each start in the whole space.
+        self._rounds_of: list[list[int]] = [[]]
+        self._lock = Lock()
 
     def claim(self, study: Study, trial: FrozenTrial) -> int | None:
         """A row for this trial alone, from a new round where the last one is all taken.
@@ -58,10 +66,10 @@ class StudyZoom:
         """
         while True:
             n_rounds = self._read(study)
-            row = agreement.claim_row(study, trial, self.open_rows)
+            row = agreement.claim_row(study, trial, self.open_rows, self.reader)
             if row is not None:
                 return row
-            goes_on = self._goes_on(study, Snapshot.of(study))
+            goes_on = self._goes_on(study, Snapshot.of(study, self.reader))
             if not goes_on and self._read(study) == n_rounds:
                 return None
             # Where another worker has laid this round out meanwhile, nothing happens here.
@@ -86,8 +94,9 @@ class StudyZoom:
         if not self._settled(snapshot):
             return True
         names = self._names(study)
-        kinds = self._kinds(names, study_factors(snapshot, names))
-        if np.isinf(n_different(kinds)):
+        kinds = self._kinds(names, self.evidence.factors(snapshot, names))
+        # Most spaces have more settings than there ever will be points: no need to count.
+        if n_different(kinds) > self._end() + len(snapshot.trials):
             return True
         return n_left(self._evidence(study, snapshot, names).points, kinds) > 0
 
@@ -97,10 +106,7 @@ class StudyZoom:
         return self.plan.names is not None or any(t.state in ended for t, _ in snapshot.runs)
 
     def _evidence(self, study: Study, snapshot: Snapshot, names: Sequence[str]) -> Evidence:
-        def place(row: int, column: int) -> float:
-            return self.at(study, row, column)
-
-        return Evidence.of(study, snapshot, names, place, self._end())
+        return self.evidence.at(study, snapshot, names, self._end())
 
     def open_rows(self, others: Snapshot) -> list[int]:
         """The rows of all rounds that a new trial may run now."""
@@ -123,13 +129,18 @@ class StudyZoom:
 
     def _read(self, study: Study) -> int:
         """Take over what was agreed on; returns how many rounds there are."""
-        rounds = agreement.decisions(study, ROUND)
-        for k in range(len(self.rounds), len(rounds)):
-            points = rounds[str(k)]["points"]
-            self.rounds.append(rounds[str(k)])
-            self._places += points
-            self._round_of += [k] * len(points)
-        return len(rounds)
+        attrs = StudyStorage(study).attrs()
+        with self._lock:
+            while (key := ROUND + str(len(self.rounds))) in attrs:
+                new = attrs[key]
+                if new.get("cycle", 0) == len(self._rounds_of):
+                    self._rounds_of.append([])
+                else:
+                    self._rounds_of[-1].append(len(self.rounds))
+                self._starts.append(self._end())
+                self._places += new["points"]
+                self.rounds.append(new)
+            return len(self.rounds)
 
     def _names(self, study: Study) -> list[str]:
         """The parameters in the order of their columns."""
@@ -146,19 +157,20 @@ class StudyZoom:
         ]
 
     def _next_round(self, study: Study) -> dict[str, Any]:
-        snapshot, names = Snapshot.of(study), self._names(study)
+        snapshot, names = Snapshot.of(study, self.reader), self._names(study)
         known = self._evidence(study, snapshot, names)
         kinds = self._kinds(names, known.factors)
         cycles = self._cycles(snapshot, len(names))
         n_spread = sum(len(r["points"]) for r in self.rounds if r["width"] == 1.0)
         n_spread += self.plan.n_runs
-        box, losses, cycle = next_look(known.points, known.losses, cycles, kinds, n_spread)
+        box, losses, cycle = next_look(
+            known.points, known.losses, cycles, kinds, n_spread, self.valleys
+        )
         if not known.feasible:  # Any value will be better than a violated constraint.
             box = replace(box, best_before=np.inf)
         if self._settled(snapshot):
             criterion, seed = self.plan.discrepancy, self.plan.seed
-            size = max(1, len(known.points) // RUNS_PER_POINT)
-            new = new_points(box, known.points, size, kinds, criterion, seed, losses)
+            new = new_points(box, known.points, 1, kinds, criterion, seed, losses)
         else:  # The row lies where the table of the design has it.
             new = np.empty((1, 0))
         return {
@@ -170,17 +182,30 @@ class StudyZoom:
         }
 
     def _cycles(self, snapshot: Snapshot, n_factors: int) -> list[list[Box]]:
-        """The boxes from each start in the whole cube to its end; a list for each start."""
-        told = [0] * len(self.rounds)
-        for trial, row in snapshot.runs:
-            index = row - self.plan.n_runs
-            if 0 <= index < len(self._round_of):
-                told[self._round_of[index]] += trial.state.is_finished()
-        cycles = [[whole_cube(n_factors)]]
-        for r, n_told in zip(self.rounds, told, strict=True):
-            if r.get("cycle", 0) == len(cycles):
-                cycles.append([whole_cube(n_factors)])
-            elif len(r["centre"]) == n_factors:  # Parameters may have come up since.
+        """The boxes from each start in the whole cube to its end; a list for each start.
+
+        Only those that still matter: the last one of each start, and those before the very last
+        that are like it, which say how many runs have been in vain.
+        """
+        cycles = []
+        for indices in self._rounds_of:
+            # Parameters may have come up since.
+            own = (k for k in reversed(indices) if len(self.rounds[k]["centre"]) == n_factors)
+            boxes: list[Box] = []
+            for k in own:
+                r = self.rounds[k]
                 best = np.inf if r["best"] is None else r["best"]
-                cycles[-1].append(Box(tuple(r["centre"]), r["width"], best, n_told))
+                if boxes and (boxes[0].width, boxes[0].best_before) != (r["width"], best):
+                    break
+                boxes.insert(0, Box(tuple(r["centre"]), r["width"], best, self._told(k, snapshot)))
+                if indices is not self._rounds_of[-1]:
+                    break
+            cycles.append(boxes or [whole_cube(n_factors)])
         return cycles
+
+    def _told(self, k: int, snapshot: Snapshot) -> int:
+        """How many runs of a round have ended, failed ones among them."""
+        rows = range(self._starts[k], self._starts[k] + len(self.rounds[k]["points"]))
+        history = snapshot.history
+        ended = sum((row in history.closed) + history.failures.get(row, 0) for row in rows)
+        return ended + sum(r in rows and t.state.is_finished() for t, r in snapshot.recent_runs)
