@@ -75,8 +75,7 @@ class AveragingNet(TensorNet):
         """Beside a module that was just made, have the copy of it that the optimizer moves."""
         self._n_averaged_ = 0
         if self._has_student and not self.averages():
-            self._unregister_attribute("student_")
-            del self.__dict__["student_"]
+            self._drop_student()
         elif self.averages():
             self.student_ = deepcopy(self.module_)
             self._average_begins_ = True
@@ -104,6 +103,16 @@ class AveragingNet(TensorNet):
     def average_network(self) -> Any:
         """Return the network that predicts, also while ``module_`` is the one in training."""
         return self.__dict__.get("_average_", self.module_)
+
+    def trim_for_prediction(self) -> None:
+        """Drop what only training needs, as in skorch; the student, too."""
+        super().trim_for_prediction()
+        if self._has_student:
+            self._drop_student()
+
+    def _drop_student(self) -> None:
+        self._unregister_attribute("student_")
+        del self.__dict__["student_"]
 
     def get_all_learnable_params(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Leave out the average: the optimizer moves the student."""

@@ -95,6 +95,16 @@ def test_pickles_and_files_hold_the_average(tmp_path):
     np.testing.assert_array_equal(plain.predict_proba(X), net.predict_proba(X))
 
 
+def test_a_net_that_is_trimmed_has_no_student():
+    net = averaged().fit(X, Y)
+    expected = net.predict_proba(X)
+    size = len(pickle.dumps(net))
+    net.trim_for_prediction()
+    assert not hasattr(net, "student_")
+    assert len(pickle.dumps(net)) < size / 2
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(net)).predict_proba(X), expected)
+
+
 def test_a_checkpoint_in_training_holds_what_was_scored(tmp_path):
     saves = Checkpoint(monitor="valid_loss_best", dirname=tmp_path, load_best=True)
     net = averaged(saves, train_split=0.3, lr=0.5, max_epochs=10).fit(X, Y)
