@@ -3,10 +3,25 @@
 from collections.abc import Iterable
 from typing import Any
 
+from skorch import NeuralNet
 from skorch.callbacks import BatchScoring, EpochScoring
+
+from skmixup.training.own_loss import is_users
 
 # skorch's callbacks that compute a score from predictions kept in training
 _SCORING = (EpochScoring, BatchScoring)
+
+# Methods of skorch's that get or return the module's output of a step.
+_STEPS = ("train_step", "train_step_single", "get_train_step_accumulator", "run_single_epoch")
+
+
+def hands_on_outputs(net: Any) -> bool:
+    """Whether a method of the user's own has the module's output of a step in its hands."""
+    return any(
+        name in net.__dict__
+        or (is_users(net, name) and getattr(type(net), name) is not getattr(NeuralNet, name))
+        for name in _STEPS
+    )
 
 
 def look_at_outputs(net: Any, listeners: Iterable[Any]) -> bool:

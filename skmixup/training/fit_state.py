@@ -48,6 +48,8 @@ class FitState:
         What is done to the rows of each minibatch before they are mixed.
     loss_scale : LossScale or None
         Of gradients in float16.
+    shows_outputs : bool
+        Whether anybody is shown the module's output of a step in training.
     shows_clean : bool
         Whether callbacks are shown the module's output in evaluation mode, since the output in
         training belongs to other rows.
@@ -68,6 +70,7 @@ class FitState:
     random_states: dict[str, Any] | None = None
     augmentation: Any = None
     loss_scale: LossScale | None = None
+    shows_outputs: bool = True
     shows_clean: bool = False
 
     def hears(self, event: str) -> bool:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from skmixup.training.augmentation import AugmentingNet
 from skmixup.training.batches import split_targets
-from skmixup.training.clean_outputs import look_at_outputs
+from skmixup.training.clean_outputs import hands_on_outputs, look_at_outputs
 from skmixup.training.fit_state import FitState
 from skmixup.training.own_loss import is_users, joined_loss, plain_loss
 from skmixup.training.own_steps import OwnStep, has_own_step
@@ -180,9 +180,13 @@ class VicinalNet(AugmentingNet):
             self.set_training(True)
         with single_row_statistics(self.module_, n_rows(X)):
             loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
-        scale = None if self._fit_state_ is None else self._fit_state_.loss_scale
+        state = self._fit_state_
+        scale = None if state is None else state.loss_scale
         (backward if scale is None else scale.backward)(loss, mixed, draw.block_gradient)
-        return {"loss": loss.detach(), "y_pred": self.output_for_callbacks(output)}
+        # Averaging members costs as much as a layer; most fits have nobody who looks at it.
+        looked_at = state is None or state.shows_outputs
+        seen = self.output_for_callbacks(output) if looked_at else None
+        return {"loss": loss.detach(), "y_pred": seen}
 
     def step_loss(
         self, X: Any, y: Any, draw: Any, **fit_params: Any
@@ -316,7 +320,9 @@ class VicinalNet(AugmentingNet):
         self.resolve_vicinity()
         epochs = super()._begin_loop(state, epochs)
         changes = self.mixes_training_rows() or state.augmentation is not None
-        state.shows_clean = changes and look_at_outputs(self, state.listeners["on_batch_end"])
+        looks = look_at_outputs(self, state.listeners["on_batch_end"])
+        state.shows_clean = changes and looks
+        state.shows_outputs = looks or hands_on_outputs(self)
         return epochs
 
     def resolve_vicinity(self) -> None:

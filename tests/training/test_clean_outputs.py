@@ -12,6 +12,8 @@ from skmixup import (
     MixupClassifier,
     VicinalClassifier,
 )
+from skmixup.estimators import classifier_labels
+from skmixup.estimators.criteria import averaged
 from skmixup.vicinal import CutMix, Gaussian
 
 RNG = np.random.default_rng(0)
@@ -141,6 +143,29 @@ def test_nobody_who_does_not_look_pays(callbacks, extra):
     before = VicinalClassifier(Counting(4, 3), **(PARAMS | {"max_epochs": 0})).fit(X, Y)
     n_steps = 3 * 4
     assert net.module_.n_forwards <= n_steps + extra + before.module_.n_forwards + 1
+
+
+def test_members_are_averaged_in_training_for_those_who_look_only(monkeypatch):
+    calls = []
+
+    def counted(logits, criterion):
+        calls.append(logits)
+        return averaged(logits, criterion)
+
+    monkeypatch.setattr(classifier_labels, "averaged", counted)
+
+    class OwnStep(MixupClassifier):
+        def train_step_single(self, batch, **params):
+            step = super().train_step_single(batch, **params)
+            assert step["y_pred"].shape == (len(batch[0]), 3)
+            return step
+
+    MixupClassifier(alpha=0.2, **PARAMS).fit(X, Y)
+    assert not calls
+    OwnStep(alpha=0.2, **PARAMS).fit(X, Y)
+    assert len(calls) == 3 * 4
+    MixupClassifier(alpha=0.0, callbacks=[Mine()], **PARAMS).fit(X, Y)
+    assert len(calls) == 2 * 3 * 4
 
 
 def test_without_mixing_callbacks_see_the_output_of_the_step():
