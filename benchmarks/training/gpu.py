@@ -24,9 +24,14 @@ from benchmarks.records import table, write_page
 
 ROOT = Path(__file__).parents[2]
 
-# rows, batch, depths, width, rounds of the images; rows, features of the table; small networks
-FULL = {"images": (20_480, 512, (2, 2, 2, 2), 64, 4), "table": (200_000, 50), "many": (40, 5)}
-TINY = {"images": (64, 32, (1, 1), 4, 2), "table": (500, 10), "many": (2, 1)}
+# Images: rows, batch, depths, width, rounds. Table: rows, features. Small networks: number, rows,
+# epochs.
+FULL = {
+    "images": (20_480, 512, (2, 2, 2, 2), 64, 4),
+    "table": (200_000, 50),
+    "many": (40, 4096, 5),
+}
+TINY = {"images": (64, 32, (1, 1), 4, 2), "table": (500, 10), "many": (2, 256, 1)}
 COMMAND = "Made by `python benchmarks/training/gpu.py`."
 
 
@@ -227,9 +232,9 @@ def many(sizes, device):
 
     from skmixup import VicinalClassifier
 
-    n_networks, n_epochs = sizes
+    n_networks, n_rows, n_epochs = sizes
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(4096, 20)).astype(np.float32)
+    X = rng.normal(size=(n_rows, 20)).astype(np.float32)
     y = (X[:, 0] * X[:, 1] > 0).astype(int)
 
     def network():
@@ -269,7 +274,7 @@ def many(sizes, device):
         begin = synchronised(device)
         train(n_networks)
         lines.append((name, f"{synchronised(device) - begin:.2f}"))
-    return table((f"{n_networks} networks, 4096 rows, {n_epochs} epochs", "s"), lines)
+    return table((f"{n_networks} networks, {n_rows} rows, {n_epochs} epochs", "s"), lines)
 
 
 # ---- the page
