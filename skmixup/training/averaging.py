@@ -125,6 +125,10 @@ class AveragingNet(TensorNet):
                 known.add(id(parameter))  # while it is trained, the student has two names
                 yield name, parameter
 
+    def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
+        with self.student_shown():  # a subclass may take the parameters of `module_`
+            return super()._initialize_optimizer(*args, **kwargs)
+
     # ---- which of them is `module_`
 
     def show_student(self) -> None:

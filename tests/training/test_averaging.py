@@ -200,6 +200,24 @@ def test_a_step_of_the_users_own_trains_and_is_averaged():
     assert not same(net.student_, net.module_)
 
 
+class OwnOptimizer(MixupClassifier):
+    """Makes its optimizer as skorch's documentation shows."""
+
+    def initialize_optimizer(self, *args, **kwargs):
+        named = self.module_.named_parameters()
+        args, kwargs = self.get_params_for_optimizer("optimizer", named)
+        self.optimizer_ = self.optimizer(*args, **kwargs)
+        return self
+
+
+def test_an_optimizer_of_the_users_own_moves_what_is_trained():
+    net = averaged(OwnOptimizer).fit(X, Y)
+    assert same(net.student_, averaged(MixupClassifier).fit(X, Y).student_)
+    net.set_params(optimizer__weight_decay=0.5).partial_fit(X, Y)
+    moved = {id(p) for group in net.optimizer_.param_groups for p in group["params"]}
+    assert moved == {id(p) for p in net.student_.parameters()}
+
+
 def test_steps_by_hand_move_student_and_average():
     net = averaged(max_epochs=0).fit(X, Y)
     student, average = copies(net.student_), net.module_
