@@ -30,6 +30,7 @@ from skmixup.estimators.several_labels import (
     densified,
     n_labels_in,
     read_indicators,
+    refuse_other_kinds,
     warn_of_one_hot,
 )
 from skmixup.estimators.soft_labels import read_soft_labels
@@ -58,6 +59,7 @@ class FittingNet(ClassifyingNet):
         soft = read_soft_labels(y, named)
         if soft is not None:
             return self._fit_soft(X, *soft, sample_weight, fresh=fresh)
+        refuse_other_kinds(y)
         y = check_labels(y)
         check_consistent_length(X, y)
         if self.dataset is not ArrayDataset:

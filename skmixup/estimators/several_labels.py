@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skmixup.estimators.criteria import ONE_HOT, SIGMOID, criterion_of, try_on_target
 from skmixup.estimators.inputs import as_array
-from skmixup.labels import is_matrix
+from skmixup.labels import KINDS_OF_LABELS, is_matrix
 
 
 def densified(y: Any) -> tuple[Any, str | None]:
@@ -42,6 +42,20 @@ def read_indicators(y: Any) -> NDArray[np.float32] | None:
     if matrix.dtype.kind in "biuf" and matrix.ndim == 2 and np.isin(matrix, (0, 1)).all():
         return matrix.astype(np.float32)
     return None
+
+
+def refuse_other_kinds(y: Any) -> None:
+    """Raise ValueError where y is collections of labels, or has more axes than a column."""
+    first = next(iter(y), None) if hasattr(y, "__iter__") else None
+    lists = isinstance(first, (list, tuple))
+    if isinstance(first, (set, frozenset)) or (lists and len({len(row) for row in y}) > 1):
+        raise ValueError(
+            f"y is a collection of labels for each row, the first {first!r}; {KINDS_OF_LABELS}. "
+            "sklearn.preprocessing.MultiLabelBinarizer makes the matrix of zeros and ones of them"
+        )
+    if is_matrix(y) or len(getattr(y, "shape", ())) > 2:
+        shape = tuple(getattr(y, "shape", None) or np.shape(y))
+        raise ValueError(f"y has shape {shape} and is no kind of y; {KINDS_OF_LABELS}")
 
 
 def n_labels_in(label: Any) -> int:

@@ -44,7 +44,7 @@ def net(kind=MixupClassifier, **params):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_learns_every_label(kind):
-    clf = net(kind, max_epochs=30).fit(X, Y)
+    clf = net(kind, max_epochs=15, lr=0.01).fit(X, Y)
     proba, predicted = clf.predict_proba(X), clf.predict(X)
     assert isinstance(clf.criterion_, nn.BCEWithLogitsLoss)
     assert clf.multilabel_
@@ -156,7 +156,7 @@ def test_the_matrix_may_have_many_forms(form):
 
 def test_labels_that_are_never_or_always_on_and_rows_without_any():
     y = np.c_[Y, np.zeros(len(Y), int), np.ones(len(Y), int)]
-    clf = net(max_epochs=40).fit(X, y)
+    clf = net(max_epochs=25).fit(X, y)
     predicted = clf.predict(X)
     assert not predicted[:, 4].any()
     assert predicted[:, 5].all()
@@ -301,7 +301,7 @@ class Distance(nn.Module):
     "criterion", [nn.MSELoss, nn.MultiLabelSoftMarginLoss, Distance, F.huber_loss]
 )
 def test_criterions_that_take_a_matrix(criterion):
-    clf = net(criterion=criterion, max_epochs=40, mix_per="sample").fit(X, Y)
+    clf = net(criterion=criterion, max_epochs=20, lr=0.01, mix_per="sample").fit(X, Y)
     assert np.mean(clf.predict(X) == Y) > 0.8
     assert 0 <= clf.predict_proba(X).min() <= clf.predict_proba(X).max() <= 1
 
@@ -337,7 +337,10 @@ REFUSED = {
     "sparse counts": ({}, sp.csr_matrix(2 * Y), "do not sum to one.*several labels per row, a"),
     "NaN": ({}, np.where(Y == 1, np.nan, Y), "Input y contains NaN"),
     "rows": ({}, Y[:-1], "inconsistent numbers of samples"),
-    "three axes": ({}, np.zeros((120, 2, 2)), "dim 3"),
+    "three axes": ({}, np.zeros((120, 2, 2)), r"\(120, 2, 2\) and is no kind of y; y is"),
+    "strings": ({}, np.array([["a", "b"]] * 120), r"\(120, 2\) and is no kind of y; y is one"),
+    "lists of labels": ({}, [[0, 1], [2]] * 60, r"the first \[0, 1\]; .*MultiLabelBinarizer"),
+    "sets of labels": ({}, np.array([{1}, {2}] * 60), r"the first \{1\}; .*MultiLabelBinarizer"),
 }  # fmt: skip
 
 
