@@ -1,8 +1,10 @@
-"""An Optuna study and a scikit-learn search on a Dask cluster of processes.
+"""
+A study and a search run on a Dask cluster as they are
+======================================================
 
-    python examples/dask_cluster.py
-
-Give ``Client`` the address of a scheduler to use a real cluster.
+Optuna's ``DaskStorage`` lets workers of a cluster share a study, and joblib's Dask backend runs
+the candidates of a scikit-learn search there. Designs need nothing for either. Give ``Client``
+the address of a scheduler to use a real cluster.
 """
 
 import warnings
@@ -19,10 +21,12 @@ from skmixup.tuning import UniformDesignSampler, UniformDesignSearchCV
 
 
 def objective(trial: optuna.Trial) -> float:
+    """Something to minimise."""
     return (trial.suggest_float("x", -5, 5) - 1) ** 2 + trial.suggest_int("k", 1, 4)
 
 
 def main() -> None:
+    """Run a study of twelve trials, then a search of twelve candidates, on two workers."""
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     with (
         LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
@@ -44,3 +48,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+
+# %%
+# Without a cluster: :ref:`sphx_glr_gallery_two_processes.py`.

@@ -1,13 +1,17 @@
-"""Two processes share one study through a file; neither knows of the other.
+"""
+Two processes share a design without talking to each other
+==========================================================
 
-    python examples/two_processes.py
-
-The same on two machines: a database or Optuna's gRPC proxy as storage, one worker on each.
+Trial number k runs row k of the design, and Optuna's storages hand out trial numbers atomically.
+So any number of processes and machines work on one study, and no point is run twice. Here two
+processes meet in a file; on two machines it is a database or Optuna's gRPC proxy, and the same
+lines.
 """
 
 import multiprocessing
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import optuna
@@ -18,6 +22,7 @@ from skmixup.tuning import UniformDesignSampler
 
 
 def objective(trial: optuna.Trial) -> float:
+    """Something to minimise that takes a little while."""
     x = trial.suggest_float("x", -5, 5)
     y = trial.suggest_float("y", -5, 5)
     trial.set_user_attr("worker", multiprocessing.current_process().name)
@@ -38,6 +43,7 @@ def work(path: str) -> None:
 
 
 def main() -> None:
+    """Start two workers and say what each has done."""
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "study.log")
         context = multiprocessing.get_context("spawn")
@@ -49,11 +55,17 @@ def main() -> None:
         storage = JournalStorage(JournalFileBackend(path))
         study = optuna.load_study(study_name="shared", storage=storage)
         trials = study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))
-        shares = [t.user_attrs["worker"] for t in trials]
-        print({name: shares.count(name) for name in sorted(set(shares))})
+        print(dict(Counter(trial.user_attrs["worker"] for trial in trials)))
         print(f"{len({(t.params['x'], t.params['y']) for t in trials})} different points")
         print(f"best {study.best_value:.3f} at {study.best_params}")
 
 
+# %%
+# Workers are started anew (``spawn``), so the script is guarded as Python asks for:
+
 if __name__ == "__main__":
     main()
+
+# %%
+# A worker that dies, one that was slow, clocks that differ: :doc:`many workers </guide/tuning>`. A
+# cluster with a scheduler of its own: :ref:`sphx_glr_gallery_dask_cluster.py`.

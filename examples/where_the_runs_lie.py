@@ -1,9 +1,11 @@
-"""Why the first run is the middle: 25 runs of five parameters, drawn and seen by their distance.
+"""
+The most even design has no run near the middle; tuning begins there
+====================================================================
 
-    python examples/where_the_runs_lie.py
-
-Draws where_the_runs_lie.png: above, two of the parameters; below, how far each run is from the
-middle of all five ranges. Prints the distance from the middle to the nearest run.
+In several dimensions the points of a design with the smallest centred discrepancy (CD) lie at
+nearly the same distance from the middle of the cube: good for learning a response surface, bad
+luck where the best setting lies near the middle, as it does when ranges were chosen with sense.
+So samplers and searches have a default of their own, ``criterion="CD+middle"``.
 """
 
 from pathlib import Path
@@ -16,7 +18,15 @@ from scipy.stats import qmc
 
 from skmixup.tuning import UniformDesignSampler
 
+# %%
+# The runs
+# --------
+#
+# 25 runs of five parameters, as a study with :class:`~skmixup.tuning.UniformDesignSampler` asks
+# for them, and beside them the first 25 points of a scrambled Sobol' sequence.
+
 N_RUNS, N_FACTORS = 25, 5
+optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def runs_of(criterion: str) -> np.ndarray:
@@ -28,27 +38,31 @@ def runs_of(criterion: str) -> np.ndarray:
     return np.array([[trial.params[name] for name in space] for trial in study.trials])
 
 
-def main() -> None:
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    methods = {
-        'criterion="CD"': runs_of("CD"),
-        'criterion="CD+middle"': runs_of("CD+middle"),
-        "scrambled Sobol'": qmc.Sobol(N_FACTORS, rng=0).random(32)[:N_RUNS],
-    }
-    figure, axes = plt.subplots(2, 3, figsize=(8.4, 5.2), layout="constrained", sharex="row")
-    for (name, x), (above, below) in zip(methods.items(), axes.T, strict=True):
-        distance = np.linalg.norm(x - 0.5, axis=1)
-        print(f"{name}: nearest run to the middle {distance.min():.2f} away")
-        above.scatter(*x[:, :2].T, c=distance, vmin=0, vmax=1, cmap="viridis", s=24)
-        above.set(title=name, aspect="equal", xlim=(0, 1), ylim=(0, 1), xlabel="first parameter")
-        below.hist(distance, bins=np.linspace(0, 1.15, 24), color="tab:blue")
-        below.set(xlabel="distance from the middle", ylim=(0, 12))
-    axes[0, 0].set_ylabel("second parameter")
-    axes[1, 0].set_ylabel("runs")
-    path = Path("where_the_runs_lie.png")
-    figure.savefig(path, dpi=80)
-    print(f"drawn in {path}")
+methods = {
+    'criterion="CD"': runs_of("CD"),
+    'criterion="CD+middle"': runs_of("CD+middle"),
+    "scrambled Sobol'": qmc.Sobol(N_FACTORS, seed=0).random(32)[:N_RUNS],
+}
 
+# %%
+# How far from the middle
+# -----------------------
+#
+# Above, two of the five parameters, coloured by the distance from the middle of all five; below,
+# how many runs lie at which distance.
 
-if __name__ == "__main__":
-    main()
+figure, axes = plt.subplots(2, 3, figsize=(8.4, 5.2), layout="constrained", sharex="row")
+for (name, x), (above, below) in zip(methods.items(), axes.T, strict=True):
+    distance = np.linalg.norm(x - 0.5, axis=1)
+    print(f"{name}: nearest run to the middle {distance.min():.2f} away")
+    above.scatter(*x[:, :2].T, c=distance, vmin=0, vmax=1, cmap="viridis", s=24)
+    above.set(title=name, aspect="equal", xlim=(0, 1), ylim=(0, 1), xlabel="first parameter")
+    below.hist(distance, bins=np.linspace(0, 1.15, 24), color="tab:blue")
+    below.set(xlabel="distance from the middle", ylim=(0, 12))
+axes[0, 0].set_ylabel("second parameter")
+axes[1, 0].set_ylabel("runs")
+figure.savefig(Path("where_the_runs_lie.png"), dpi=80)
+
+# %%
+# What it is worth on functions and on real tuning surfaces is on
+# :doc:`the benchmark's page </benchmarks/tuning_construction>`, with the case where it loses.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+EXAMPLES = sorted([*ROOT.glob("examples/*.py"), *ROOT.glob("docs/start/*.py")])
 
 
 @pytest.mark.parametrize("script", EXAMPLES, ids=lambda script: script.stem)

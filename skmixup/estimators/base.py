@@ -302,7 +302,7 @@ class VicinalEstimator(LookingNet):
 
     @property
     def loss_curve_(self) -> list[float]:
-        """Mean training loss of each epoch, on the virtual pairs; shape (n_iter_,)."""
+        """Mean training loss of each epoch, on the virtual pairs; shape (`n_iter_`,)."""
         return [epoch["train_loss"] for epoch in self._history() if "train_loss" in epoch]
 
     def _history(self) -> Any:
