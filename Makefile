@@ -7,7 +7,10 @@ READY := $(VENV)/.ready
 # One BLAS/torch thread per test worker: two workers with two threads each fight over two cores.
 WORKERS ?= 2
 
-.PHONY: quickstart test lint format docs clean
+DOCS := $(VENV)/.docs
+LOWEST := .venv-lowest
+
+.PHONY: quickstart test lint format docs check-docs smoke test-lowest clean
 
 quickstart: $(READY)
 	$(BIN)/python examples/quickstart.py
@@ -24,6 +27,35 @@ format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# The site, in docs/_build/html: offline, warnings are errors. Examples run once and again when changed.
+docs: $(DOCS)
+	OMP_NUM_THREADS=1 MPLBACKEND=Agg $(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+# Links, spelling, numbers of the front table of benchmarks, and the code on every page.
+check-docs: $(DOCS)
+	$(BIN)/python tools/check_pages.py
+	$(BIN)/codespell
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/test_docs.py docs README.md
+
+# Wheel and sdist: built, installed into empty environments, tried.
+smoke: $(DOCS)
+	$(BIN)/python tools/smoke.py
+
+# The oldest versions that pyproject.toml promises (torch as it is); warnings of old versions are not errors.
+test-lowest: $(LOWEST)/.ready
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
+		-n $(WORKERS) --dist loadfile -W ignore::DeprecationWarning -W ignore::FutureWarning tests skmixup
+
+$(DOCS): $(READY)
+	$(BIN)/python -m pip install --constraint constraints.txt --group site --editable ".[docs,plot,tables]"
+	touch $@
+
+$(LOWEST)/.ready: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(LOWEST)/bin/python -m pip install --constraint constraints-lowest.txt --group lowest --editable ".[plot,tables]"
+	touch $@
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
@@ -31,4 +63,4 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) docs/_build docs/gallery docs/getting_started docs/api/generated build dist .pytest_cache .mypy_cache .ruff_cache
