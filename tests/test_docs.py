@@ -23,7 +23,7 @@ def entries_of_toctrees(page):
     """Pages that the toctrees of a page name, as paths."""
     for block in re.findall(r"```\{toctree\}\n(.*?)```", page.read_text(), re.S):
         for line in block.splitlines():
-            if line and not line.startswith(":"):
+            if line and not line.startswith((":", "*")):
                 yield (page.parent / line.strip()).resolve()
 
 
@@ -40,13 +40,6 @@ def test_every_entry_of_a_toctree_is_a_page(page):
         copied = ROOT / "benchmarks" / "results" / f"{entry.name}.md"
         here = copied if entry.parent.name == "benchmarks" else entry.with_suffix(".md")
         assert here.exists() or entry.parent.name in made or entry.name == "index", entry
-
-
-def test_every_benchmark_stands_in_the_index_of_benchmarks():
-    index = (DOCS / "benchmarks" / "index.md").read_text()
-    for page in (ROOT / "benchmarks" / "results").glob("*.md"):
-        if not page.stem.endswith("_method") and page.stem != "tabular_million":
-            assert f"results/{page.name}" in index, page.name
 
 
 @pytest.mark.parametrize(

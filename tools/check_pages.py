@@ -69,6 +69,14 @@ def unfound_numbers(index: Path) -> Iterator[str]:
                     yield f"{page.name} does not have {number}"
 
 
+def missing_benchmarks(index: Path) -> Iterator[str]:
+    """Say which pages of results the front table lacks."""
+    for page in (ROOT / "benchmarks" / "results").glob("*.md"):
+        is_part = page.stem.endswith("_method") or page.stem == "tabular_million"
+        if not is_part and f"results/{page.name}" not in index.read_text():
+            yield f"{page.name} has no row"
+
+
 def main() -> int:
     """Check all pages."""
     wrong = [
