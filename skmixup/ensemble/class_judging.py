@@ -12,7 +12,7 @@ from sklearn.metrics import get_scorer, log_loss, make_scorer
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.judging import Floats, Judge, Judgement, Predicted
 from skmixup.ensemble.rows import IndicatorRows, Ints, LabeledRows
-from skmixup.ensemble.temperature import fit_temperature, mean_log_loss, with_temperature
+from skmixup.estimators.temperature import fit_temperature, mean_log_loss, with_temperature
 
 
 class PredictedClasses(ClassifierMixin, Predicted):

@@ -9,8 +9,8 @@ from sklearn.metrics import get_scorer
 from skmixup.ensemble.class_judging import ClassJudge, PredictedClasses
 from skmixup.ensemble.judging import Floats
 from skmixup.ensemble.rows import Ints
-from skmixup.ensemble.temperature import decisions, labels_with_temperature, mean_log_loss
 from skmixup.estimators.several_labels import densified
+from skmixup.estimators.temperature import decisions, labels_with_temperature, mean_log_loss
 
 
 class PredictedLabels(PredictedClasses):

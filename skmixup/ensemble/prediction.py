@@ -9,9 +9,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmixup.ensemble.rows import on_of_each
-from skmixup.ensemble.temperature import labels_with_temperature, with_temperature
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.several_labels import as_matrix
+from skmixup.estimators.temperature import labels_with_temperature, with_temperature
 
 Floats = NDArray[np.float64]
 

@@ -97,7 +97,6 @@ class SharedParameters(PartArguments, total=False):
     lr: float
     lr_schedule: str | Callable[[float], float] | None
     ema_decay: float
-    max_epochs: int
     batch_size: int | str
     iterator_train: Any
     iterator_valid: Any
@@ -118,4 +117,5 @@ class ClassifierParameters(SharedParameters, total=False):
     """The parameters that all classifiers share."""
 
     class_weight: Any
+    max_epochs: int | str
     classes: Any

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from skmixup.estimators.classifier_labels import ClassifyingNet
@@ -25,6 +25,7 @@ from skmixup.estimators.datasets import (
 from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import check_inputs, check_labels, encode
+from skmixup.estimators.pilot import TrainingRows, find_length, finds_length
 from skmixup.estimators.several_labels import (
     check_indicators,
     densified,
@@ -34,8 +35,9 @@ from skmixup.estimators.several_labels import (
     warn_of_one_hot,
 )
 from skmixup.estimators.soft_labels import read_soft_labels
-from skmixup.estimators.weights import normalized_weights, row_weights
+from skmixup.estimators.weights import check_weights, normalized_weights, row_weights
 from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
+from skmixup.vicinal.blocks import unwrap
 
 
 class FittingNet(ClassifyingNet):
@@ -45,6 +47,7 @@ class FittingNet(ClassifyingNet):
         self.check_parameters()
         refuse_loader(X)
         if is_dataset(X):
+            self.refuse_groups(self._fit_state_.groups)
             y = self._check_dataset(X, y, sample_weight, classes, fresh or self.saw_no_data())
             return self._train(X, y, fresh=fresh, seen=X)
         refuse_several_inputs(X, y)
@@ -75,7 +78,52 @@ class FittingNet(ClassifyingNet):
             self.classes_,
             as_they_are=not self.brings_all_rows(),
         )
+        self._find_length(X, y, codes, sample_weight, weight, fresh=fresh)
         return self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
+
+    def _find_length(
+        self, X: Any, y: Any, target: Any, sample_weight: Any, weight: Any, *, fresh: bool
+    ) -> None:
+        """Let a pilot say how long to train and how bold to be, where that is left to it."""
+        state = self._fit_state_
+        if not (fresh and state.whole and state.epochs is None and X.ndim == 2):
+            self.refuse_groups(state.groups)
+            return
+        if not finds_length(self):
+            return
+        if state.groups is not None:
+            check_consistent_length(y, state.groups)
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, len(y))
+        found = find_length(self, TrainingRows(X, y, sample_weight, target, weight, state.groups))
+        if found is not None:
+            state.epochs = found.n_epochs
+            state.temperature = found.temperature
+
+    def _train(self, X: Any, y: Any, *, fresh: bool, seen: Any) -> Self:
+        if self._fit_state_.whole:
+            self.n_epochs_ = self.epochs_of_call()
+        return super()._train(X, y, fresh=fresh, seen=seen)
+
+    def check_groups(self, groups: Any) -> None:
+        """Raise ValueError for groups where nothing is held out, nor a pilot trained."""
+        if not finds_length(self):
+            self.refuse_groups(groups)
+
+    def _default_module(self, **kwargs: Any) -> nn.Module:
+        """Make the default network, with the temperature that was found for it."""
+        module = super()._default_module(**kwargs)
+        state = self._fit_state_
+        if state is not None and state.temperature != 1.0:
+            module.temperature.fill_(state.temperature)  # type: ignore[operator, union-attr]
+        return module
+
+    @property
+    def temperature_(self) -> float:
+        """What the default network's logits are divided by; 1 if nothing was found."""
+        self.check_trained()
+        temperature = getattr(unwrap(self.module_), "temperature", 1.0)
+        return float(temperature) if isinstance(temperature, float | Tensor) else 1.0
 
     def _named_classes(self, classes: Any, *, fresh: bool) -> Any:
         """Return the classes that columns of soft labels have, or None where nobody says."""
@@ -110,6 +158,7 @@ class FittingNet(ClassifyingNet):
         self._sparse_kind_ = sparse
         y = indicators.astype(np.int64)
         weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
+        self.refuse_groups(self._fit_state_.groups)
         return self._train(ArrayDataset(X, y, indicators, weight), y, fresh=fresh, seen=X)
 
     def _fit_soft(
@@ -133,6 +182,8 @@ class FittingNet(ClassifyingNet):
         self._set_classes(classes, classes, fresh)
         y = classes[probabilities.argmax(axis=1)]
         weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
+        soft = probabilities.astype(np.float64)
+        self._find_length(X, probabilities, soft, sample_weight, weight, fresh=fresh)
         return self._train(ArrayDataset(X, y, probabilities, weight), y, fresh=fresh, seen=X)
 
     def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:

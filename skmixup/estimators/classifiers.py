@@ -178,6 +178,10 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **VicinalEstimator._parameter_constraints,
         "class_weight": [None, dict, StrOptions({"balanced"})],
+        "max_epochs": [
+            StrOptions({"auto"}),
+            *VicinalEstimator._parameter_constraints["max_epochs"],
+        ],
         "criterion": [StrOptions({"auto"}), callable],
     }
 
@@ -213,7 +217,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         lr: float = 3e-3,
         lr_schedule: str | Callable[[float], float] | None = "auto",
         ema_decay: float = 0.0,
-        max_epochs: int = 32,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         iterator_train: Any = TensorBatches,
         iterator_valid: Any = TensorBatches,

@@ -85,6 +85,7 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
         module: None = None,
         *,
         vicinity: Vicinity | None = ...,
+        max_epochs: int = ...,
         **kwargs: Unpack[SharedParameters],
     ) -> None: ...
 
@@ -262,6 +263,7 @@ class MixupRegressor(FlatMixup, VicinalRegressor):
         mix_prob: float = ...,
         pairing: str = ...,
         bandwidth: float = ...,
+        max_epochs: int = ...,
         partners: str = ...,
         **kwargs: Unpack[SharedParameters],
     ) -> None: ...
@@ -352,6 +354,7 @@ class ManifoldMixupRegressor(FlatManifoldMixup, MixupRegressor):
         mix_prob: float = ...,
         pairing: str = ...,
         bandwidth: float = ...,
+        max_epochs: int = ...,
         partners: str = ...,
         **kwargs: Unpack[SharedParameters],
     ) -> None: ...

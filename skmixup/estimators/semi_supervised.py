@@ -188,7 +188,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         optimizer: Any = torch.optim.AdamW,
         lr: float = 3e-3,
         lr_schedule: str | Callable[[float], float] | None = "auto",
-        max_epochs: int = 32,
+        max_epochs: int | str = 32,
         batch_size: int | str = "auto",
         iterator_train: Any = TensorBatches,
         iterator_valid: Any = TensorBatches,

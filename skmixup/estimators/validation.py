@@ -30,6 +30,10 @@ class HoldingOutNet(PersistentNet):
         check_monitors(self.callbacks_, held_out=held_out, open_ended=bool(of_user))
 
     def check_groups(self, groups: Any) -> None:
+        """Raise ValueError for groups where no rows are held out."""
+        self.refuse_groups(groups)
+
+    def refuse_groups(self, groups: Any) -> None:
         """Raise ValueError for groups without a `train_split`."""
         if groups is not None and not self.train_split:
             raise ValueError(

@@ -41,7 +41,7 @@ def default_network_in(state: Mapping[str, Tensor]) -> tuple[str, int, int] | No
     if "stem.weight" in sizes and "norm.weight" in sizes:
         return "PreActResNet", sizes["stem.weight"][1], n_outputs
     parts = {name.split(".")[0] for name in sizes}
-    if not parts <= {name for name, _ in MLP(1, 1).named_children()}:
+    if not parts <= {name.split(".")[0] for name in MLP(1, 1).state_dict()}:
         return None
     for name, axis in (
         ("scaling.center", 0), ("embedding.frequency", 0), ("members.weight", 1),

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from skmixup.networks.embeddings import PeriodicEmbeddings
@@ -24,6 +25,9 @@ APART: dict[str, Any] = {
     "embedding": "periodic",
 }
 
+# Of more columns embedding="auto" embeds none.
+MAX_EMBEDDED = 256
+
 
 class MLP(nn.Module):
     """Multilayer perceptron for tables: scaled inputs, and members that predict together.
@@ -38,7 +42,7 @@ class MLP(nn.Module):
     n_features : int
     n_outputs : int
         Number of logits.
-    hidden_sizes : sequence of int, default=(128, 128)
+    hidden_sizes : sequence of int, default=(256, 256)
         Width of each block; an empty sequence gives a linear model.
     n_members : int, default=4
         1 is a plain perceptron.
@@ -52,9 +56,10 @@ class MLP(nn.Module):
     scale_inputs : bool, default=True
         Whether columns are scaled, by quantiles of the training rows that `fit` shows to
         :meth:`adapt_to_data`.
-    embedding : {None, "periodic"}, default=None
+    embedding : {"auto", "periodic"} or None, default="auto"
         "periodic": each scaled column beside three learnt periodic functions of it
-        (:class:`~skmixup.networks.embeddings.PeriodicEmbeddings`).
+        (:class:`~skmixup.networks.embeddings.PeriodicEmbeddings`). "auto": that for up to 256
+        columns, and None for more, which would take several times as long.
 
     Shape
     -----
@@ -69,6 +74,10 @@ class MLP(nn.Module):
         What is averaged over members for a prediction: their probabilities or, with False, their
         logits, for losses whose outputs are not made probabilities by a softmax. Estimators set
         it.
+    temperature : Tensor of shape ()
+        Logits are divided by it in evaluation mode, never in training; 1 at the beginning. A
+        buffer, so that it is saved with the weights. `fit` of a classifier with
+        ``max_epochs="auto"`` sets it.
 
     Raises
     ------
@@ -78,8 +87,8 @@ class MLP(nn.Module):
 
     Notes
     -----
-    The defaults were chosen in trials on 27 tables; benchmarks/results/tabular_defaults.md says
-    what others did there. More than one member lowered the log-loss by 3 to 4 %; four were enough.
+    The defaults were chosen in trials on tables; benchmarks/results/tabular_defaults.md says what
+    others did there.
 
     References
     ----------
@@ -96,19 +105,20 @@ class MLP(nn.Module):
     """
 
     averages_probabilities = True
+    temperature: Tensor
 
     def __init__(
         self,
         n_features: int,
         n_outputs: int,
         *,
-        hidden_sizes: Sequence[int] = (128, 128),
+        hidden_sizes: Sequence[int] = (256, 256),
         n_members: int = 4,
         dropout: float = 0.1,
         activation: type[nn.Module] = nn.ReLU,
         batch_norm: bool = False,
         scale_inputs: bool = True,
-        embedding: str | None = None,
+        embedding: str | None = "auto",
     ):
         super().__init__()
         if n_members < 1:
@@ -118,12 +128,12 @@ class MLP(nn.Module):
                 f"batch_norm=True needs n_members=1 (members would share statistics); got "
                 f"n_members={n_members}"
             )
-        if embedding not in (None, "periodic"):
-            raise ValueError(f"embedding must be None or 'periodic'; got {embedding!r}")
+        if embedding not in ("auto", "periodic", None):
+            raise ValueError(f"embedding must be 'auto', 'periodic' or None; got {embedding!r}")
         self.n_members = n_members
         self.scaling = RobustScaling(n_features) if scale_inputs else nn.Identity()
         self.embedding: nn.Module = nn.Identity()
-        if embedding is not None:
+        if embedding == "periodic" or (embedding and n_features <= MAX_EMBEDDED):
             self.embedding = periodic = PeriodicEmbeddings(n_features)
             n_features = periodic.n_outputs
         sizes = [n_features, *hidden_sizes]
@@ -145,6 +155,7 @@ class MLP(nn.Module):
             if n_members > 1
             else nn.Linear(sizes[-1], n_outputs)
         )
+        self.register_buffer("temperature", torch.ones(()))
         self.mixup_layers = [f"blocks.{i}" for i in range(len(self.blocks))]
 
     def adapt_to_data(self, X: Tensor) -> None:
@@ -155,8 +166,18 @@ class MLP(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (n, n_outputs), in training (n, n_outputs, n_members)."""
         logits = self.head(self.blocks(self.members(self.embedding(self.scaling(x)))))
-        if self.training or self.n_members == 1:
+        if self.training:
             return logits
-        if not self.averages_probabilities:
-            return logits.mean(dim=2)
-        return average_members(logits, self.n_members)
+        if self.n_members > 1:
+            logits = (
+                average_members(logits, self.n_members)
+                if self.averages_probabilities
+                else logits.mean(dim=2)
+            )
+        return logits / self.temperature
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
+        # Files that were written before there was a temperature have none.
+        if f"{prefix}head.bias" in state:
+            state.setdefault(f"{prefix}temperature", torch.ones(()))
+        super()._load_from_state_dict(state, prefix, *args)

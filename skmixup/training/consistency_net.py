@@ -112,7 +112,7 @@ class ConsistencyNet(VicinalNet):
         """Return w(t): how much the consistency loss counts in the step that begins."""
         length = self.ramp_up
         if isinstance(length, float):
-            length *= self.max_epochs if state.n_epochs is None else state.n_epochs
+            length *= self.epochs_of_call() if state.n_epochs is None else state.n_epochs
         epochs = len(self.history) - 1 + state.step / state.n_steps
         return self.unlabeled_weight * ramp_up(epochs / length if length > 0 else 1.0)
 

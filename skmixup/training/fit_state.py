@@ -10,6 +10,9 @@ from skmixup.randomness.fit import FitRandomness
 from skmixup.training.precision import LossScale
 from skmixup.training.schedule import LearningRate
 
+#: Epochs that ``max_epochs="auto"`` stands for, unless rows held out say otherwise.
+USUAL_EPOCHS = 32
+
 
 @dataclass(slots=True)
 class FitState:
@@ -19,6 +22,8 @@ class FitState:
     ----------
     epochs : int or None
         Epochs of this call; None: `max_epochs`.
+    temperature : float
+        Of the logits of the default network for tables, which is made with it.
     groups : array-like of shape (n,), or None
         Rows of a group are held out together.
     whole : bool
@@ -56,6 +61,7 @@ class FitState:
     """
 
     epochs: int | None = None
+    temperature: float = 1.0
     groups: Any = None
     whole: bool = True
     randomness: FitRandomness | None = None

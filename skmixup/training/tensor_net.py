@@ -18,7 +18,7 @@ from skmixup.training.batches import (
     split_targets,
 )
 from skmixup.training.divergence import check_losses, check_weights
-from skmixup.training.fit_state import FitState
+from skmixup.training.fit_state import USUAL_EPOCHS, FitState
 from skmixup.training.listeners import is_idle, listeners_of
 from skmixup.training.losses import Losses
 from skmixup.training.running_net import RunningNet
@@ -38,6 +38,7 @@ class TensorNet(RunningNet):
     """A skorch net with a quick loop over whole-tensor minibatches; it knows nothing of mixing."""
 
     batch_size: Any  # skorch's parameters are not typed
+    max_epochs: Any
 
     fit_state: ClassVar[type[FitState]] = FitState
 
@@ -94,8 +95,8 @@ class TensorNet(RunningNet):
     def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **fit_params: Any) -> Any:
         """Run skorch's loop with a state of the fit; one that was cut off goes on."""
         with self.fitting() as state:
+            batch_size, automatic = self.batch_size, self.max_epochs == "auto"
             epochs = self._begin_loop(state, epochs)
-            batch_size = self.batch_size
             try:
                 with self.own_randomness():
                     try:
@@ -107,13 +108,14 @@ class TensorNet(RunningNet):
                 check_weights(self)
             finally:
                 self.batch_size = batch_size
+                if automatic:
+                    self.max_epochs = "auto"
                 state.end_loop()
         return self
 
     def _begin_loop(self, state: Any, epochs: int | None) -> int:
         """Look up once what every step needs; return how many epochs there are to run."""
-        if epochs is None:
-            epochs = self.max_epochs if state.epochs is None else state.epochs
+        epochs = self.epochs_of_call() if epochs is None else epochs
         optimizer = self.__dict__.get("optimizer_")
         start, state.n_epochs = going_on(optimizer, epochs)
         state.first_epoch = len(self.history) - start
@@ -124,7 +126,16 @@ class TensorNet(RunningNet):
         state.loss_scale = self.loss_scale()
         self.put_peaks_back()
         state.rate = LearningRate(optimizer, self.lr_shape(), state.n_epochs)
+        if self.max_epochs == "auto":  # callbacks compute with it, as with batch_size
+            self.max_epochs = epochs
         return epochs
+
+    def epochs_of_call(self) -> int:
+        """Return the epochs that a call was asked for, or those of `max_epochs`."""
+        state = self._fit_state_
+        if state is not None and state.epochs is not None:
+            return int(state.epochs)
+        return USUAL_EPOCHS if self.max_epochs == "auto" else int(self.max_epochs)
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Go on from the random states of a fit that was cut off, now that all is ready."""

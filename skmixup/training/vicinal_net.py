@@ -356,7 +356,7 @@ class VicinalNet(AugmentingNet):
             return int(mix_epochs)
         state = self._fit_state_
         n_epochs = None if state is None else state.n_epochs
-        return round(mix_epochs * (self.max_epochs if n_epochs is None else n_epochs))
+        return round(mix_epochs * (self.epochs_of_call() if n_epochs is None else n_epochs))
 
     # ---- steps of the user's own
 

@@ -23,7 +23,7 @@ from sklearn.model_selection import (
 
 from skmixup import ManifoldMixupClassifier, MixupClassifierCV
 from skmixup.effects import design_effects
-from skmixup.ensemble.temperature import fit_temperature
+from skmixup.estimators.temperature import fit_temperature
 from tests.ensemble.toys import toy
 
 FAST = {"param_distributions": {"alpha": [0.0, 0.2, 1.0]}, "n_runs": 3, "cv": 2}

@@ -13,7 +13,7 @@ from sklearn.utils import get_tags
 
 from skmixup import ManifoldMixupClassifier, MixupClassifierCV
 from skmixup.ensemble.label_judging import neg_label_log_loss
-from skmixup.ensemble.temperature import decisions, fit_temperature, labels_with_temperature
+from skmixup.estimators.temperature import decisions, fit_temperature, labels_with_temperature
 
 X, Y = make_multilabel_classification(90, n_features=6, n_classes=3, random_state=0)
 X = X.astype(np.float32)

@@ -29,7 +29,7 @@ from skmixup.training.batches import TensorBatches
 PARENTS = [
     (MixupClassifier, VicinalClassifier, set()),
     (ManifoldMixupClassifier, MixupClassifier, set()),
-    (InterpolationConsistencyClassifier, MixupClassifier, {"alpha", "ema_decay"}),
+    (InterpolationConsistencyClassifier, MixupClassifier, {"alpha", "ema_decay", "max_epochs"}),
     (MixupRegressor, VicinalRegressor, set()),
     (ManifoldMixupRegressor, MixupRegressor, set()),
 ]

@@ -5,7 +5,7 @@ import pytest
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import log_loss
 
-from skmixup.ensemble.temperature import PRIOR_ROWS, fit_temperature, with_temperature
+from skmixup.estimators.temperature import PRIOR_ROWS, fit_temperature, with_temperature
 
 
 def rows(n, n_classes, true_beta, seed=0):

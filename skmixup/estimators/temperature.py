@@ -9,6 +9,8 @@ C. Guo, G. Pleiss, Y. Sun, K. Q. Weinberger (2017), "On calibration of modern ne
 International Conference on Machine Learning.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
@@ -67,41 +69,55 @@ def labels_with_temperature(proba: ArrayLike, temperature: float) -> Floats:
     return np.asarray(on.reshape(np.shape(proba)))
 
 
-def mean_log_loss(proba: ArrayLike, codes: NDArray[np.int64], weight: Floats) -> float:
-    """Weighted mean of −log p of each row's class; ``codes`` are positions of classes."""
-    picked = log_probabilities(np.asarray(proba)[np.arange(len(codes)), codes])
+def mean_log_loss(proba: ArrayLike, codes: NDArray[Any], weight: Floats) -> float:
+    """Weighted mean of −log p of each row's class; ``codes`` are as in :func:`fit_temperature`."""
+    if codes.ndim == 2:
+        picked = _of_labels(log_probabilities(proba), codes)
+    else:  # no logarithms of all others
+        picked = log_probabilities(np.asarray(proba)[np.arange(len(codes)), codes])
     return float(-np.average(picked, weights=weight))
 
 
-def fit_temperature(proba: ArrayLike, codes: NDArray[np.int64], weight: Floats) -> float:
+def _of_labels(logs: Floats, codes: NDArray[Any]) -> Floats:
+    """The logarithm of the probability of each row's class; of soft labels their mean."""
+    if codes.ndim == 2:
+        return np.asarray((codes * logs).sum(axis=1))
+    return np.asarray(logs[np.arange(len(codes)), codes])
+
+
+def fit_temperature(
+    proba: ArrayLike, codes: NDArray[Any], weight: Floats, *, prior_rows: float = PRIOR_ROWS
+) -> float:
     """The temperature with the smallest log-loss on rows that were not trained on.
 
     In β = 1/T the log-loss Σ w_i (log Σ_c p_ic^β − β log p_iy) is convex. Where all rows are
     predicted right it falls for ever as β grows, so a prior β − log β is added, whose minimum is
-    at β = 1 and which weighs as much as one row: with it there is always one minimum, and a few
-    rows that happen to be right do not make probabilities certain.
+    at β = 1: with it there is always one minimum, and a few rows that happen to be right do not
+    make probabilities certain.
 
     Parameters
     ----------
     proba : array-like of shape (n, n_classes)
-    codes : ndarray of shape (n,)
-        Position of each row's class among the columns.
+    codes : ndarray of shape (n,) or (n, n_classes)
+        Position of each row's class among the columns, or soft labels.
     weight : ndarray of shape (n,)
         Weights of the rows; only their ratios count.
+    prior_rows : float, default=1.0
+        How many rows the prior weighs as much as.
 
     Returns
     -------
     float
     """
     logs = log_probabilities(proba)
-    picked = logs[np.arange(len(codes)), codes]
+    picked = _of_labels(logs, codes)
     shares = weight * (len(weight) / weight.sum())
 
     def slope(log_beta: float) -> float:
         """The derivative with respect to β."""
         beta = np.exp(log_beta)
         expected = (softmax(beta * logs, axis=1) * logs).sum(axis=1)
-        return float(shares @ (expected - picked) + PRIOR_ROWS * (1.0 - 1.0 / beta))
+        return float(shares @ (expected - picked) + prior_rows * (1.0 - 1.0 / beta))
 
     low, high = -1.0, 1.0
     while slope(low) > 0:

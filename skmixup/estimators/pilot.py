@@ -1,0 +1,243 @@
+"""How long to train, and how bold to be: found on rows held out, before all are trained on.
+
+No number of epochs is right for all tables: where labels are noisy a few are enough and more do
+harm, where they follow from the columns many are needed. So a pilot of the same estimator is
+trained on a part of the rows at a constant learning rate, with a moving average of its weights,
+which may be stopped anywhere; of the numbers of epochs tried, the one with the smallest log-loss
+on the rows held out, each at its best temperature, is taken. Then all rows are trained on.
+
+References
+----------
+Hägele, Bakouch, Kosson, Ben Allal, Von Werra, Jaggi: Scaling Laws and Compute-Optimal Training
+Beyond Fixed Training Durations. NeurIPS 2024, arXiv:2405.18392 (a constant rate with averaged
+weights stands for training runs of all lengths at once).
+Holzmüller, Berta, Bach: Rethinking Early Stopping: Refine, Then Calibrate. arXiv:2501.19195
+(stop by the log-loss after a temperature).
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import clone
+from skorch.callbacks import Callback
+from torch import nn
+
+from skmixup.estimators.temperature import fit_temperature, mean_log_loss, with_temperature
+from skmixup.randomness.fit import generator_from
+from skmixup.training.batches import ArrayDataset, TensorBatches
+from skmixup.training.fit_state import USUAL_EPOCHS
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+#: Numbers of epochs that are tried, about √2 apart,
+CANDIDATES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 48)
+#: as long as they take no more steps: a million rows are trained on for five epochs at most.
+MOST_STEPS = 20_000
+#: So many candidates in turn that are no better end a pilot.
+PATIENCE = 3
+#: Rows are held out a fifth at a time, by so many pilots, three at most, that about as many rows
+#: are predicted.
+N_PARTS = 5
+WANTED_ROWS = 300
+MOST_PILOTS = 3
+#: How many rows the prior for a temperature of 1 weighs as much as.
+PRIOR_ROWS = 5.0
+#: At most so many of a fifth are held out.
+MOST_ROWS = 10_000
+#: With fewer rows nothing can be found out.
+LEAST_ROWS = 100
+#: A pilot's learning rate, as a part of the peak of the one that falls along a cosine: their mean.
+PILOT_RATE = 0.5
+PILOT_DECAY = 0.99
+
+
+@dataclass(frozen=True)
+class Length:
+    """What a pilot found: epochs to train, and the temperature of the network's logits."""
+
+    n_epochs: int
+    temperature: float
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """What `fit` was given, of the rows that count.
+
+    Attributes
+    ----------
+    X, y : as in `fit`, checked
+    sample_weight : array of shape (n,), or None
+    target : ndarray of shape (n,) or (n, n_classes)
+        Class codes, or soft labels.
+    weight : ndarray of shape (n,), or None
+        What each row counts in the loss, `class_weight` included.
+    groups : array of shape (n,), or None
+        Rows of a group are held out together.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    sample_weight: Any
+    target: NDArray[Any]
+    weight: Any
+    groups: Any = None
+
+    @property
+    def codes(self) -> Ints:
+        """The class of each row, of soft labels the most probable one."""
+        return self.target.argmax(axis=1) if self.target.ndim == 2 else self.target
+
+    @property
+    def weights(self) -> Floats:
+        """What each row counts, also where all count the same."""
+        if self.weight is None:
+            return np.ones(len(self.y))
+        return np.asarray(self.weight, dtype=np.float64)
+
+
+def finds_length(net: Any) -> bool:
+    """Whether the parameters leave the length of the training to a pilot.
+
+    ``max_epochs="auto"`` does, of a default network that is trained in the usual way. Where you
+    have a say in it, by callbacks, rows held out, a module, data set or loss of your own or by
+    going on from where training was, a pilot could not know what you do.
+    """
+    usual = (
+        net.max_epochs == "auto"
+        and net.module is None
+        and not net.warm_start
+        and not net.train_split
+        and net.callbacks in (None, [])
+        and net.dataset is ArrayDataset
+        and net.iterator_train is TensorBatches
+        and net.predict_nonlinearity == "auto"
+        and (net.criterion == "auto" or net.criterion is nn.CrossEntropyLoss)
+        and not net.compile
+    )
+    parts = ("criterion", "iterator_train", "iterator_valid", "callbacks", "dataset")
+    return (
+        usual and not any(net.get_params_for(part) for part in parts) and not net.users_classes()
+    )
+
+
+def find_length(net: Any, rows: TrainingRows) -> Length | None:
+    """Train pilots on parts of the rows, and say how to train on all; None: too few rows to say.
+
+    Parameters
+    ----------
+    net : VicinalClassifier
+        Whose parameters :func:`finds_length`; it stays as it is.
+    rows : TrainingRows
+    """
+    n = len(rows.y)
+    if n < LEAST_ROWS:
+        return None
+    part = parts_of(rows, generator_from(clone(net).random_state))
+    n_pilots = min(MOST_PILOTS, ceil(WANTED_ROWS * N_PARTS / n))
+    steps = ceil(n / net.rows_per_batch(range(n), training=True))
+    candidates = tuple(c for c in CANDIDATES if c == 1 or c * steps <= MOST_STEPS)
+    watches: list[_Watch] = []
+    for number in range(n_pilots):
+        train, held_out = np.flatnonzero(part != number), np.flatnonzero(part == number)
+        known = np.unique(rows.codes[train][rows.weights[train] > 0])
+        held_out = held_out[np.isin(rows.codes[held_out], known) & (rows.weights[held_out] > 0)]
+        if len(held_out) == 0 or len(known) < 2:
+            continue
+        if watches:  # as far as the first went
+            candidates = candidates[: len(watches[0].seen)]
+        watch = _Watch(rows, held_out, candidates, patient=bool(watches))
+        _train_pilot(net, rows, train, watch)
+        watches.append(watch)
+    if not watches:
+        return None
+    return _best(watches, rows)[0]
+
+
+def parts_of(rows: TrainingRows, rng: np.random.Generator) -> Ints:
+    """Deal rows, or groups of rows, into five parts, every class alike; −1: never held out.
+
+    The only row of a class is never held out.
+    """
+    codes, n = rows.codes, len(rows.y)
+    if rows.groups is not None:
+        _, groups = np.unique(np.asarray(rows.groups), return_inverse=True)
+        return (rng.permutation(groups.max() + 1) % N_PARTS)[groups]
+    order = rng.permutation(n)
+    order = order[np.argsort(codes[order], kind="stable")]
+    part = np.empty(n, dtype=np.int64)
+    part[order] = np.arange(n) % N_PARTS
+    part[np.bincount(codes)[codes] == 1] = -1
+    if n > N_PARTS * MOST_ROWS:
+        part[rng.permutation(n)[N_PARTS * MOST_ROWS :]] = -1
+    return part
+
+
+class _Enough(Exception):
+    """Ends a pilot's training."""
+
+
+@dataclass(eq=False)
+class _Watch(Callback):
+    """Predicts a pilot's held-out rows after each of the `candidates`, numbers of epochs.
+
+    The pilot ends after the last, or unless it is `patient` where more does not look better.
+    """
+
+    rows: TrainingRows
+    held_out: Ints
+    candidates: tuple[int, ...]
+    patient: bool
+    seen: list[Floats] = field(default_factory=list)
+
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Predict, and end the training if that is enough."""
+        if len(net.history) not in self.candidates:
+            return
+        X = torch.as_tensor(self.rows.X[self.held_out], dtype=torch.float32)
+        net.set_training(False)
+        with torch.no_grad():
+            outputs = torch.cat([net.infer(batch).cpu().double() for batch in X.split(2048)])
+        self.seen.append(torch.softmax(outputs, dim=1).numpy())
+        since = len(self.seen) - 1 - _best([self], self.rows)[1]
+        if since >= PATIENCE and not self.patient:
+            raise _Enough
+
+
+def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: _Watch) -> None:
+    pilot = clone(net).set_params(
+        max_epochs=watch.candidates[-1],
+        lr=net.lr * PILOT_RATE,
+        lr_schedule=None,
+        ema_decay=PILOT_DECAY,
+        callbacks=[watch],
+        classes=net.classes_,
+        verbose=0,
+    )
+    weight = None if rows.sample_weight is None else rows.sample_weight[train]
+    with suppress(_Enough):
+        pilot.fit(rows.X[train], rows.y[train], sample_weight=weight)
+
+
+def _best(watches: list[_Watch], rows: TrainingRows) -> tuple[Length, int]:
+    """The best candidate and its place, by the log-loss of all held-out rows together.
+
+    An octave away from the usual number counts as half a row's bit of surprise.
+    """
+    held_out = np.concatenate([watch.held_out for watch in watches])
+    target, weight = rows.target[held_out], rows.weights[held_out]
+    found = []
+    candidates = watches[-1].candidates[: len(watches[-1].seen)]
+    for place, n_epochs in enumerate(candidates):
+        proba = np.concatenate([watch.seen[place] for watch in watches])
+        temperature = fit_temperature(proba, target, weight, prior_rows=PRIOR_ROWS)
+        loss = mean_log_loss(with_temperature(proba, temperature), target, weight)
+        prior = 0.5 * np.log2(n_epochs / USUAL_EPOCHS) ** 2 / len(held_out)
+        found.append((loss + prior, place, temperature))
+    _, place, temperature = min(found)
+    return Length(candidates[place], temperature), place
