@@ -86,7 +86,8 @@ class FittingNet(ClassifyingNet):
     ) -> None:
         """Let a pilot say how long to train and how bold to be, where that is left to it."""
         state = self._fit_state_
-        if not (fresh and state.whole and state.epochs is None and X.ndim == 2):
+        whole = fresh and state.whole and state.epochs is None
+        if not whole or getattr(X, "ndim", 0) != 2:  # a dict has none
             self.refuse_groups(state.groups)
             return
         if not finds_length(self):
