@@ -34,6 +34,9 @@ from skmixup.training.schedule import SHAPES, finish
 class VicinalEstimator(LookingNet):
     """Base of all estimators: a skorch net that keeps scikit-learn's contract."""
 
+    #: Arguments of the default network for tables that are not its own defaults.
+    table_network: ClassVar[dict[str, Any]] = {}
+
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "criterion": [callable],
         "optimizer": [callable],
@@ -122,6 +125,8 @@ class VicinalEstimator(LookingNet):
             assert shape is not None
             network = "MLP" if len(shape) == 1 else "PreActResNet"
             n_inputs, n_outputs = shape[0], self._n_outputs()
+        if network == "MLP":
+            kwargs = {**self.table_network, **kwargs}
         return NETWORKS[network](n_inputs, n_outputs, **kwargs)
 
     def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:

@@ -116,7 +116,7 @@ class FittingNet(ClassifyingNet):
         module = super()._default_module(**kwargs)
         state = self._fit_state_
         if state is not None and state.temperature != 1.0:
-            module.temperature.fill_(state.temperature)  # type: ignore[operator, union-attr]
+            module.temperature.fill_(state.temperature)  # type: ignore[operator]
         return module
 
     @property

@@ -41,11 +41,11 @@ CANDIDATES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 48)
 MOST_STEPS = 20_000
 #: So many candidates in turn that are no better end a pilot.
 PATIENCE = 3
-#: Rows are held out a fifth at a time, by so many pilots, three at most, that about as many rows
+#: Rows are held out a fifth at a time, by so many pilots, two at most, that about as many rows
 #: are predicted.
 N_PARTS = 5
-WANTED_ROWS = 300
-MOST_PILOTS = 3
+WANTED_ROWS = 200
+MOST_PILOTS = 2
 #: How many rows the prior for a temperature of 1 weighs as much as.
 PRIOR_ROWS = 5.0
 #: At most so many of a fifth are held out.

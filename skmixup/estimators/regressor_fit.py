@@ -1,6 +1,6 @@
 """From what users pass to a regressor's `fit` to standardised targets, and back to predictions."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from skmixup.estimators.likelihood import (
 from skmixup.estimators.outputs import OutputNet
 from skmixup.estimators.targets import Standardization, check_targets
 from skmixup.estimators.weights import normalized_weights
+from skmixup.networks.mlp import NARROW
 from skmixup.training.batches import ArrayDataset, in_memory
 from skmixup.training.own_loss import is_users
 from skmixup.vicinal.draw import Draw
@@ -38,6 +39,7 @@ _ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
 class TargetNet(OutputNet):
     """A net with one output for each numeric target."""
 
+    table_network: ClassVar[dict[str, Any]] = NARROW
     predict_nonlinearity: Any
 
     # ---- fit

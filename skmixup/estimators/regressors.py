@@ -1,7 +1,7 @@
 """Regressors: for any vicinity, with mixup at the input, and at a layer drawn at random."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Self, Unpack, overload
+from typing import Any, Self, Unpack, overload
 
 import torch
 from numpy.typing import ArrayLike
@@ -9,7 +9,6 @@ from skorch import NeuralNetRegressor
 from torch import nn
 
 from skmixup.estimators.arguments import SharedParameters
-from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.classifiers import VicinalClassifier
 from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.flat_vicinity import FlatManifoldMixup, FlatMixup, vicinity_or_dirac
@@ -74,10 +73,6 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
     >>> bool(net.score(X, y) > 0.5)
     True
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **VicinalEstimator._parameter_constraints,
-    }
 
     @overload
     def __init__(

@@ -20,6 +20,7 @@ from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.parameters import passed_on
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.estimators.weights import row_weights
+from skmixup.networks.mlp import NARROW
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.consistency_net import ConsistencyNet
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
@@ -136,6 +137,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
     (300,)
     """
 
+    table_network: ClassVar[dict[str, Any]] = NARROW
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         **MixupClassifier._parameter_constraints,
         "unlabeled_weight": [Interval(Real, 0, None, closed="left")],

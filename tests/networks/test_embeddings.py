@@ -56,5 +56,7 @@ def test_the_default_network_embeds_scaled_columns(n_members):
 
 
 def test_an_embedding_that_does_not_exist():
-    with pytest.raises(ValueError, match="embedding must be None or 'periodic'; got 'linear'"):
+    with pytest.raises(
+        ValueError, match="embedding must be 'auto', 'periodic' or None; got 'linear'"
+    ):
         MLP(4, 3, embedding="linear")

@@ -15,7 +15,7 @@ from skmixup.networks.members import (
 
 
 def test_each_member_is_the_network_with_its_own_inputs_and_head():
-    net = MLP(4, 3, hidden_sizes=(6, 5), n_members=7, dropout=0.0)
+    net = MLP(4, 3, hidden_sizes=(6, 5), n_members=7, dropout=0.0, embedding=None)
     net.members.weight.data = torch.randn(7, 4)
     x = torch.randn(10, 4)
     together = net(x)

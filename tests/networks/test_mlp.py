@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from skmixup.networks import MLP
+from skmixup.networks.embeddings import PeriodicEmbeddings
 from skmixup.networks.members import MemberDropout
 
 
@@ -12,7 +13,7 @@ from skmixup.networks.members import MemberDropout
 def test_the_mlp_is_its_blocks_and_a_linear_head(sizes):
     net = MLP(4, 3, hidden_sizes=sizes, n_members=1, dropout=0.2, batch_norm=True).eval()
     x = torch.randn(6, 4)
-    h = net.scaling(x)
+    h = net.embedding(net.scaling(x))
     for name in net.mixup_layers:
         h = net.get_submodule(name)(h)
     assert len(net.mixup_layers) == len(sizes)
@@ -31,3 +32,30 @@ def test_options_of_the_mlp_choose_its_layers():
     assert kinds(n_members=1, batch_norm=True, activation=nn.SiLU, dropout=0.0) == [
         nn.Linear, nn.BatchNorm1d, nn.SiLU,
     ]  # fmt: skip
+
+
+def test_columns_are_embedded_up_to_some_number_of_them():
+    def kind(n_features, **options):
+        return type(MLP(n_features, 2, hidden_sizes=(3,), **options).embedding)
+
+    assert kind(256) is kind(257, embedding="periodic") is PeriodicEmbeddings
+    assert kind(257) is kind(4, embedding=None) is nn.Identity
+
+
+@pytest.mark.parametrize("n_members", [1, 3])
+def test_a_temperature_divides_logits_in_evaluation_only(n_members):
+    net = MLP(4, 3, n_members=n_members, dropout=0.0)
+    x = torch.randn(6, 4)
+    training, logits = net(x), net.eval()(x)
+    net.temperature.fill_(0.5)
+    torch.testing.assert_close(net(x), 2 * logits)
+    assert torch.equal(net.train()(x), training)
+
+
+def test_files_without_a_temperature_load():
+    net, other = MLP(4, 3), MLP(4, 3)
+    state = net.state_dict()
+    assert state.pop("temperature") == 1
+    other.load_state_dict(state)
+    x = torch.randn(6, 4)
+    assert torch.equal(other.eval()(x), net.eval()(x))
