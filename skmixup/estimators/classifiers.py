@@ -81,8 +81,15 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         step, with which predictions and validation scores are made and which is saved; after t
         steps at most (1 + t)/(10 + t), so that a short training is not averaged with its own
         beginning. 0: none. Usual are 0.99 to 0.9999, the larger the more steps there are.
-    max_epochs : int, default=32
-        Epochs of each call of `fit` or `partial_fit`.
+    max_epochs : int or "auto", default="auto"
+        Epochs of each call of `fit` or `partial_fit`. "auto": where `fit` trains the default
+        network for tables on arrays, 100 rows at least, it first trains it on four fifths of the
+        rows, or twice on other ones where they are few. What it predicts for the rows held out
+        says how many epochs are enough, 48 at most, and by which temperature its logits are to be
+        divided; then it is trained on all rows, as with the stated number of them. It takes
+        about twice as long. Everywhere else "auto" is 32: in `partial_fit`, for data sets, images
+        and several labels per row, with a module, criterion, order of rows, ``callbacks``,
+        ``train_split``, ``warm_start``, ``compile`` or class of your own.
     batch_size : int or "auto", default="auto"
         Rows in a minibatch. "auto" is a power of two: the one nearest to n/32, within 16 and 64,
         and from 8192 rows on the one nearest to n/128, at most 256. -1 is all rows.
@@ -147,6 +154,12 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     history_ : skorch.history.History
     n_iter_ : int
         Epochs trained.
+    n_epochs_ : int
+        Epochs that the last `fit` was to train: `max_epochs`, or with "auto" what it found.
+    temperature_ : float
+        What the logits are divided by, as found with ``max_epochs="auto"``, else 1. It is in the
+        default network, and saved with it: probabilities are as modest or bold as was right for
+        rows held out. Training is without it.
     loss_curve_ : list of float
         Mean loss of each epoch, on the virtual pairs.
 
@@ -268,7 +281,8 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         sample_weight : array-like of shape (n,), default=None
             Weight of each row in the loss.
         groups : array-like of shape (n,), default=None
-            Groups of rows for `train_split`, which then holds out whole groups.
+            Groups of rows for `train_split`, or ``max_epochs="auto"``, which then hold out whole
+            groups.
         epochs : int, default=None
             Epochs to train, instead of `max_epochs`.
 

@@ -40,7 +40,8 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
     Parameters
     ----------
     module : nn.Module class or instance, or None, default=None
-        As in :class:`VicinalClassifier`.
+        As in :class:`VicinalClassifier`; the default network for tables is the narrower one of
+        the regressors, two layers of 128 without embeddings.
     alpha : float or pair of float, default=1.0
         λ ~ Beta(α, α) for pairs of unlabelled rows; 1 is the paper's choice for natural images.
         0 leaves them unmixed: the averaged network is then imitated at the rows themselves.
@@ -62,6 +63,8 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         None mixes at the input, as the paper does. Otherwise the set S of layers of
         :class:`ManifoldMixupClassifier`, for labelled and unlabelled rows; "auto" was nowhere
         clearly worse in this project's benchmark, and far better on images.
+    max_epochs : int or "auto", default=32
+        Epochs of each call of `fit` or `partial_fit`; "auto" is 32.
     **kwargs
         All other parameters are those of :class:`MixupClassifier`.
 

@@ -58,6 +58,7 @@ class PeriodicEmbeddings(nn.Module):
         self, n_features: int, n_frequencies: int = 16, n_curves: int = 3, spread: float = 0.1
     ):
         super().__init__()
+        self.stored, self.turn = STORED, 2 * pi / STORED  # TorchScript reads no globals
         self.n_outputs = n_features * (1 + n_curves)
         waves, bound = (n_features, n_frequencies), n_frequencies**-0.5  # as nn.Linear
         self.frequency = nn.Parameter(torch.randn(waves) * (spread * STORED))
@@ -68,7 +69,7 @@ class PeriodicEmbeddings(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """The columns and their curves."""
         columns = x.t().unsqueeze(2)  # (n_features, n, 1)
-        angles = columns * (self.frequency * (2 * pi / STORED)).unsqueeze(1)
-        waves = torch.cos(angles + (self.phase / STORED).unsqueeze(1))
+        angles = columns * (self.frequency * self.turn).unsqueeze(1)
+        waves = torch.cos(angles + (self.phase / self.stored).unsqueeze(1))
         curves = torch.baddbmm(self.bias, waves, self.weight)
         return torch.cat([columns, curves], dim=2).transpose(0, 1).flatten(1)

@@ -43,7 +43,8 @@ def fitted(base, mixin, params, *, module=sequential, weight=None, **more):
     estimator = base if mixin is None else type("Own", (mixin, base), {})
     images = isinstance(params.get("vicinity"), CutMix)
     module = convolution if images and module is sequential else module
-    net = estimator(module, **(PARAMS | params | more))
+    small = {"module__hidden_sizes": (32,), "module__embedding": None} if module is None else {}
+    net = estimator(module, **(PARAMS | small | params | more))
     return net.fit(IMAGES if images else X, Y, sample_weight=weight)
 
 

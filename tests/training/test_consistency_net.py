@@ -184,6 +184,7 @@ def test_without_unlabeled_rows_and_average_it_is_mixup(moons):
     X, y, _ = moons
     for layers in (None,):
         params = {"alpha": 0.7, "random_state": 3, "max_epochs": 3, "device": "cpu"}
+        params |= {"module__hidden_sizes": (8,), "module__embedding": None}
         ours = Classifier(ema_decay=0, layers=layers, **params).fit(X, y)
         mixup = MixupClassifier(**params).fit(X, y)
         np.testing.assert_array_equal(ours.predict_proba(X), mixup.predict_proba(X))
