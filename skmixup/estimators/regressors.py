@@ -32,7 +32,8 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
     module : nn.Module class or instance, or None, default=None
         The network; its forward returns one number for each target, shape (n, n_targets) or for
         one target also (n,), in standard deviations from the mean, or a tuple with these first.
-        ``None`` is the default for the data, as in :class:`VicinalClassifier`.
+        None is the default for the data, as in :class:`VicinalClassifier`; for tables with two
+        layers of 128, without embeddings.
     criterion : torch loss class, instance or function, default=nn.MSELoss
         Of outputs and targets, (n, n_targets) both, standardised: nn.HuberLoss where outliers are
         not to count as much, nn.L1Loss for the median, nn.GaussianNLLLoss for a mean, which is
@@ -40,6 +41,8 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
         tuple the first is predicted; a criterion that takes the whole tuple is given it.
     predict_nonlinearity : callable, "auto" or None, default="auto"
         From the module's outputs to predictions, both standardised; "auto" and None: as they are.
+    max_epochs : int, default=32
+        Epochs of each call of `fit` or `partial_fit`.
     **kwargs
         All other parameters are those of :class:`VicinalClassifier`.
 

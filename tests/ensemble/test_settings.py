@@ -81,7 +81,7 @@ def test_the_automatic_space_lies_around_the_own_values():
         "max_epochs": 20,
         "module__dropout": 0.1,
         "module__hidden_sizes": (64, 32),
-        "module__embedding": None,
+        "module__embedding": "auto",
     }
 
 
