@@ -17,15 +17,13 @@ from sklearn.base import is_regressor
 from skmixup.ensemble.net import Net
 from skmixup.estimators import InterpolationConsistencyClassifier
 from skmixup.networks.mlp import APART
+from skmixup.training.fit_state import USUAL_EPOCHS
 
 Setting = dict[str, Any]
 
 ALPHAS = [0.0, 0.1, 0.2, 0.4, 1.0]
 N_EPOCHS = 6
 WIDEST = 256
-#: What an estimator with ``max_epochs="auto"`` begins with here: its own way of finding them would
-#: cost each fit another one.
-USUAL_EPOCHS = 32
 
 #: The network for tables of ``estimator=None``, and how it is trained.
 TABLE_NETWORK: dict[str, Any] = {
@@ -140,7 +138,7 @@ def own_setting(net: Net, names: Iterable[str]) -> Setting:
     """The estimator's present values; without those that are not known."""
     values = {name: net.value(name) for name in names}
     epochs = f"{net.prefix}max_epochs"
-    if values.get(epochs) == "auto":
+    if values.get(epochs) == "auto":  # finding them would cost each fit another one
         values[epochs] = USUAL_EPOCHS
     return {name: value for name, value in values.items() if value is not Parameter.empty}
 
