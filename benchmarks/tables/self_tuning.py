@@ -22,7 +22,7 @@ from skmixup import ManifoldMixupClassifier
 from skmixup.design import uniform_design
 from skmixup.design.factors import as_factors
 from skmixup.ensemble.selection import greedy_weights
-from skmixup.ensemble.temperature import fit_temperature, mean_log_loss, with_temperature
+from skmixup.estimators.temperature import fit_temperature, mean_log_loss, with_temperature
 from skmixup.networks import MLP
 from skmixup.networks.embeddings import PeriodicEmbeddings
 from skmixup.networks.scaling import RobustScaling
