@@ -161,7 +161,8 @@ class VicinalEstimator(LookingNet):
             criterion = as_criterion(self.__dict__.get("criterion_"), {})
         if criterion is not None:
             self.criterion_ = criterion
-        let_average(self.__dict__.get("module_"), criterion_of(self))
+        for network in self.networks():
+            let_average(network, criterion_of(self))
         return self
 
     def criterion_to_make(self) -> Any:

@@ -100,6 +100,11 @@ class AveragingNet(TensorNet):
             self.student_.load_state_dict(self.average_network().state_dict())
         self._n_averaged_ = sum(epoch.get("train_batch_count", 0) for epoch in self.history or [])
 
+    def networks(self) -> list[Any]:
+        """Return the module that there is, or the average and the student."""
+        names = ("_average_", "module_", "student_")
+        return [self.__dict__[name] for name in names if self.__dict__.get(name) is not None]
+
     def average_network(self) -> Any:
         """Return the network that predicts, also while ``module_`` is the one in training."""
         return self.__dict__.get("_average_", self.module_)
@@ -124,6 +129,13 @@ class AveragingNet(TensorNet):
             if id(parameter) not in known:
                 known.add(id(parameter))  # while it is trained, the student has two names
                 yield name, parameter
+
+    def _initialize_module(self, *args: Any, **kwargs: Any) -> Any:
+        shown = self.__dict__.pop("_average_", None) is not None  # a callback makes it anew
+        super()._initialize_module(*args, **kwargs)
+        if shown:
+            self.show_student()
+        return self
 
     def _initialize_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         with self.student_shown():  # a subclass may take the parameters of `module_`

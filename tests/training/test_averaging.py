@@ -200,6 +200,30 @@ def test_a_step_of_the_users_own_trains_and_is_averaged():
     assert not same(net.student_, net.module_)
 
 
+class Sized(nn.Module):
+    def __init__(self, n_columns=1):
+        super().__init__()
+        self.layer = nn.Linear(n_columns, 2)
+
+    def forward(self, x):
+        return self.layer(x)
+
+
+class SetShape(Callback):
+    def on_train_begin(self, net, X=None, **kwargs):
+        net.set_params(module__n_columns=X.shape[1])
+
+
+def test_a_callback_may_make_the_module_anew():
+    params = {"module": Sized, "callbacks": [SetShape()]}
+    net = averaged(**params).fit(X, Y)
+    plain = averaged(ema_decay=0.0, **params).fit(X, Y)
+    assert net.module_.layer.in_features == net.student_.layer.in_features == 4
+    assert same(net.student_, plain.module_)
+    assert not same(net.student_, net.module_)
+    assert "_average_" not in net.__dict__
+
+
 class OwnOptimizer(MixupClassifier):
     """Makes its optimizer as skorch's documentation shows."""
 
