@@ -4,9 +4,13 @@ All contenders of a size train the same network on the same data with the same b
 AdamW, one after the other within each round, so that the ratios of a round share the machine's
 state. Reported: the median over rounds, and the median ratio.
 
-    python benchmarks/training/training_speed.py [--rounds 7] [--write]
+    python benchmarks/training/training_speed.py [--rounds 7] [--threads 1] [--wall]
 
-Every number of threads runs in a process of its own, because OpenMP reads its settings once.
+Seconds are those of the process (CPU time), which other programs disturb less than the clock on
+the wall; with several threads they count the time that a thread waits in, so that `--wall` on a
+quiet machine is better there. Every number of threads runs in a process of its own, because OpenMP
+reads its settings once. Images are measured by `image_speed.py`, and stand on the same page.
+`--report` writes it from what is there.
 """
 
 import argparse
@@ -25,7 +29,8 @@ from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.records import table, write_page
+from benchmarks.records import Records, command_line, table, write_page
+from benchmarks.training import image_speed
 
 SIZES = [(5_000, 20, (64, 64), 32), (10_000, 50, (256, 256), 128)]
 EPOCHS = 3
@@ -116,11 +121,21 @@ def sklearn_mlp(X, y, hidden, batch_size):
     return epochs
 
 
+def cpu_seconds() -> float:
+    """Seconds of this process and of those it has started and seen end."""
+    return sum(os.times()[:4])
+
+
+CLOCKS = {"cpu": cpu_seconds, "wall": time.perf_counter}
+RECORDS = Records("training_speed", n_keys=2)  # threads, clock → what was measured
+
+
 def timed(run: Callable[[], object]) -> float:
     """Seconds of one call."""
-    start = time.perf_counter()
+    clock = CLOCKS[os.environ.get("CLOCK", "cpu")]
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def rounds_of(
@@ -196,10 +211,10 @@ def memory() -> dict[str, float]:
     y = (X[:, 0] > 0).astype(np.int64)
     MixupClassifier(max_epochs=1, random_state=0, device="cpu").fit(X[:5000], y[:5000])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    start = time.perf_counter()
-    MixupClassifier(max_epochs=1, random_state=0, device="cpu").fit(X, y)
+    net = MixupClassifier(max_epochs=1, random_state=0, device="cpu")
+    seconds = timed(lambda: net.fit(X, y))
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"beyond X, × X": (after - before) / X.nbytes, "seconds": time.perf_counter() - start}
+    return {"beyond X, × X": (after - before) / X.nbytes, "seconds": seconds}
 
 
 def run_python(code: str) -> None:
@@ -235,25 +250,36 @@ def ratio(seconds: dict[str, list[float]], name: str, other: str) -> float:
     return median(a / b for a, b in zip(seconds[name], seconds[other], strict=True))
 
 
-def page(results: list[dict], added: dict[str, float], n_rounds: int) -> str:
+def page(results: list[dict]) -> str:
     """The results as Markdown."""
     import torch
 
     lines = [
         "# Training speed",
         "",
-        "Made by `python benchmarks/training/training_speed.py --write`. Medians over "
-        f"{n_rounds} rounds; each round runs all contenders in a random order, and a ratio is "
-        "the median of the ratios within rounds. All train the same ReLU network with the same "
-        "batch size and AdamW. Ours run with their defaults (fused AdamW, whole-tensor batches, "
-        "skorch's history and callbacks included).",
+        "Made by `python benchmarks/training/training_speed.py` and `image_speed.py`. Each round "
+        "runs all contenders in a random order; medians over rounds, and a ratio is the median of "
+        "the ratios within rounds. Ours run with their defaults (fused AdamW, whole-tensor "
+        "batches, skorch's history and callbacks included).",
         "",
         f"Machine: {platform.machine()}, {os.cpu_count()} cores (virtual), "
-        f"Python {platform.python_version()}, torch {torch.__version__}.",
+        f"Python {platform.python_version()}, torch {torch.__version__}. It ran other programs at "
+        "the same time, so that seconds are those of the process (CPU time) and not of the clock "
+        "on the wall, unless said otherwise. Caches and memory are shared all the same: ratios "
+        "that differ by 0.03 are equal. With several threads CPU time counts waiting, so those "
+        "need a quiet machine.",
         "",
+        image_speed.section(),
     ]
     for result in results:
-        lines += [f"## {result['threads']} thread{'s' * (result['threads'] > 1)}", ""]
+        threads, clock = result["threads"], {"cpu": "CPU time", "wall": "wall clock"}
+        lines += [
+            f"## Tables, {threads} thread{'s' * (threads > 1)}, {clock[result['clock']]}",
+            "",
+            f"The same ReLU network, batch size and AdamW for all, {result['rounds']} rounds; "
+            f"load average {result['load']:.0f}.",
+            "",
+        ]
         for size, seconds in result["training"].items():
             rows = []
             for name, values in seconds.items():
@@ -275,13 +301,11 @@ def page(results: list[dict], added: dict[str, float], n_rounds: int) -> str:
             f"{result['memory']['seconds']:.1f} s.",
             "",
         ]
-    lines += [
-        "## Import",
-        "",
-        "Importing `skmixup.MixupClassifier` (and skorch with it) adds "
-        f"{added['added seconds']:.2f} s to importing torch and scikit-learn.",
-        "",
-    ]
+        lines += [
+            "Importing `skmixup.MixupClassifier` (and skorch with it) adds "
+            f"{result['import']['added seconds']:.2f} s to importing torch and scikit-learn.",
+            "",
+        ]
     return "\n".join(lines)
 
 
@@ -293,26 +317,27 @@ def run_worker(what: str, n_rounds: int, env: dict[str, str]) -> dict:
 
 
 def main() -> None:
-    """Measure with one thread and with two, each in a process of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure for each number of threads in a process of its own, and write the page."""
+    parser = command_line(__doc__)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--write", action="store_true", help="write the page in results/")
-    parser.add_argument("--worker", choices=["speed", "memory"], help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, nargs="+", default=[1])
+    parser.add_argument("--wall", action="store_true", help="seconds of the clock on the wall")
+    parser.add_argument("--worker", choices=["speed", "memory", "import"], help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
-        print(json.dumps(measure(args.rounds) if args.worker == "speed" else memory()))
+        workers = {"memory": memory, "import": lambda: imports(args.rounds)}
+        print(json.dumps(workers.get(args.worker, lambda: measure(args.rounds))()))
         return
-    results = []
-    for threads in args.threads:
-        env = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        result = run_worker("speed", args.rounds, env)
-        results.append({**result, "memory": run_worker("memory", args.rounds, env)})
-    text = page(results, imports(args.rounds), args.rounds)
-    if args.write:
-        write_page("training_speed", text)
-    else:
-        print(text)
+    clock = "wall" if args.wall else "cpu"
+    for threads in [] if args.report else args.threads:
+        number = str(threads)
+        env = {**os.environ, "OMP_NUM_THREADS": number, "MKL_NUM_THREADS": number, "CLOCK": clock}
+        result = {"clock": clock, "rounds": args.rounds, "load": os.getloadavg()[0]}
+        result |= run_worker("speed", args.rounds, env)
+        result["memory"] = run_worker("memory", args.rounds, env)
+        result["import"] = run_worker("import", args.rounds, env)
+        RECORDS.append((threads, clock), [result])
+    write_page("training_speed", page([values[0] for values in RECORDS.rows.values()]))
 
 
 if __name__ == "__main__":

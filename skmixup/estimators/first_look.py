@@ -122,14 +122,11 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
     if hidden and _is_default(net) and set(hidden) <= set(block_names(module)):
         found += hidden  # known to work; a check would cost milliseconds
     elif hidden and vicinity.pairs_rows:
-        compiled, net.__dict__["module_"] = net.module_, module
+        compiled = net.module_
         net.set_training(False)
-        try:
-            with preserved_randomness(net._device_), net.full_precision():
-                check = LayerCheck(compiled, net.infer, rows)
-                found += check.usable(hidden, choose=choose, input_too=bool(found))
-        finally:
-            net.__dict__["module_"] = compiled
+        with net.uncompiled(), preserved_randomness(net._device_), net.full_precision():
+            check = LayerCheck(compiled, net.infer, rows)
+            found += check.usable(hidden, choose=choose, input_too=bool(found))
     if not found:
         vicinity.check_rows(rows)
     return tuple(found) if choose else tuple(sites)

@@ -150,9 +150,12 @@ class LookingNet(HoldingOutNet):
         self.check_criterion(output, dataset)
 
     def _try_module(self, run: Callable[[], Any], rows: Any) -> Any:
-        """Run the module before it is trained; images it cannot take may have moved axes."""
+        """Run the module before it is trained; images it cannot take may have moved axes.
+
+        As it was before it was compiled, if it is: compiling it for a few rows takes long.
+        """
         try:
-            with torch.no_grad():
+            with torch.no_grad(), self.uncompiled():
                 return self.find_memory_order(run)
         except RuntimeError as error:
             advice = advice_for_convolutions(self.module_, rows)

@@ -1,7 +1,7 @@
 """How a net runs its module on a batch: on which device, in which precision and memory order."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from skmixup.training.devices import device_of
 from skmixup.training.memory_order import channels_last, is_quicker_channels_last
 from skmixup.training.optimizing_net import OptimizingNet
 from skmixup.training.precision import LossScale, autocast_dtype, full_precision, in_float32
+from skmixup.vicinal.blocks import unwrap
 
 
 class RunningNet(OptimizingNet):
@@ -76,6 +77,16 @@ class RunningNet(OptimizingNet):
     def full_precision(self) -> AbstractContextManager[None]:
         """Context in which the module computes in its own type, whatever `precision` says."""
         return full_precision()
+
+    @contextmanager
+    def uncompiled(self) -> Iterator[None]:
+        """Context in which ``module_`` is what it was before ``torch.compile``."""
+        compiled = self.module_
+        self.__dict__["module_"] = unwrap(compiled)
+        try:
+            yield
+        finally:
+            self.__dict__["module_"] = compiled
 
     # ---- float16, whose gradients are computed of a scaled loss
 

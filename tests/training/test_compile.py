@@ -103,3 +103,17 @@ class TestCompile:
             compiled(layers=["2"], alpha=1.0, max_epochs=1).fit(X, Y)
         torch.compiler.reset()
         compiled(layers=["2"], alpha=1.0, max_epochs=1).fit(X, Y)
+
+
+@pytest.mark.usefixtures("_fresh_compiler")
+@pytest.mark.parametrize(("drop_last", "expected"), [(True, 1), (False, 2)])
+def test_a_fit_compiles_once_for_each_shape_of_a_minibatch(drop_last, expected):
+    graphs = []
+
+    def backend(graph, _inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    classifier(VicinalClassifier, compile=True, compile__backend=backend, batch_size=10,
+               max_epochs=2, iterator_train__drop_last=drop_last).fit(X, Y)  # fmt: skip
+    assert len(graphs) == expected
