@@ -6,12 +6,18 @@ one core (CPU time), which other programs disturb less than the clock on the wal
 
     OMP_NUM_THREADS=1 python benchmarks/training/image_speed.py [--rounds 7]
 
+With `--compile` it measures what `compile=True` costs and gives, in processes of their own.
 It goes on where it was stopped; `training_speed.py --report` writes the page with it.
 """
 
 import argparse
+import json
+import os
 import random
+import resource
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,7 +30,7 @@ from benchmarks.records import Records, table
 # channels, pixels a side
 SIZES = [(1, 28), (3, 32)]
 PRECISIONS = ("float32", "bfloat16")
-N_IMAGES, BATCH_SIZE, EPOCHS = 1024, 128, 2
+N_IMAGES, BATCH_SIZE, EPOCHS = 1024, 128, 1
 NAMES = (
     "MixupClassifier",
     "mixup written by hand",
@@ -33,6 +39,9 @@ NAMES = (
     "mixup written by hand, channels first",
 )
 RECORDS = Records("image_speed", n_keys=4)  # channels, side, precision, round → seconds of NAMES
+# precision, compiled → seconds of the first epoch, of a later one, of the first prediction
+COMPILED = Records("image_speed_compiled", n_keys=2)
+N_COMPILED = 512  # images
 
 
 def hand_written(
@@ -141,6 +150,78 @@ def _round(timed: dict[str, Callable[[], object]], number: int) -> list[float]:
     return [seconds[name] for name in NAMES]
 
 
+def compiled(precision: str, compile: bool) -> list[float]:
+    """Measure in a new process, with nothing compiled before."""
+    with tempfile.TemporaryDirectory() as folder:
+        env = {
+            **os.environ,
+            "TORCHINDUCTOR_CACHE_DIR": folder,
+            "TORCHINDUCTOR_COMPILE_THREADS": "1",  # others' time would not be seen
+        }
+        command = [sys.executable, __file__, "--worker", precision, str(int(compile))]
+        out = subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
+    return json.loads(out.splitlines()[-1])
+
+
+def worker(precision: str, compile: str) -> list[float]:
+    """Train on minibatches of one shape, and predict; seconds of this process and its children."""
+    import numpy as np
+    import torch
+
+    from skmixup import MixupClassifier
+
+    def seconds(run: Callable[[], object]) -> float:
+        before = _used()
+        run()
+        return round(_used() - before, 3)
+
+    torch.set_num_threads(1)
+    X = np.random.default_rng(0).integers(0, 256, (N_COMPILED, 1, 28, 28), dtype=np.uint8)
+    y = np.arange(N_COMPILED) % 10
+    net = MixupClassifier(alpha=1.0, precision=precision, compile=bool(int(compile)),
+                          batch_size=BATCH_SIZE, iterator_train__drop_last=True, max_epochs=1,
+                          random_state=0, device="cpu")  # fmt: skip
+    first = seconds(lambda: net.fit(X, y))
+    later = median(seconds(lambda: net.partial_fit(X, y)) for _ in range(5))
+    return [first, later, seconds(lambda: net.predict(X))]
+
+
+def _used() -> float:
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
+def compilation() -> list[str]:
+    """What compiling costs and gives, in Markdown."""
+    rows = []
+    for precision in PRECISIONS:
+        if not all((precision, on) in COMPILED.rows for on in (False, True)):
+            continue
+        plain, compiled = COMPILED.rows[precision, False], COMPILED.rows[precision, True]
+        cost = sum(compiled[i] - plain[i] for i in (0, 2))
+        saved = (plain[1] - compiled[1]) / N_COMPILED
+        pays = (
+            f"{cost / saved / 1000:.0f} 000 images"
+            if saved > 0.02 * plain[1] / N_COMPILED
+            else "never"
+        )
+        rows.append([precision, f"{compiled[0] - plain[0]:.0f}", f"{compiled[2] - plain[2]:.0f}",
+                     f"{plain[1] / compiled[1]:.2f}", pays])  # fmt: skip
+    header = [
+        "precision",
+        "s to compile training",
+        "s to compile prediction",
+        "images a second, times",
+        "pays after",
+    ]
+    return [
+        f"`compile=True` for {N_COMPILED} images of 1 × 28 × 28, minibatches of one shape "
+        "(`iterator_train__drop_last=True`), nothing compiled before:",
+        "",
+        table(header, rows),
+    ]
+
+
 def section() -> str:
     """What has been measured, in Markdown."""
     rows = []
@@ -163,13 +244,14 @@ def section() -> str:
             "## Images",
             "",
             "Images in a second of CPU time, one thread: the default network for images, "
-            f"minibatches of {BATCH_SIZE}, {N_IMAGES} images of uint8 made up, {EPOCHS} epochs a "
+            f"minibatches of {BATCH_SIZE}, {N_IMAGES} images of uint8 made up, one epoch a "
             "call. The loops written by hand have the images as normalised floats beforehand, "
             "channels last, autocast and fused AdamW, and draw the layer of manifold mixup from "
             "the same three; ours get uint8 and do all of that themselves. A ratio over 1 means "
             "that ours is faster: the median over rounds of the ratios within a round.",
             "",
             table(header, rows),
+            *compilation(),
         ]
     )
 
@@ -177,5 +259,13 @@ def section() -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
-    measure(parser.parse_args().rounds)
-    print(section())
+    parser.add_argument("--compile", action="store_true", help="measure what compiling costs")
+    parser.add_argument("--worker", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.worker:
+        print(json.dumps(worker(*args.worker)))
+    elif args.compile:
+        COMPILED.run([(p, on) for p in PRECISIONS for on in (False, True)], compiled)
+    else:
+        measure(args.rounds)
+        print(section())
