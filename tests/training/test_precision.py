@@ -26,7 +26,7 @@ from tests.training.steps import IMAGES, X, Y, classifier
 FAST = {"max_epochs": 2, "batch_size": 8, "random_state": 0}
 SMALL = {"module__width": 4, "module__depths": (1, 1), **FAST}
 LOW = {"precision": "bfloat16"}
-# What docs/training.md says of the same weights in 16 bits and in 32.
+# What docs/guide/training.md says of the same weights in 16 bits and in 32.
 TOLERANCE = 0.03
 PARTLY = np.where(np.arange(24) < 12, Y, -1)
 CPU = torch.device("cpu")
