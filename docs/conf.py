@@ -46,6 +46,7 @@ copybutton_exclude = ".linenos, .gp, .go"
 # The reference: what a class of this package has, without skorch's and scikit-learn's members.
 autosummary_generate = True
 autodoc_typehints = "none"
+autodoc_preserve_defaults = True
 autodoc_member_order = "groupwise"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False

@@ -7,6 +7,8 @@ on large networks for images. On digits and the default network it does not. Thi
 four networks in three ways, so that you can see how to measure it on yours.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits

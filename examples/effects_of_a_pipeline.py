@@ -7,6 +7,8 @@ three are 54 settings. An orthogonal array of mixed levels, L18, takes 18 of the
 stands out alone; two of them together do.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 from pathlib import Path
 
 import matplotlib.pyplot as plt

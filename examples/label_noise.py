@@ -7,6 +7,8 @@ clean rows rises again. Mixing hides each wrong label in mixtures with others. T
 wrong, the more mixing pays: α = 8 and more, where tables with right labels want 0.1 to 0.4.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits

@@ -7,6 +7,8 @@ values of any two parameters equally often, in 27 runs, so that the effect of ea
 as if the others had not moved.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits

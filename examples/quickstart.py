@@ -11,6 +11,8 @@ Run it with ``make quickstart`` or ``python examples/quickstart.py``: about a mi
 cores. It writes ``quickstart.png`` and ``quickstart_effects.png``.
 """
 
+# sphinx_gallery_thumbnail_number = 3
+
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -182,7 +184,7 @@ for axis, (name, net) in zip(axes, chosen, strict=True):
         alpha=0.8,
         ax=axis,
     )
-    axis.scatter(*X.T, c=y, cmap="RdBu", edgecolor="black", s=25)
+    axis.scatter(*X.T, c=y, cmap="RdBu", edgecolor="white", linewidth=0.5, s=30)
     axis.set(title=name, xticks=[], yticks=[])
 figure.suptitle("Probability of the blue class: mixup is less sure between the classes")
 figure.savefig(Path("quickstart.png"), dpi=120)

@@ -9,6 +9,8 @@ lies in the other. This is the case to know before you use it; where it pays, on
 images of clothes, is on :doc:`the benchmark's page </benchmarks/semi_supervised>`.
 """
 
+# sphinx_gallery_thumbnail_number = 2
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import make_moons
