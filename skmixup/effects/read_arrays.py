@@ -66,6 +66,8 @@ def _response(y: ArrayLike, n_runs: int) -> Floats:
     try:
         if isinstance(y, np.ma.MaskedArray):
             response = np.ma.filled(y.astype(float), np.nan)
+        elif hasattr(y, "isna") and getattr(y, "ndim", 0) == 1:  # pandas 2 keeps NA out of floats
+            response = np.asarray(y.to_numpy(dtype=float, na_value=np.nan))
         else:
             response = np.asarray(y, dtype=float)
     except (TypeError, ValueError, OverflowError) as error:

@@ -107,6 +107,10 @@ def test_searches_curves_and_thresholds():
     assert 0 < tuned.best_threshold_ < 1
 
 
+@pytest.mark.skipif(
+    sklearn.__version__.startswith("1.6."),
+    reason="before 1.7 a pipeline does not route weights to the score of its last step",
+)
 def test_weights_are_routed():
     with sklearn.config_context(enable_metadata_routing=True):
         net = clone(QUICK).set_fit_request(sample_weight=True)

@@ -50,7 +50,7 @@ def test_names_tell_columns_of_one_name_apart():
         np.array([1.0, 2, np.nan, 4, 5]),
         np.array([1.0, 2, np.inf, 4, 5]),
         pd.array([1, 2, None, 4, 5], dtype="Int64"),
-        pd.Series(["a", "b", None, "a", "b"]),
+        pd.Series(["a", "b", None, "a", "b"], dtype="string"),
         pd.Series([1, 2, pd.NA, "a", "b"], dtype=object),
     ],
 )
