@@ -153,6 +153,7 @@ class FittingNet(ClassifyingNet):
             raise TypeError(
                 f"several labels per row need the default `dataset`; got {self.dataset!r}"
             )
+        self.refuse_groups(self._fit_state_.groups)  # there is no pilot that would split by them
         if self.brings_all_rows():
             warn_of_one_hot(indicators)
         self._set_several_labels(indicators.shape[1], fresh=fresh)

@@ -262,6 +262,15 @@ def test_data_sets_of_ones_own_and_workers():
         )
 
 
+def test_no_pilot_chooses_the_epochs():
+    clf = MixupClassifier(random_state=0)
+    clf.fit(X, Y)
+    assert clf.n_iter_ == 32
+    with pytest.raises(ValueError, match="groups say which rows train_split holds out together"):
+        clf.fit(X, Y, groups=np.arange(120) % 5)
+    clf.set_params(train_split=0.2, max_epochs=1).fit(X, Y, groups=np.arange(120) % 5)
+
+
 def test_images_under_cutmix_and_layers_of_a_residual_network():
     images = np.random.default_rng(0).normal(size=(12, 1, 8, 8)).astype(np.float32)
     common = {"module": PreActResNet(1, 4, width=4, depths=(1, 1)), "max_epochs": 1}
