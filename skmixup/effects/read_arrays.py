@@ -61,7 +61,7 @@ def _series_values(column: Any) -> list[Any]:
     return [np.nan if value is None else value for value in values]
 
 
-def _response(y: ArrayLike, n_runs: int) -> Floats:
+def _response(y: Any, n_runs: int) -> Floats:
     """The responses, nan where one is missing or masked."""
     try:
         if isinstance(y, np.ma.MaskedArray):
