@@ -1,11 +1,11 @@
-"""In sequence: then="zoom" against Optuna's TPE and Gaussian process, as a user would call them.
+"""In sequence: then="zoom" against Optuna's TPE, CMA-ES and Gaussian process, as users call them.
 
     python benchmarks/tuning/sequential.py bbob     # and: surfaces, noise, categories, ten, gp
     python benchmarks/tuning/sequential.py report
 
-On COCO's BBOB (24 functions, instances 5 and 6, in 2, 3 and 5 dimensions; needs the package
-coco-experiment) and on real tuning surfaces (`surfaces.py`). A run resumes; about a quarter of an
-hour of one core. Writes benchmarks/results/tuning_sequential.{jsonl,md}.
+On COCO's BBOB (24 functions, instances 5 and 6, in 2, 3 and 5 dimensions; needs the packages
+coco-experiment and cmaes) and on real tuning surfaces (`surfaces.py`). A run resumes; about a
+quarter of an hour of one core. Writes benchmarks/results/tuning_sequential.{jsonl,md}.
 """
 
 import argparse
@@ -30,11 +30,13 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "zoom after 10": lambda seed: UniformDesignSampler(n_runs=10, then="zoom", seed=seed),
     "zoom after 16": lambda seed: UniformDesignSampler(n_runs=16, then="zoom", seed=seed),
     "TPE": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "CMA-ES": lambda seed: optuna.samplers.CmaEsSampler(seed=seed),
     "GP": lambda seed: optuna.samplers.GPSampler(seed=seed),
 }
+RIVALS = ("TPE", "CMA-ES", "GP")
 #: What each part is, its methods, and its seeds.
 PARTS = {
-    "bbob": ("BBOB in 2, 3 and 5 dimensions", ("zoom after 10", "zoom after 16", "TPE"), 1),
+    "bbob": ("BBOB in 2, 3 and 5 dimensions", ("zoom after 10", "zoom after 16", *RIVALS[:2]), 1),
     "surfaces": ("Real tuning surfaces", ("zoom after 10", "zoom after 16", "TPE"), 2),
     "noise": ("BBOB with noise", ("zoom after 10", "TPE"), 1),
     "categories": ("BBOB, one or two parameters as categories", ("zoom after 10", "TPE"), 1),
@@ -136,19 +138,20 @@ def run(part: str) -> None:
 def shares(part: str, method: str, rival: str) -> tuple[dict[str, list[float]], int]:
     """Group of problems → the share won after each budget; and how many problems there are."""
     won: dict[str, list[list[float]]] = {}
-    names = sorted({key[1] for key in RECORDS.rows if key[0] == part})
-    for name in names:
+    compared = set()
+    for name in sorted({key[1] for key in RECORDS.rows if key[0] == part}):
         group = "d" + name.split("_d")[1] if "_d" in name else "all"
         for seed in range(PARTS[part][2]):
             keys = [(part, name, m, seed) for m in (method, rival)]
             if all(key in RECORDS.rows for key in keys):
                 ours, theirs = (RECORDS.rows[key][0] for key in keys)
                 result = [(a < b) + 0.5 * (a == b) for a, b in zip(ours, theirs, strict=False)]
+                compared.add(name)
                 for g in {group, "all"}:
                     won.setdefault(g, []).append(result)
     return {
         g: np.mean([r[: min(map(len, w))] for r in w], axis=0).tolist() for g, w in won.items()
-    }, len(names)
+    }, len(compared)
 
 
 def losses(part: str, method: str, rival: str, budget: int) -> str:
@@ -166,21 +169,30 @@ def losses(part: str, method: str, rival: str, budget: int) -> str:
     return ", ".join(f"{name} ({sum(w):g} of {len(w)})" for name, w in lost.items()) or "none"
 
 
+def against(part: str, title: str, ours: list[str], rival: str) -> list[str]:
+    """The page's section on one rival, empty where nothing is measured."""
+    rows = []
+    for method in ours:
+        by_group, n = shares(part, method, rival)
+        for group, won in sorted(by_group.items()):
+            rows.append([method, group, *(f"{w:.2f}" for w in won), *[""] * (3 - len(won))])
+    if not rows:
+        return []
+    return [
+        f"## {title}: against {rival}\n\nShare won from {rival}, {n} problems.\n",
+        table(["method", "problems", *(f"n = {b}" for b in BUDGETS)], rows),
+        f"\nLost at 48 runs ({ours[0]}): {losses(part, ours[0], rival, 48)}.\n",
+    ]
+
+
 def write() -> None:
     """The page, from what is measured; its first half is written by hand."""
     head = RECORDS.plain.with_name("tuning_sequential_method.md")
     page = [head.read_text()]
     for part, (title, methods, _) in PARTS.items():
-        *ours, rival = methods
-        rows = []
-        for method in ours:
-            by_group, n = shares(part, method, rival)
-            for group, won in sorted(by_group.items()):
-                rows.append([method, group, *(f"{w:.2f}" for w in won), *[""] * (3 - len(won))])
-        if rows:
-            page.append(f"## {title}\n\nShare won from {rival}, {n} problems.\n")
-            page.append(table(["method", "problems", *(f"n = {b}" for b in BUDGETS)], rows))
-            page.append(f"\nLost at 48 runs ({ours[0]}): {losses(part, ours[0], rival, 48)}.\n")
+        ours = [method for method in methods if method not in RIVALS]
+        for rival in [method for method in methods if method in RIVALS]:
+            page += against(part, title, ours, rival)
     write_page("tuning_sequential", "\n".join(page))
 
 
