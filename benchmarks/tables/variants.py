@@ -10,6 +10,7 @@ from skorch.dataset import ValidSplit
 from torch import nn
 
 from skmixup.networks import MLP
+from skmixup.networks.mlp import NARROW
 
 SPACE = {
     "module__n_members": Choice([2, 4, 8]),
@@ -50,7 +51,7 @@ class Initialised(MLP):
     """The default network with other initial weights."""
 
     def __init__(self, n_features, n_outputs, init):
-        super().__init__(n_features, n_outputs)
+        super().__init__(n_features, n_outputs, **NARROW)
         if init == "zero head":
             nn.init.zeros_(self.head.weight)
             nn.init.zeros_(self.head.bias)
@@ -69,7 +70,7 @@ class OwnMasks(MLP):
     """The default network with a dropout mask for each member."""
 
     def __init__(self, n_features, n_outputs):
-        super().__init__(n_features, n_outputs)
+        super().__init__(n_features, n_outputs, **NARROW)
         for block in self.blocks:
             block[-1] = nn.Dropout(block[-1].p)
 
@@ -87,13 +88,13 @@ class Embedded(nn.Module):
             self.embed = PeriodicEmbeddings(
                 n_features, 4, n_frequencies=8, frequency_init_scale=0.1, lite=True
             )
-            self.network = MLP(4 * n_features, n_outputs, scale_inputs=False)
+            self.network = MLP(4 * n_features, n_outputs, scale_inputs=False, **NARROW)
         elif kind == "PBLD":
             self.embed = PBLD(n_features)
-            self.network = MLP(4 * n_features, n_outputs, scale_inputs=False)
+            self.network = MLP(4 * n_features, n_outputs, scale_inputs=False, **NARROW)
         else:  # sized by the quantiles of the training rows
             self.embed = nn.Identity()
-            self.network = MLP(8 * n_features, n_outputs, scale_inputs=False)
+            self.network = MLP(8 * n_features, n_outputs, scale_inputs=False, **NARROW)
 
     def adapt_to_data(self, X):
         """Fit the bins of piecewise linear embeddings."""
