@@ -253,18 +253,25 @@ def test_a_limit_that_is_too_short_for_anything_leaves_one_complete_setting(blob
     assert len(clf.cv_results_["params"]) == 1
 
 
-def test_a_limit_is_kept_and_shared_between_the_stages(blobs, searching, monkeypatch):
-    now = [0.0]  # sleeping takes no time here, but the clock is put on by it
+@pytest.fixture
+def sleeping(monkeypatch):
+    """Return the time in a list: sleeping takes none here, but puts the clock on."""
+    now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    return now
+
+
+def test_a_limit_is_kept_and_shared_between_the_stages(blobs, searching, sleeping):
     clf = searching(toy(seconds=0.1), n_runs=40, time_limit=2.0, refit=True).fit(*blobs)
     # Eight fits and two more of four leave 0.15 for the refit, which a fold tells 3/2 times of.
     assert len(clf.cv_results_["params"]) == 8
-    assert now[0] == pytest.approx(1.7)  # with nine settings it would be 2.05
+    assert sleeping[0] == pytest.approx(1.7)  # with nine settings it would be 2.05
     assert clf.n_completed_ == 4
 
 
 @pytest.mark.parametrize(("seconds", "beta"), [(0.3, 8.0), (0.0, 8.0), (9.0, 1.0)])
+@pytest.mark.usefixtures("sleeping")
 def test_settings_for_which_there_is_no_time(blobs, searching, monkeypatch, seconds, beta):
     # Best is 1.0, and takes 0.6 seconds in the other two folds; the others are quicker.
     space = {"param_distributions": {"beta": [1.0, 8.0, 64.0]}, "n_runs": 3}
