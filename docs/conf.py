@@ -56,7 +56,8 @@ toc_object_entries = False
 sphinx_gallery_conf = {
     "examples_dirs": ["../examples", "start"],
     "gallery_dirs": ["gallery", "getting_started"],
-    "filename_pattern": r"\.py$",
+    # several_gpus forks processes that train, which a process that builds pages should not
+    "filename_pattern": r"/(?!several_gpus)\w+\.py$",
     "within_subsection_order": "gallery_order.place",
     "backreferences_dir": "gallery/backreferences",
     "doc_module": ("skmixup",),

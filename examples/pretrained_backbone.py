@@ -1,4 +1,6 @@
-"""Fine-tuning somebody else's network with manifold mixup between its stages.
+"""
+Somebody else's network is fine-tuned and mixed between its stages, by name
+===========================================================================
 
 The backbone is timm's ResNet-10 where timm is installed (``pip install timm``), and otherwise one
 written below with the same names of layers. Its stem and first stage are frozen, the head learns

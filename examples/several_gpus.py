@@ -1,8 +1,10 @@
-"""Training in several processes, on as many GPUs, with skorch's AccelerateMixin.
+"""
+Several processes share a training, on as many GPUs, by skorch's AccelerateMixin
+================================================================================
 
 Each process trains on its part of every minibatch, and gradients are averaged. Here two processes
 share a CPU, which shows that it works and is no faster. On a machine with GPUs leave out
-`debug_launcher` and `cpu=True`, call ``main()`` and start the script with
+`debug_launcher` and `cpu=True`, call ``main()`` and start the script with::
 
     accelerate launch --multi_gpu --num_processes 4 several_gpus.py
 

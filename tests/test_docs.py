@@ -43,7 +43,19 @@ def test_every_entry_of_a_toctree_is_a_page(page):
 
 
 @pytest.mark.parametrize(
-    "room", ["", ".design", ".effects", ".networks", ".robustness", ".tuning", ".vicinal"]
+    "script", [*ROOT.glob("examples/*.py"), *ROOT.glob("docs/start/*.py")], ids=lambda s: s.stem
+)
+def test_every_example_begins_with_its_claim(script):
+    """As sphinx-gallery wants it: a title, underlined in full."""
+    first = script.read_text().split("\n")[:3]
+    assert first[0] == '"""'
+    assert len(first[1]) == len(first[2]) > 10
+    assert set(first[2]) == {"="}
+
+
+@pytest.mark.parametrize(
+    "room",
+    ["", ".augment", ".design", ".effects", ".networks", ".robustness", ".tuning", ".vicinal"],
 )
 def test_every_public_name_stands_in_the_reference(room):
     page = (DOCS / "api" / "index.md").read_text()

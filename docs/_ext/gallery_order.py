@@ -7,6 +7,7 @@ ORDER = [
     "label_noise",
     "semi_supervised_moons",
     "adversarial",
+    "pretrained_backbone",
     "design_comparison",
     "where_the_runs_lie",
     "sklearn_search",
@@ -15,6 +16,7 @@ ORDER = [
     "effects_of_a_pipeline",
     "two_processes",
     "dask_cluster",
+    "several_gpus",
 ]
 
 
