@@ -143,6 +143,7 @@ class VicinalEstimator(LookingNet):
     def _initialize_module(self, *args: Any, **kwargs: Any) -> Self:
         with self._resolved_device():
             self.__dict__.pop("module_", None)
+            self.__dict__.pop("_takes_channels_last_", None)  # of another module, maybe
             self._module_ready_ = False
             return super()._initialize_module(*args, **kwargs)
 

@@ -1,5 +1,7 @@
 """Images have their channels innermost in memory where that is faster, with the same results."""
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -75,6 +77,20 @@ def test_a_module_whose_forward_needs_the_usual_order_gets_it():
     net.predict(COLOURED)
     assert net.module_.seen.count((True, True)) == 1  # when it was tried
     assert set(net.module_.seen[1:]) == {(False, False)}
+
+
+def test_what_one_module_takes_says_nothing_of_the_next():
+    net = MixupClassifier(Network(), **FAST).fit(COLOURED, Y)
+    net.set_params(module=Network(viewed))
+    net.load_params(f_params=_saved(Network()))
+    assert net.predict(COLOURED).shape == (24,)
+
+
+def _saved(module):
+    file = io.BytesIO()
+    torch.save(module.state_dict(), file)
+    file.seek(0)
+    return file
 
 
 def test_parameters_stay_as_they_are():
