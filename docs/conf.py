@@ -64,6 +64,7 @@ sphinx_gallery_conf = {
     "reference_url": {"skmixup": None},
     "download_all_examples": False,
     "show_signature": False,
+    "capture_repr": (),  # a cell shows what it prints, not what its last line returns
     "remove_config_comments": True,
     "min_reported_time": 5,
     "matplotlib_animations": False,
