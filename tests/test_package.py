@@ -117,8 +117,11 @@ def test_designs_effects_and_searches_come_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_version_is_a_release_number():
-    assert all(part.isdigit() for part in skmixup.__version__.split("."))
+def test_version_is_a_release_number_that_changelog_and_citation_have():
+    version, root = skmixup.__version__, PACKAGE.parent
+    assert all(part.isdigit() for part in version.split("."))
+    assert f"\n## [{version}]" in (root / "CHANGELOG.md").read_text()
+    assert f"\nversion: {version}\n" in (root / "CITATION.cff").read_text()
 
 
 def test_every_public_name_is_there():
