@@ -137,10 +137,9 @@ HEAD = """# How the regressors' mixing was chosen
 
 Written by `benchmarks/tables/regression_defaults.py report`. `ManifoldMixupRegressor` on the sets
 of [the page of regression](regression.md), other splits, at most 1000 rows for training in the
-design and 2000 after it, prepared by `skrub.tabular_pipeline`. The network is the one of before
-it had embeddings. Numbers are means over sets of the difference in the logarithm of the squared
-error to ERM (`alpha=0`, everything else the default) on the same split: −0.10 is a tenth
-less. The design ran on {choosing};
+design and 2000 after it, prepared by `skrub.tabular_pipeline`. Numbers are means over sets of the
+difference in the logarithm of the squared error to ERM (`alpha=0`, everything else the default) on
+the same split: −0.10 is a tenth less. The design ran on {choosing};
 {kept} were kept aside and looked at once, with the changes below.
 """
 
