@@ -63,19 +63,18 @@ def report(rows, sets):
         text.append(f"Not measured at all, for want of time: {', '.join(missing)}.\n")
     for part in PARTS:
         here = frame[frame.set.map(parts) == part]
-        singles = measured_on_most(here, [m for m in METHODS if m not in SLOW], 20)
+        singles = measured_on_most(here, [m for m in METHODS if m not in (*SLOW, OURS[0])], 20)
         means, _ = common(here, singles)
         text.append(_section(means, singles, f"Single models and trees, sets {part}", sets, parts))
         tuned = here[here.set.isin(here[here.method == "MixupClassifierCV"].set)]
         everything = measured_on_most(tuned, METHODS, 1.8 * tuned.set.nunique())
         means, _ = common(tuned, everything)
-        if len(means) < 5:
-            continue
-        text.append(
-            _section(means, everything, f"What tunes itself too, sets {part}", sets, parts)
-        )
-        if part == PARTS[0] and draw(means, everything):
-            text.append(PICTURE)
+        if len(means) >= 5:
+            title = f"What tunes itself too, sets {part}"
+            text.append(_section(means, everything, title, sets, parts))
+            if part == PARTS[0] and draw(means, everything):
+                text.append(PICTURE)
+        text.append(_duels(here, part))
     text.append(_partly(frame, parts))
     present = [m for m in METHODS if m not in missing]
     values = frame.pivot_table(index="set", columns="method", values=list(SCORES)).round(9)
@@ -88,13 +87,13 @@ def report(rows, sets):
 
 
 def _section(means, methods, title, sets, parts):
-    """Everything about a part: means, losses, ranks, duels."""
+    """Means, losses and ranks of a part."""
     part = {parts[name] for name in means.index}
     left_out = [n for n in sorted(sets) if parts[n] in part and n not in means.index]
     text = [f"## {title} ({len(means)})\n"]
     if left_out:
         text.append(LEFT_OUT.format(len(left_out), ", ".join(left_out)))
-    ours = [_summary, _losses, _ranks, _duels]
+    ours = [_summary, _losses, _ranks]
     return "\n".join([*text, *(write(means, methods) for write in ours)])
 
 
@@ -128,9 +127,11 @@ def _ranks(means, methods):
 
 def _losses(means, methods):
     """Where ours are furthest behind, by log-loss."""
+    if not set(OURS) & set(methods):
+        return ""
     lines = ["Where ours lose, by log-loss:\n"]
     for mine in (m for m in OURS if m in methods):
-        for other in ("CatBoost tuned", "CatBoost", "RealMLP-TD-S", "LogisticRegression"):
+        for other in ("CatBoost tuned", "CatBoost", "RealMLP-TD-S", "ERM", "LogisticRegression"):
             if other not in methods:
                 continue
             behind = means["log-loss"][mine] - means["log-loss"][other]
@@ -143,22 +144,25 @@ def _losses(means, methods):
     return "\n".join([*lines, ""])
 
 
-def _duels(means, methods):
-    """Sets won and lost by ours against each of the others."""
+def _duels(here, part):
+    """Sets won and lost by ours, each pair on all sets where both were measured."""
+    values = here.pivot_table(index="set", columns="method", values=list(SCORES)).round(9)
     rows = []
-    for mine in (m for m in OURS if m in methods):
-        for other in methods:
-            if other == mine:
+    for mine in (m for m in OURS if m in values["log-loss"]):
+        for other in (m for m in METHODS if m in values["log-loss"] and m != mine):
+            pair = values.loc[:, (slice(None), [mine, other])].dropna()
+            if len(pair) < 5:
                 continue
-            cells = [mine, other]
+            cells = [mine, other, str(len(pair))]
             for score, sign in SIGNS.items():
-                gain = -sign * (means[score][mine] - means[score][other])
+                gain = -sign * (pair[score][mine] - pair[score][other])
                 won, p = duel(gain)
                 cells += [won, f"{-sign * gain.mean():+.4f}", p]
             rows.append(cells)
-    header = ["", "against", "accuracy: won / lost", "mean difference", "p"]
+    header = ["", "against", "sets", "accuracy: won / lost", "mean difference", "p"]
     header += ["log-loss: won / lost", "mean difference", "p"]
-    return "Duels; p is of Wilcoxon's signed-rank test over the sets.\n\n" + table(header, rows)
+    text = f"## Duels, sets {part}\n\nEach on all sets where both were measured; "
+    return f"{text}p is of Wilcoxon's signed-rank test over the sets.\n\n" + table(header, rows)
 
 
 def _partly(frame, parts):
