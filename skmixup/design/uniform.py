@@ -195,8 +195,8 @@ def uniform_design(
 
     >>> first = uniform_design(6, 2, n_levels=6)
     >>> both = uniform_design(12, 2, n_levels=6, initial=first)
-    >>> (both[:6] == first).all()
-    np.True_
+    >>> bool((both[:6] == first).all())
+    True
     """
     task = _check_task(n_runs, n_factors, n_levels, criterion, initial)
     if method not in _METHODS:

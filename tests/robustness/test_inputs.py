@@ -61,7 +61,7 @@ def test_labels_come_back_in_a_column_of_their_kind(kind):
     given, changed = np.asarray(y).ravel(), np.asarray(noisy).ravel()
     assert np.sum(given != changed) == 10
     assert np.array_equal(np.asarray(before).ravel(), given)
-    expected = corrupt_labels(NAMES if given.dtype == object else given, 0.25, random_state=0)
+    expected = corrupt_labels(NAMES if isinstance(given[0], str) else given, 0.25, random_state=0)
     assert np.array_equal(expected.astype(str), changed.astype(str))
 
 
