@@ -44,8 +44,7 @@ smoke: $(DOCS)
 # The oldest versions that pyproject.toml promises (torch as it is); warnings of old versions are not errors.
 test-lowest: $(LOWEST)/.ready
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
-		-n $(WORKERS) --dist loadfile -W ignore::DeprecationWarning -W ignore::FutureWarning \
-		-W ignore::optuna.exceptions.ExperimentalWarning tests skmixup
+		-n $(WORKERS) --dist loadfile -W ignore::DeprecationWarning -W ignore::FutureWarning tests skmixup
 
 $(DOCS): $(READY)
 	$(BIN)/python -m pip install --constraint constraints.txt --group site --editable ".[docs,plot,tables]"

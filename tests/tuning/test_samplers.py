@@ -373,6 +373,9 @@ def test_attributes_are_short_json():
     assert max(map(len, texts)) < 2000
 
 
+@pytest.mark.skipif(
+    optuna.__version__.startswith("4."), reason="dashboards of today want Optuna 5"
+)
 @pytest.mark.parametrize("then", [None, "zoom"])
 def test_optuna_dashboard_reads_the_study(then):
     import optuna_dashboard
