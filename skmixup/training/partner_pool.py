@@ -40,7 +40,7 @@ class PartnerPool:
         self.net = net
         self.data, self.rows = found
         self.n_rows = len(self.data) if self.rows is None else len(self.rows)
-        self._similar: Any = None
+        self._similar: dict[float, Any] = {}  # by bandwidth: vicinities by turns have their own
 
     def uniform(self, n: int, rng: Generator) -> PartnerRows:
         """Draw n rows, all alike."""
@@ -48,9 +48,9 @@ class PartnerPool:
 
     def similar(self, target: Tensor, bandwidth: float, rng: Generator) -> PartnerRows:
         """Draw a row for each of `target`, more likely one with a similar target."""
-        if self._similar is None:
-            self._similar = similar_rows(self._targets(), bandwidth)
-        return self._at(self._similar.draw(target.cpu().numpy(), rng))
+        if bandwidth not in self._similar:
+            self._similar[bandwidth] = similar_rows(self._targets(), bandwidth)
+        return self._at(self._similar[bandwidth].draw(target.cpu().numpy(), rng))
 
     def _targets(self) -> NDArray[Any]:
         assert self.data.target is not None

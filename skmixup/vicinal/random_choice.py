@@ -145,6 +145,11 @@ class RandomChoice(Vicinity):
         """Whether one of the members does."""
         return any(member.pairs_by_target for member in self.vicinities)
 
+    @property
+    def pairs_with_all(self) -> bool:
+        """Whether one of the members does."""
+        return any(member.pairs_with_all for member in self.vicinities)
+
     def check_rows(self, x: Any) -> None:
         """Check that every member can make virtual inputs of `x`."""
         for member in self.vicinities:
@@ -157,16 +162,17 @@ class RandomChoice(Vicinity):
         sites: Sequence[str] = (INPUT,),
         *,
         target: Tensor | None = None,
+        pool: Any = None,
     ) -> Draw:
-        """Draw a member, and from it; `target` is for those that pair by it."""
+        """Draw a member, and from it; `target` and `pool` are for those that ask for them."""
         chosen = int(np.searchsorted(self._cumulated(), rng.random(), side="right"))
         member = self.vicinities[chosen]
         if isinstance(sites, SitesOfSeveral):
             sites = sites.members[chosen]
-        if member.pairs_by_target:
-            draw: Draw = member.draw(x, rng, sites, target=target)  # type: ignore[call-arg]
-            return draw
-        return member.draw(x, rng, sites)
+        given = {"target": target} if member.pairs_by_target else {}
+        if member.pairs_with_all:
+            given["pool"] = pool
+        return member.draw(x, rng, sites, **given)
 
 
 def _is_several(value: Any) -> bool:

@@ -8,7 +8,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from skmixup import ManifoldMixupRegressor, MixupRegressor, VicinalClassifier, VicinalRegressor
-from skmixup.vicinal import CutMix, ManifoldMixup, Mixup
+from skmixup.vicinal import CutMix, ManifoldMixup, Mixup, RandomChoice
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(41, 3)).astype(np.float32)
@@ -93,20 +93,40 @@ def test_the_module_sees_n_rows_at_the_input_and_2n_below_a_hidden_layer():
         assert len(reg.module_.seen) == 41 * n_seen
 
 
+def check_law(steps, y, bandwidth):
+    """Whether partners come with the probability that the paper on C-Mixup gives them."""
+    z = (y - y.mean()) / y.std()
+    law = np.exp(-((z[:, None] - z[None]) ** 2) / (2 * bandwidth**2))
+    found = np.zeros((41, 41))
+    for x, _, draw, *_ in steps:
+        np.add.at(found, (position(x), position(draw.outside.inputs)), 1)
+    expected = found.sum(axis=1, keepdims=True) * law / law.sum(axis=1, keepdims=True)
+    often = expected >= 5
+    statistic = (np.square(found - expected)[often] / expected[often]).sum()
+    assert stats.chi2.sf(statistic, often.sum()) > 1e-3
+
+
 def test_partners_of_every_batch_follow_the_law():
     y = Y[:, 0]
     reg = net(pairing="similar", bandwidth=0.4, max_epochs=150, lr_schedule=None, **ALL)
     reg.set_params(module=nn.Linear(3, 1), lr=1e-9)
-    reg.fit(X, y)
-    z = (y - y.mean()) / y.std()
-    law = np.exp(-((z[:, None] - z[None]) ** 2) / (2 * 0.4**2))
-    expected = 150 * law / law.sum(axis=1, keepdims=True)
-    found = np.zeros((41, 41))
-    for x, _, draw, *_ in reg.steps:
-        np.add.at(found, (position(x), position(draw.outside.inputs)), 1)
-    often = expected >= 5
-    statistic = (np.square(found - expected)[often] / expected[often]).sum()
-    assert stats.chi2.sf(statistic, often.sum()) > 1e-3
+    check_law(reg.fit(X, y).steps, y, 0.4)
+
+
+def test_vicinities_by_turns_keep_their_own_law_and_rows():
+    y, similar = Y[:, 0], {"pairing": "similar", **ALL}
+    vicinity = RandomChoice([
+        Mixup(bandwidth=0.2, **similar),
+        Mixup(bandwidth=1.5, mix_per="sample", **similar),
+        Mixup(1.0),
+    ])  # fmt: skip
+    reg = net(VicinalRegressor, vicinity=vicinity, max_epochs=300, lr_schedule=None, lr=1e-9)
+    reg.set_params(module=nn.Linear(3, 1)).fit(X, y)
+    outside = [step for step in reg.steps if step[2].outside is not None]
+    assert 0.5 < len(outside) / len(reg.steps) < 0.8
+    per_row = [step[2].lam.ndim > 0 and len(step[2].lam) > 1 for step in outside]
+    check_law([step for step, rows in zip(outside, per_row, strict=True) if not rows], y, 0.2)
+    check_law([step for step, rows in zip(outside, per_row, strict=True) if rows], y, 1.5)
 
 
 def test_rows_held_out_are_no_partners_and_weights_are_those_of_the_split():
