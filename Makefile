@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Examples of one page build on each other, so that a file stays in one worker.
+# Examples of one page build on each other, so that a file stays in one worker. They keep the order
+# of conftest.py, in which the longest file is the first.
 # One BLAS/torch thread per test worker: two workers with two threads each fight over two cores.
 WORKERS ?= 2
 
@@ -16,7 +17,7 @@ quickstart: $(READY)
 	$(BIN)/python examples/quickstart.py
 
 test: $(READY) lint
-	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -44,7 +45,7 @@ smoke: $(DOCS)
 # The oldest versions that pyproject.toml promises (torch as it is); warnings of old versions are not errors.
 test-lowest: $(LOWEST)/.ready
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
-		-n $(WORKERS) --dist loadfile -W ignore::DeprecationWarning -W ignore::FutureWarning tests skmixup
+		-n $(WORKERS) --dist loadfile --no-loadscope-reorder -W ignore::DeprecationWarning -W ignore::FutureWarning tests skmixup
 
 $(DOCS): $(READY)
 	$(BIN)/python -m pip install --constraint constraints.txt --group site --editable ".[docs,plot,tables]"

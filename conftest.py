@@ -2,6 +2,7 @@
 
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 
+import pytest
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser as MarkdownCodeBlockParser
 from sybil.parsers.markdown import SkipParser as MarkdownSkipParser
@@ -22,3 +23,8 @@ pytest_collect_file = SybilCollection(
         ),
     ]
 ).pytest()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the examples: the longest file would keep one worker when all else is done."""
+    items.sort(key=lambda item: item.path.name != "test_examples.py")
