@@ -114,8 +114,8 @@ and with which temperature. Against the defaults of before with a temperature:
 * Three pilots for small tables instead of two: no better (−0.215 against −0.222 on all 22 sets), a
   fifth more time.
 * Regressors (8 sets, 2 splits, 32 epochs stated): R² up on kin8nm (0.855 → 0.900), cal_housing
-  and cpu_act, down on diabetes (0.300 → 0.242), winequality_red and bank32nh. They keep the narrow
-  network, as do semi-supervised classifiers.
+  and cpu_act, down on diabetes (0.300 → 0.242), winequality_red and bank32nh. With a pilot
+  [they gain](regression_defaults.md); semi-supervised classifiers keep the narrow network.
 * **What is lost**: two and a half to four times the seconds. Logistic regression has less
   log-loss on 6 of the 22 sets kept aside: on adult (0.351 to 0.373) by more than chance, on
   breast_cancer (171 test rows), heart, saheart, twonorm and crx by little; and on waveform5000
