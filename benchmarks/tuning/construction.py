@@ -26,7 +26,7 @@ from benchmarks.tuning.smooth import PRIORS, SmoothFunctions
 #: Part, problem group, arrangement, placement, n → share won from Sobol + middle, its error.
 RECORDS = Records("tuning_construction", n_keys=5)
 RIVAL = "Sobol + middle"
-BUDGETS = (9, 16, 25, 50)
+BUDGETS = (9, 16, 25, 50, 100)
 PLACEMENTS = ("cells", "n + 1 parts", "c = 0.9", "w = 1/4")
 #: Placements beside the two that are reported for all.
 TRIED_WITH_ALL = ("CD + middle (the default)",)

@@ -1,11 +1,12 @@
 """What asking for a trial costs, early and at trial 10 000, next to RandomSampler.
 
     python benchmarks/tuning/sampler_cost.py
-    python benchmarks/tuning/sampler_cost.py --sequential   # then="zoom" beside TPE alone
+    python benchmarks/tuning/sampler_cost.py --growing   # the parts beside TPE alone
 
 Writes benchmarks/results/tuning_sampler_cost.md. A study is filled with finished trials, then 200
 more are asked for, three parameters suggested, and told; the samplers take turns in blocks of ten.
-Samplers that learn from the results grow studies of their own, in turns of 25 trials.
+Samplers that learn from the results grow studies of their own, in turns of 25 trials; designs
+run whole studies beside TPE.
 """
 
 import argparse
@@ -49,6 +50,8 @@ SEQUENTIAL: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
 }
 _TURN, _MOST = 25, 1000
 _SECTION = "\n## Samplers that learn from the results\n"
+#: Runs of the designs that make a whole study, and how many studies of each sampler.
+ONE_SHOT, N_STUDIES = (10, 25, 50, 100, 400, 1000), 5
 
 
 def filled(storage: BaseStorage, n_trials: int) -> optuna.Study:
@@ -132,17 +135,67 @@ def sequential_section() -> str:
     return (
         f"{_SECTION}\nMilliseconds of processor time for `ask`, the suggestions and `tell`, in "
         "memory, of studies that grow from nothing\nwith the objective's own results, the "
-        "samplers in turns of 25 trials.\n\n" + table(["parameters", "trials", *SEQUENTIAL], rows)
+        "samplers in turns of 25 trials. In the first turn are the making of the columns, "
+        "as no space is declared,\nand ten random trials of TPE.\n\n"
+        + table(["parameters", "trials", *SEQUENTIAL], rows)
+    )
+
+
+def space(n_factors: int) -> dict[str, optuna.distributions.BaseDistribution]:
+    return {f"x{i}": optuna.distributions.FloatDistribution(0, 1) for i in range(n_factors)}
+
+
+def study_cost(sampler: optuna.samplers.BaseSampler, n_factors: int, n: int) -> list[float]:
+    """Milliseconds of processor time for a trial, of the first 25 and of all ``n``."""
+    start = time.process_time()
+    study, after = optuna.create_study(sampler=sampler), []
+    for _ in range(n):
+        trial = study.ask()
+        study.tell(trial, waves(trial, n_factors))
+        after.append(1000 * (time.process_time() - start))
+    return [after[min(n, 25) - 1] / min(n, 25), after[-1] / n]
+
+
+def one_shot_section() -> str:
+    """The page's third part."""
+    rows = []
+    for n_factors in (3, 10):
+        for n in [n for n in ONE_SHOT if n > n_factors]:
+            makers: list[Callable[[int], optuna.samplers.BaseSampler]] = [
+                lambda seed: optuna.samplers.TPESampler(seed=seed),
+                lambda seed, s=n_factors, n=n: UniformDesignSampler(space(s), n_runs=n, seed=seed),
+                lambda seed, n=n: UniformDesignSampler(n_runs=n, seed=seed),
+            ]
+            n_studies = 1 if n > 100 else N_STUDIES
+            costs = [
+                [study_cost(make(seed), n_factors, n) for make in makers]
+                for seed in range(n_studies)
+            ]
+            first, whole = np.median(costs, axis=0).T
+            cells = [f"{a:.2f}, {b:.2f}" for a, b in zip(first, whole, strict=True)]
+            rows.append([str(n_factors), str(n), *cells])
+    header = [
+        "parameters",
+        "runs",
+        "TPE",
+        "uniform, space declared",
+        "uniform, space not declared",
+    ]
+    return (
+        "\n## One design, from the first trial to the last\n\nMilliseconds of processor time a "
+        "trial, of the first 25 and of all, in memory; making the design is in it.\nMedians of "
+        f"{N_STUDIES} studies with different seeds, of one from 400 runs on.\n\n"
+        + table(header, rows)
     )
 
 
 def main() -> None:
     """Measure all, writing the page as it grows."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sequential", action="store_true")
-    alone = parser.parse_args().sequential
+    parser.add_argument("--growing", action="store_true")
+    alone = parser.parse_args().growing
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    second = sequential_section()
+    second = sequential_section() + one_shot_section()
     if alone:
         first = PAGE.read_text().partition(_SECTION)[0].rstrip("\n")
         write_page("tuning_sampler_cost", f"{first}\n{second}")

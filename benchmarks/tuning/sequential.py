@@ -1,11 +1,12 @@
 """In sequence: then="zoom" against Optuna's TPE, CMA-ES and Gaussian process, as users call them.
 
-    python benchmarks/tuning/sequential.py bbob     # and: surfaces, noise, categories, ten, gp
+    python benchmarks/tuning/sequential.py bbob   # and the other PARTS
     python benchmarks/tuning/sequential.py report
 
 On COCO's BBOB (24 functions, instances 5 and 6, in 2, 3 and 5 dimensions; needs the packages
 coco-experiment and cmaes) and on real tuning surfaces (`surfaces.py`). A run resumes; about a
-quarter of an hour of one core. Writes benchmarks/results/tuning_sequential.{jsonl,md}.
+quarter of an hour of one core, and as much for the parts gp, botorch and hebo together. Writes
+benchmarks/results/tuning_sequential.{jsonl,md}.
 """
 
 import argparse
@@ -21,6 +22,7 @@ import optuna
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.records import Records, table, write_page
 from benchmarks.tuning import construction
+from benchmarks.tuning.rivals import HeboSampler, botorch_sampler
 from skmixup.tuning import UniformDesignSampler
 
 #: Part, problem, method, seed → the best value after each of the budgets.
@@ -32,8 +34,12 @@ SAMPLERS: dict[str, Callable[[int], optuna.samplers.BaseSampler]] = {
     "TPE": lambda seed: optuna.samplers.TPESampler(seed=seed),
     "CMA-ES": lambda seed: optuna.samplers.CmaEsSampler(seed=seed),
     "GP": lambda seed: optuna.samplers.GPSampler(seed=seed),
+    "BoTorch": botorch_sampler,
+    "HEBO": HeboSampler,
 }
-RIVALS = ("TPE", "CMA-ES", "GP")
+RIVALS = ("TPE", "CMA-ES", "GP", "BoTorch", "HEBO")
+#: The longest runs of samplers that take a tenth of a second and more for a trial.
+LONGEST = {"BoTorch": 48, "HEBO": 25}
 #: What each part is, its methods, and its seeds.
 PARTS = {
     "bbob": ("BBOB in 2, 3 and 5 dimensions", ("zoom after 10", "zoom after 16", *RIVALS[:2]), 1),
@@ -41,7 +47,9 @@ PARTS = {
     "noise": ("BBOB with noise", ("zoom after 10", "TPE"), 1),
     "categories": ("BBOB, one or two parameters as categories", ("zoom after 10", "TPE"), 1),
     "ten": ("BBOB in 10 dimensions", ("zoom after 16", "TPE"), 1),
-    "gp": ("BBOB in 2 dimensions, instance 5", ("zoom after 10", "GP"), 1),
+    "gp": ("BBOB in 2, 3 and 5 dimensions, instance 5", ("zoom after 10", "GP"), 1),
+    "botorch": ("BBOB in 2 and 5 dimensions, instance 5", ("zoom after 10", "BoTorch"), 1),
+    "hebo": ("BBOB in 2 dimensions, instance 5, odd functions", ("zoom after 10", "HEBO"), 1),
 }
 N_CHOICES = 4
 
@@ -59,7 +67,7 @@ class Problem:
     n_categories: int = 0
     noise: float = 0.0
 
-    def best(self, sampler: optuna.samplers.BaseSampler, seed: int) -> list[float]:
+    def best(self, method: str, seed: int) -> list[float]:
         """The true values of the points that look best, after each budget."""
         rng = np.random.default_rng([seed, self.n_factors])
         levels = rng.permutation(N_CHOICES)
@@ -74,10 +82,8 @@ class Problem:
             true.append(self.f(np.array(x)))
             return true[-1] + self.noise * rng.standard_normal()
 
-        study = optuna.create_study(sampler=sampler)
-        budgets = [
-            n for n in BUDGETS if n < 100 or not isinstance(sampler, optuna.samplers.GPSampler)
-        ]
+        study = optuna.create_study(sampler=SAMPLERS[method](seed))
+        budgets = [n for n in BUDGETS if n <= LONGEST.get(method, n)]
         study.optimize(objective, n_trials=budgets[-1])
         told = [trial.value for trial in study.trials]
         return [true[int(np.argmin(told[:n]))] for n in budgets]
@@ -87,8 +93,9 @@ def bbob(dimensions: str, instances: str, **settings: Any) -> Iterator[Problem]:
     """Problems of the suite; ``spread`` is the noise, in shares of the middle half of values."""
     import cocoex
 
-    spread = settings.pop("spread", 0.0)
-    suite = cocoex.Suite("bbob", "", f"dimensions:{dimensions} instance_indices:{instances}")
+    spread, functions = settings.pop("spread", 0.0), settings.pop("functions", "1-24")
+    chosen = f"dimensions:{dimensions} instance_indices:{instances} function_indices:{functions}"
+    suite = cocoex.Suite("bbob", "", chosen)
     for problem in suite:
 
         def f(x: np.ndarray, problem: Any = problem) -> float:
@@ -119,8 +126,10 @@ def problems(part: str) -> Iterator[Problem]:
     elif part == "categories":
         yield from bbob("3", "5", n_categories=1)
         yield from bbob("5", "5", n_categories=2)
+    elif part == "hebo":
+        yield from bbob("2", "5", functions="1,3,5,7,9,11,13,15,17,19,21,23")
     else:
-        yield from bbob("10" if part == "ten" else "2", "5")
+        yield from bbob({"ten": "10", "gp": "2,3,5", "botorch": "2,5"}[part], "5")
 
 
 def run(part: str) -> None:
@@ -131,7 +140,7 @@ def run(part: str) -> None:
             for method in methods:
                 key = (part, problem.name, method, seed)
                 if key not in RECORDS.rows:
-                    found = problem.best(SAMPLERS[method](seed), seed)
+                    found = problem.best(method, seed)
                     RECORDS.append(key, [[float(f"{v:.9g}") for v in found]])
 
 

@@ -46,7 +46,7 @@ def central_runs(n_runs: int, n_levels: Sequence[int]) -> Ints:
         runs += [np.where(side, low, n_runs - 1 - low) for side in (below, ~below)]
     # The share of a factor's q levels that holds a place among n: balance allows it always.
     rows = ((2 * np.array(runs) + 1) * counts // (2 * n_runs)).astype(np.intp)
-    return rows if len(np.unique(rows, axis=0)) == len(rows) else rows[:1]
+    return rows if len(set(map(tuple, rows.tolist()))) == len(rows) else rows[:1]
 
 
 def central_design(

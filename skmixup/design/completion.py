@@ -10,33 +10,36 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from skmixup.design.exchange import Chains, threshold_accepting
+from skmixup.design.discrepancy import (
+    LevelKernel,
+    level_kernels,
+    run_products,
+    squared_discrepancy,
+)
+from skmixup.design.exchange import Chains, best_moves, swap_differences, threshold_accepting
 from skmixup.design.levels import Floats, Ints, cell, middle
 
 #: More rows than this go on with a Sobol' sequence: the search needs n² numbers per chain.
 MAX_SEARCHED_ROWS = 400
-#: Rows up to which several chains are searched side by side, and how many.
-_FEW_ROWS, _N_CHAINS = 100, 4
-#: Steps of the search for one column; the first threshold, as a share of the start's criterion.
-_STEPS_PER_COLUMN, _THRESHOLD = 150, 0.01
+#: Several chains are searched side by side, where that takes a moment only: how many, up to how
+#: many rows of a design, and of one column of it, which somebody waits for.
+_N_CHAINS, _FEW_ROWS, _SHORT_COLUMN = 4, 100, 30
+#: The first threshold of the search for rows, as a share of the start's criterion.
+_THRESHOLD = 0.01
 _MAX_BLOCK = 64
+#: Swaps at most of the search for one column; what a swap has to bring.
+_STEPS_PER_COLUMN, _LEAST = 150, -1e-12
 
 
 def least_used_levels(known: Ints, n_new: int, q: int, rng: np.random.Generator) -> Ints:
     """Levels for the new rows, in random order, that make the column as balanced as can be."""
     counts = np.bincount(known, minlength=q)
-    levels = np.empty(n_new, dtype=np.intp)
-    for i in range(n_new):
-        rarest = np.flatnonzero(counts == counts.min())
-        levels[i] = rarest[rng.integers(len(rarest))]
-        counts[levels[i]] += 1
-    return rng.permutation(levels)
-
-
-def _starts(n_rows: int, n_columns: int) -> Ints:
-    """Room for the designs that are searched side by side, (chains, n_rows, n_columns)."""
-    n_chains = 1 if n_rows > _FEW_ROWS else _N_CHAINS
-    return np.empty((n_chains, n_rows, n_columns), dtype=np.intp)
+    lowest = (len(known) + n_new) // q
+    while np.maximum(lowest - counts, 0).sum() > n_new:
+        lowest -= 1
+    levels = np.repeat(np.arange(q), np.maximum(lowest - counts, 0))
+    once_more = rng.permutation(np.flatnonzero(counts <= lowest))[: n_new - len(levels)]
+    return rng.permutation(np.append(levels, once_more))
 
 
 def complete_rows(
@@ -49,7 +52,8 @@ def complete_rows(
     """
     m, n_factors = kept.shape
     fixed = np.column_stack([cell(kept[:, c], q) for c, q in enumerate(n_levels)])
-    designs = _starts(m + n_new, n_factors)
+    n_chains = _N_CHAINS if m + n_new <= _FEW_ROWS else 1
+    designs = np.empty((n_chains, m + n_new, n_factors), dtype=np.intp)
     designs[:, :m] = fixed
     for design in designs:
         for c, q in enumerate(n_levels):
@@ -73,20 +77,52 @@ def complete_column(
     """
     (n, n_others), m = others.shape, len(known)
     fixed = cell(known, n_levels)
-    designs = _starts(n, n_others + 1)
-    designs[:, :, :-1] = cell(others, n)
-    designs[:, :m, -1] = fixed
-    for design in designs:
-        design[m:, -1] = least_used_levels(fixed, n - m, n_levels, rng)
-    best = designs[0]
-    if n_others > 0 and n - m > 1 and n_levels > 1:
-        chains = Chains(designs, [n] * n_others + [n_levels], criterion, n_fixed=m)
-        thresholds = _THRESHOLD * chains.values
-        threshold_accepting(
-            chains, thresholds, _STEPS_PER_COLUMN, _MAX_BLOCK, rng, first_column=n_others
+    columns = np.empty((_N_CHAINS if n <= _SHORT_COLUMN else 1, n), dtype=np.intp)
+    columns[:, :m] = fixed
+    for column in columns:
+        column[m:] = least_used_levels(fixed, n - m, n_levels, rng)
+    if n_others == 0 or n - m < 2 or n_levels < 2:
+        return np.asarray(columns[0, m:])
+    kernel, *kernels = level_kernels([n_levels] + [n] * n_others, criterion)
+    return _descended(columns, m, *run_products(cell(others, n), kernels), kernel, rng)[m:]
+
+
+def _descended(
+    columns: Ints,
+    m: int,
+    pairs: Floats,
+    singles: Floats,
+    kernel: LevelKernel,
+    rng: np.random.Generator,
+) -> Ints:
+    """The best of some columns (chains, n) after the best swap of each, again and again.
+
+    ``pairs`` and ``singles`` are the products over the other columns, the same for all chains.
+    """
+    free = np.arange(m, columns.shape[1])
+    active = np.arange(len(columns))
+    for _ in range(_STEPS_PER_COLUMN):
+        block = free if len(free) <= _MAX_BLOCK else rng.permutation(free)[:_MAX_BLOCK]
+        levels = columns[active]
+        delta = swap_differences(
+            pairs[block],
+            kernel.pair[levels[:, block, None], levels[:, None, :]],
+            singles[block],
+            kernel.single[levels[:, block]],
+            block=block,
+            n_runs=columns.shape[1],
         )
-        best = chains.best()
-    return best[m:, -1]
+        moved, runs = best_moves(delta, _LEAST)
+        if len(moved):
+            here, chosen = active[moved, None], block[runs]
+            columns[here, chosen] = columns[here, chosen[:, ::-1]]
+        if len(free) <= _MAX_BLOCK:
+            active = active[moved]
+        if not len(active):
+            break
+    found = pairs * kernel.pair[columns[:, :, None], columns[:, None, :]]
+    values = squared_discrepancy(found, singles * kernel.single[columns], 0.0)
+    return np.asarray(columns[int(np.argmin(values))])
 
 
 def sobol_column(first: int, n_rows: int, column: int, seed: int) -> Floats:

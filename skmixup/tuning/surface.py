@@ -30,6 +30,7 @@ _CATEGORY = 0.5
 _RIDGE = 1e-8
 #: A column that is no further from the span of those before it depends on them.
 _DEPENDENT = 1e-9
+_BELOW_ONE = float(np.nextafter(1.0, 0.0))
 
 
 def guided_points(
@@ -46,9 +47,10 @@ def guided_points(
     places = _coded(points, factors, _CATEGORY)
     coded = _coded(candidates, factors, _CATEGORY)
     height = _marks(_surface(places[told], losses[told], _coded_centre(box, factors))(coded))
-    # Beside the width of the box another category is as far away as in the whole space.
-    scale = _CATEGORY * box.width
-    places, coded = _coded(points, factors, scale), _coded(candidates, factors, scale)
+    if not all(factor.ordered for factor in factors):
+        # Beside the width of the box another category is as far away as in the whole space.
+        scale = _CATEGORY * box.width
+        places, coded = _coded(points, factors, scale), _coded(candidates, factors, scale)
     gaps = _gaps(coded, places)
     chosen: list[int] = []
     for k in range(n_new):
@@ -59,7 +61,8 @@ def guided_points(
         total[chosen] = np.inf
         best = int(np.argmin(total))
         chosen.append(best)
-        gaps = np.minimum(gaps, np.sqrt(_squares(coded, coded[[best]])[:, 0]))
+        if k < n_new - 1:
+            gaps = np.minimum(gaps, np.sqrt(_squares(coded, coded[[best]])[:, 0]))
     return candidates[chosen]
 
 
@@ -68,9 +71,10 @@ def _candidates(box: Box, n: int, factors: Sequence[Factor], rng: np.random.Gene
     ordered = [factor.ordered for factor in factors]
     low, widths = box.edges(ordered)
     found = low + widths * rng.random((n, len(factors)))
-    stays = rng.random(found.shape) < 0.5
-    found = np.where(stays & ~np.array(ordered), np.array(box.centre), found)
-    return np.clip(found, 0.0, np.nextafter(1.0, 0.0))
+    if not all(ordered):
+        stays = rng.random(found.shape) < 0.5
+        found = np.where(stays & ~np.array(ordered), np.array(box.centre), found)
+    return np.clip(found, 0.0, _BELOW_ONE)
 
 
 def _coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats:
@@ -78,6 +82,8 @@ def _coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats
 
     Categories become one column each, so that the linear part of a surface has their means.
     """
+    if not any(isinstance(factor, Choices | Steps | LogIntegers) for factor in factors):
+        return points
     columns = []
     for c, factor in enumerate(factors):
         column = points[:, c]
@@ -114,9 +120,7 @@ def _surface(places: Floats, losses: Floats, centre: Floats) -> Callable[[Floats
     """
     near = np.argsort(np.abs(places - centre).max(axis=1), kind="stable")[: 2 * _MAX_FITTED]
     places, losses = places[near], losses[near]
-    order = np.argsort(losses, kind="stable")
-    places, first = np.unique(places[order], axis=0, return_index=True)
-    losses = losses[order][first]
+    places, losses = best_of_each_place(places, losses)
     if not np.isfinite(losses).any():
         return lambda z: np.zeros(len(z))
     near = np.argsort(np.abs(places - centre).max(axis=1), kind="stable")[:_MAX_FITTED]
@@ -124,9 +128,19 @@ def _surface(places: Floats, losses: Floats, centre: Floats) -> Callable[[Floats
     finite = losses[np.isfinite(losses)]
     if len(finite) == 0:
         return lambda z: np.zeros(len(z))
-    bound = float(np.median(losses))
+    ranked = np.sort(losses)
+    bound = float(ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
     losses = np.minimum(losses, bound if np.isfinite(bound) else finite.max())
     return _spline(places, _marks(losses))
+
+
+def best_of_each_place(places: Floats, losses: Floats) -> tuple[Floats, Floats]:
+    """Each place once, with its smallest loss."""
+    order = np.lexsort((losses, *places.T[::-1]))
+    places, losses = places[order], losses[order]
+    first = np.ones(len(losses), dtype=bool)
+    first[1:] = (places[1:] != places[:-1]).any(axis=1)
+    return places[first], losses[first]
 
 
 def _spline(places: Floats, values: Floats) -> Callable[[Floats], Floats]:
@@ -152,13 +166,14 @@ def _gaps(candidates: Floats, places: Floats) -> Floats:
     """How far each candidate is from the nearest of some places; 1 where there is none."""
     if not len(places):
         return np.ones(len(candidates))
-    # Only places nearer to the candidates' middle than the nearest one, and twice their spread
-    # beyond it, can be the nearest to any of them.
-    middle = candidates.mean(axis=0, keepdims=True)
-    away = np.sqrt(_squares(middle, places)[0])
-    spread = np.sqrt(_squares(middle, candidates).max())
-    near = places[away <= away.min() + 2 * spread]
-    return np.asarray(np.sqrt(_squares(candidates, near).min(axis=1)))
+    if len(places) > _MAX_FITTED:
+        # Only places nearer to the candidates' middle than the nearest one, and twice their spread
+        # beyond it, can be the nearest to any of them.
+        middle = candidates.mean(axis=0, keepdims=True)
+        away = np.sqrt(_squares(middle, places)[0])
+        spread = np.sqrt(_squares(middle, candidates).max())
+        places = places[away <= away.min() + 2 * spread]
+    return np.asarray(np.sqrt(_squares(candidates, places).min(axis=1)))
 
 
 def _squares(a: Floats, b: Floats) -> Floats:

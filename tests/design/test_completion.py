@@ -1,10 +1,17 @@
 """Points that are there already, completed by more runs or one more factor."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from skmixup.design import discrepancy, to_unit_cube, uniform_design
-from skmixup.design.completion import complete_column, complete_rows, sobol_column
+from skmixup.design.completion import (
+    complete_column,
+    complete_rows,
+    least_used_levels,
+    sobol_column,
+)
 from skmixup.design.levels import cell, middle
 
 
@@ -46,6 +53,48 @@ def test_a_new_column_keeps_the_places_that_are_known(n_known):
     for _ in range(50):
         column[n_known:] = rng.permutation(column[n_known:])
         assert value < discrepancy(np.column_stack([design[:, :2], column]), 15)
+
+
+@pytest.mark.parametrize("criterion", ["CD", "WD", "MD"])
+def test_no_swap_of_two_runs_makes_a_new_column_better(criterion):
+    others = to_unit_cube(uniform_design(12, 3), 12)
+    column = complete_column(others, np.empty(0), criterion, np.random.default_rng(3), 6)
+    design = np.column_stack([cell(others, 12), column])
+    value = discrepancy(design, (12, 12, 12, 6), criterion)
+    for i, j in itertools.combinations(range(12), 2):
+        swapped = design.copy()
+        swapped[[i, j], 3] = design[[j, i], 3]
+        assert discrepancy(swapped, (12, 12, 12, 6), criterion) > value - 1e-10
+
+
+@pytest.mark.parametrize("n", [25, 50, 100])
+def test_columns_one_by_one_are_about_as_even_as_a_whole_search(n):
+    rng, points = np.random.default_rng(0), np.empty((n, 0))
+    for _ in range(5):
+        column = complete_column(points, np.empty(0), "CD", rng, n)
+        points = np.column_stack([points, middle(column, n)])
+    assert discrepancy(cell(points, n), n) < 1.5 * discrepancy(uniform_design(n, 5), n)
+
+
+@pytest.mark.parametrize(
+    ("known", "n_new", "counts"),
+    [
+        ([], 12, [3, 3, 3, 3]),
+        ([0, 0, 1], 5, [2, 2, 2, 2]),
+        ([0, 0, 0, 0], 3, [4, 1, 1, 1]),
+        ([2, 2, 2, 2, 1], 1, None),
+    ],
+)
+def test_new_levels_are_those_least_used(known, n_new, counts):
+    known = np.array(known, dtype=np.intp)
+    for seed in range(10):
+        new = least_used_levels(known, n_new, 4, np.random.default_rng(seed))
+        found = np.bincount(np.append(known, new), minlength=4)
+        assert len(new) == n_new
+        if counts is None:
+            assert new[0] in (0, 3)
+        else:
+            assert found.tolist() == counts
 
 
 def test_a_sobol_column_goes_on_where_it_stopped():

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 from skmixup.design.factors import Category, Continuum, LogIntegers, Steps
 from skmixup.tuning import UniformDesignSampler
 from skmixup.tuning.rounds import GROWTH, PATIENCE, Box, next_box, whole_cube
-from skmixup.tuning.surface import WEIGHTS, guided_points
+from skmixup.tuning.surface import WEIGHTS, best_of_each_place, guided_points
 from tests.tuning.studies import study_with
 
 SQUARE = [Continuum(0.0, 1.0)] * 2
@@ -144,6 +144,13 @@ def test_equal_losses_and_no_losses_at_all_are_no_error():
     for losses in (np.ones(5), np.full(5, np.inf), np.full(5, np.nan)):
         assert guided_points(CUBE, points, losses, 2, SQUARE, 0).shape == (2, 2)
     assert guided_points(CUBE, points[:0], np.empty(0), 2, SQUARE, 0).shape == (2, 2)
+
+
+def test_of_runs_at_one_place_the_best_counts():
+    places = np.array([[0.5, 0.2], [0.1, 0.9], [0.5, 0.2], [0.1, 0.3]])
+    kept, losses = best_of_each_place(places, np.array([3.0, 1.0, 2.0, np.inf]))
+    assert kept.tolist() == [[0.1, 0.3], [0.1, 0.9], [0.5, 0.2]]
+    assert losses.tolist() == [np.inf, 1.0, 2.0]
 
 
 # Studies.
