@@ -1,6 +1,6 @@
 """What a classifier is trained on: arrays, tables and data sets become inputs, codes, weights."""
 
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -25,7 +25,9 @@ from skmixup.estimators.datasets import (
 from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import check_inputs, check_labels, encode
-from skmixup.estimators.pilot import TrainingRows, find_length, finds_length
+from skmixup.estimators.pilot import TrainingRows
+from skmixup.estimators.pilot_judges import ClassJudge
+from skmixup.estimators.piloted import PilotedNet
 from skmixup.estimators.several_labels import (
     check_indicators,
     densified,
@@ -35,13 +37,15 @@ from skmixup.estimators.several_labels import (
     warn_of_one_hot,
 )
 from skmixup.estimators.soft_labels import read_soft_labels
-from skmixup.estimators.weights import check_weights, normalized_weights, row_weights
+from skmixup.estimators.weights import normalized_weights, row_weights
 from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
 from skmixup.vicinal.blocks import unwrap
 
 
-class FittingNet(ClassifyingNet):
+class FittingNet(PilotedNet, ClassifyingNet):
     """A classifier that takes arrays, tables, tensors and data sets to train on."""
+
+    judged_criteria: ClassVar[tuple[Any, ...]] = ("auto", nn.CrossEntropyLoss)
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, classes: Any, fresh: bool) -> Self:
         self.check_parameters()
@@ -78,38 +82,17 @@ class FittingNet(ClassifyingNet):
             self.classes_,
             as_they_are=not self.brings_all_rows(),
         )
-        self._find_length(X, y, codes, sample_weight, weight, fresh=fresh)
+        groups = self._fit_state_.groups
+        self.find_length(TrainingRows(X, y, sample_weight, codes, weight, groups), fresh=fresh)
         return self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
 
-    def _find_length(
-        self, X: Any, y: Any, target: Any, sample_weight: Any, weight: Any, *, fresh: bool
-    ) -> None:
-        """Let a pilot say how long to train and how bold to be, where that is left to it."""
-        state = self._fit_state_
-        whole = fresh and state.whole and state.epochs is None
-        if not whole or getattr(X, "ndim", 0) != 2:  # a dict has none
-            self.refuse_groups(state.groups)
-            return
-        if not finds_length(self):
-            return
-        if state.groups is not None:
-            check_consistent_length(y, state.groups)
-        if sample_weight is not None:
-            sample_weight = check_weights(sample_weight, len(y))
-        found = find_length(self, TrainingRows(X, y, sample_weight, target, weight, state.groups))
-        if found is not None:
-            state.epochs = found.n_epochs
-            state.temperature = found.temperature
+    def pilot_judge(self, rows: TrainingRows) -> ClassJudge:
+        """Judge a pilot by its log-loss."""
+        return ClassJudge(rows)
 
-    def _train(self, X: Any, y: Any, *, fresh: bool, seen: Any) -> Self:
-        if self._fit_state_.whole:
-            self.n_epochs_ = self.epochs_of_call()
-        return super()._train(X, y, fresh=fresh, seen=seen)
-
-    def check_groups(self, groups: Any) -> None:
-        """Raise ValueError for groups where nothing is held out, nor a pilot trained."""
-        if not finds_length(self):
-            self.refuse_groups(groups)
+    def pilot_parameters(self) -> dict[str, Any]:
+        """Name all classes, of which a pilot may see some."""
+        return {"classes": self.classes_}
 
     def _default_module(self, **kwargs: Any) -> nn.Module:
         """Make the default network, with the temperature that was found for it."""
@@ -185,7 +168,10 @@ class FittingNet(ClassifyingNet):
         y = classes[probabilities.argmax(axis=1)]
         weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
         soft = probabilities.astype(np.float64)
-        self._find_length(X, probabilities, soft, sample_weight, weight, fresh=fresh)
+        groups = self._fit_state_.groups
+        self.find_length(
+            TrainingRows(X, probabilities, sample_weight, soft, weight, groups), fresh=fresh
+        )
         return self._train(ArrayDataset(X, y, probabilities, weight), y, fresh=fresh, seen=X)
 
     def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:

@@ -8,7 +8,6 @@ from numpy.typing import ArrayLike
 from skorch import NeuralNetClassifier
 
 from skmixup.estimators.arguments import ClassifierParameters
-from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.classifier_prediction import PredictingNet
 from skmixup.estimators.constraints import StrOptions
 from skmixup.estimators.flat_vicinity import vicinity_or_dirac
@@ -189,12 +188,8 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **VicinalEstimator._parameter_constraints,
+        **PredictingNet._parameter_constraints,
         "class_weight": [None, dict, StrOptions({"balanced"})],
-        "max_epochs": [
-            StrOptions({"auto"}),
-            *VicinalEstimator._parameter_constraints["max_epochs"],
-        ],
         "criterion": [StrOptions({"auto"}), callable],
     }
 

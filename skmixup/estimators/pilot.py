@@ -1,10 +1,12 @@
 """How long to train, and how bold to be: found on rows held out, before all are trained on.
 
-No number of epochs is right for all tables: where labels are noisy a few are enough and more do
+No number of epochs is right for all tables: where targets are noisy a few are enough and more do
 harm, where they follow from the columns many are needed. So a pilot of the same estimator is
 trained on a part of the rows at a constant learning rate, with a moving average of its weights,
-which may be stopped anywhere; of the numbers of epochs tried, the one with the smallest log-loss
-on the rows held out, each at its best temperature, is taken. Then all rows are trained on.
+which may be stopped anywhere; of the numbers of epochs tried, the one with the smallest loss on
+the rows held out is taken. Then all rows are trained on. What the loss is stands in
+:mod:`~skmixup.estimators.pilot_judges`: the log-loss at the best temperature, or for numbers the
+criterion.
 
 References
 ----------
@@ -18,16 +20,15 @@ Holzmüller, Berta, Bach: Rethinking Early Stopping: Refine, Then Calibrate. arX
 from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
 from skorch.callbacks import Callback
-from torch import nn
+from torch import Tensor
 
-from skmixup.estimators.temperature import fit_temperature, mean_log_loss, with_temperature
 from skmixup.randomness.fit import generator_from
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.fit_state import USUAL_EPOCHS
@@ -46,8 +47,6 @@ PATIENCE = 3
 N_PARTS = 5
 WANTED_ROWS = 200
 MOST_PILOTS = 2
-#: How many rows the prior for a temperature of 1 weighs as much as.
-PRIOR_ROWS = 5.0
 #: At most so many of a fifth are held out.
 MOST_ROWS = 10_000
 #: With fewer rows nothing can be found out.
@@ -73,8 +72,8 @@ class TrainingRows:
     ----------
     X, y : as in `fit`, checked
     sample_weight : array of shape (n,), or None
-    target : ndarray of shape (n,) or (n, n_classes)
-        Class codes, or soft labels.
+    target : ndarray of shape (n, …)
+        What the loss compares with: class codes, soft labels, or numbers.
     weight : ndarray of shape (n,), or None
         What each row counts in the loss, `class_weight` included.
     groups : array of shape (n,), or None
@@ -89,16 +88,27 @@ class TrainingRows:
     groups: Any = None
 
     @property
-    def codes(self) -> Ints:
-        """The class of each row, of soft labels the most probable one."""
-        return self.target.argmax(axis=1) if self.target.ndim == 2 else self.target
-
-    @property
     def weights(self) -> Floats:
         """What each row counts, also where all count the same."""
         if self.weight is None:
             return np.ones(len(self.y))
         return np.asarray(self.weight, dtype=np.float64)
+
+
+class Judge(Protocol):
+    """Says how good a pilot's outputs for rows held out are."""
+
+    #: The stratum of each row; rows of a stratum are dealt evenly.
+    strata: Ints
+
+    def judged(self, train: Ints, held_out: Ints) -> Ints:
+        """Those of the rows held out that can be judged by; none: `train` cannot be trained on."""
+
+    def seen(self, pilot: Any, outputs: Tensor, held_out: Ints) -> Floats:
+        """What is kept of the outputs for these rows, row by row."""
+
+    def loss(self, seen: Floats, held_out: Ints) -> tuple[float, float]:
+        """The loss of a row in nats, and the temperature that it has it at."""
 
 
 def finds_length(net: Any) -> bool:
@@ -117,7 +127,7 @@ def finds_length(net: Any) -> bool:
         and net.dataset is ArrayDataset
         and net.iterator_train is TensorBatches
         and net.predict_nonlinearity == "auto"
-        and (net.criterion == "auto" or net.criterion is nn.CrossEntropyLoss)
+        and net.criterion in net.judged_criteria
         and not net.compile
     )
     parts = ("criterion", "iterator_train", "iterator_valid", "callbacks", "dataset")
@@ -131,48 +141,48 @@ def find_length(net: Any, rows: TrainingRows) -> Length | None:
 
     Parameters
     ----------
-    net : VicinalClassifier
+    net : PilotedNet
         Whose parameters :func:`finds_length`; it stays as it is.
     rows : TrainingRows
     """
     n = len(rows.y)
     if n < LEAST_ROWS:
         return None
-    part = parts_of(rows, generator_from(clone(net).random_state))
+    judge: Judge = net.pilot_judge(rows)
+    part = parts_of(judge.strata, rows.groups, generator_from(clone(net).random_state))
     n_pilots = min(MOST_PILOTS, ceil(WANTED_ROWS * N_PARTS / n))
     steps = ceil(n / net.rows_per_batch(range(n), training=True))
     candidates = tuple(c for c in CANDIDATES if c == 1 or c * steps <= MOST_STEPS)
     watches: list[_Watch] = []
     for number in range(n_pilots):
         train, held_out = np.flatnonzero(part != number), np.flatnonzero(part == number)
-        known = np.unique(rows.codes[train][rows.weights[train] > 0])
-        held_out = held_out[np.isin(rows.codes[held_out], known) & (rows.weights[held_out] > 0)]
-        if len(held_out) == 0 or len(known) < 2:
+        held_out = judge.judged(train, held_out)
+        if len(held_out) == 0:
             continue
         if watches:  # as far as the first went
             candidates = candidates[: len(watches[0].seen)]
-        watch = _Watch(rows, held_out, candidates, patient=bool(watches))
+        watch = _Watch(rows.X, judge, held_out, candidates, patient=bool(watches))
         _train_pilot(net, rows, train, watch)
         watches.append(watch)
     if not watches:
         return None
-    return _best(watches, rows)[0]
+    return _best(watches)[0]
 
 
-def parts_of(rows: TrainingRows, rng: np.random.Generator) -> Ints:
-    """Deal rows, or groups of rows, into five parts, every class alike; −1: never held out.
+def parts_of(strata: Ints, groups: Any, rng: np.random.Generator) -> Ints:
+    """Deal rows, or groups of rows, into five parts, every stratum alike; −1: never held out.
 
-    The only row of a class is never held out.
+    The only row of a stratum is never held out.
     """
-    codes, n = rows.codes, len(rows.y)
-    if rows.groups is not None:
-        _, groups = np.unique(np.asarray(rows.groups), return_inverse=True)
+    n = len(strata)
+    if groups is not None:
+        _, groups = np.unique(np.asarray(groups), return_inverse=True)
         return (rng.permutation(groups.max() + 1) % N_PARTS)[groups]
     order = rng.permutation(n)
-    order = order[np.argsort(codes[order], kind="stable")]
+    order = order[np.argsort(strata[order], kind="stable")]
     part = np.empty(n, dtype=np.int64)
     part[order] = np.arange(n) % N_PARTS
-    part[np.bincount(codes)[codes] == 1] = -1
+    part[np.bincount(strata)[strata] == 1] = -1
     if n > N_PARTS * MOST_ROWS:
         part[rng.permutation(n)[N_PARTS * MOST_ROWS :]] = -1
     return part
@@ -189,7 +199,8 @@ class _Watch(Callback):
     The pilot ends after the last, or unless it is `patient` where more does not look better.
     """
 
-    rows: TrainingRows
+    X: Any
+    judge: Judge
     held_out: Ints
     candidates: tuple[int, ...]
     patient: bool
@@ -199,12 +210,12 @@ class _Watch(Callback):
         """Predict, and end the training if that is enough."""
         if len(net.history) not in self.candidates:
             return
-        X = torch.as_tensor(self.rows.X[self.held_out], dtype=torch.float32)
+        X = torch.as_tensor(self.X[self.held_out], dtype=torch.float32)
         net.set_training(False)
         with torch.no_grad():
             outputs = torch.cat([net.infer(batch).cpu().double() for batch in X.split(2048)])
-        self.seen.append(torch.softmax(outputs, dim=1).numpy())
-        since = len(self.seen) - 1 - _best([self], self.rows)[1]
+        self.seen.append(self.judge.seen(net, outputs, self.held_out))
+        since = len(self.seen) - 1 - _best([self])[1]
         if since >= PATIENCE and not self.patient:
             raise _Enough
 
@@ -216,27 +227,25 @@ def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: _Watch) -> No
         lr_schedule=None,
         ema_decay=PILOT_DECAY,
         callbacks=[watch],
-        classes=net.classes_,
         verbose=0,
+        **net.pilot_parameters(),
     )
     weight = None if rows.sample_weight is None else rows.sample_weight[train]
     with suppress(_Enough):
         pilot.fit(rows.X[train], rows.y[train], sample_weight=weight)
 
 
-def _best(watches: list[_Watch], rows: TrainingRows) -> tuple[Length, int]:
-    """The best candidate and its place, by the log-loss of all held-out rows together.
+def _best(watches: list[_Watch]) -> tuple[Length, int]:
+    """The best candidate and its place, by the loss of all held-out rows together.
 
     An octave away from the usual number counts as half a row's bit of surprise.
     """
     held_out = np.concatenate([watch.held_out for watch in watches])
-    target, weight = rows.target[held_out], rows.weights[held_out]
     found = []
     candidates = watches[-1].candidates[: len(watches[-1].seen)]
     for place, n_epochs in enumerate(candidates):
-        proba = np.concatenate([watch.seen[place] for watch in watches])
-        temperature = fit_temperature(proba, target, weight, prior_rows=PRIOR_ROWS)
-        loss = mean_log_loss(with_temperature(proba, temperature), target, weight)
+        seen = np.concatenate([watch.seen[place] for watch in watches])
+        loss, temperature = watches[0].judge.loss(seen, held_out)
         prior = 0.5 * np.log2(n_epochs / USUAL_EPOCHS) ** 2 / len(held_out)
         found.append((loss + prior, place, temperature))
     _, place, temperature = min(found)

@@ -23,10 +23,11 @@ from skmixup.estimators.likelihood import (
     means,
     of_output,
 )
-from skmixup.estimators.outputs import OutputNet
+from skmixup.estimators.pilot import TrainingRows
+from skmixup.estimators.pilot_judges import NumberJudge
+from skmixup.estimators.piloted import PilotedNet
 from skmixup.estimators.targets import Standardization, check_targets
 from skmixup.estimators.weights import normalized_weights
-from skmixup.networks.mlp import NARROW
 from skmixup.training.batches import ArrayDataset, in_memory
 from skmixup.training.own_loss import is_users
 from skmixup.vicinal.draw import Draw
@@ -36,10 +37,10 @@ from skmixup.vicinal.loss import first_output, mixed_target_loss, needs_row_loss
 _ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
 
 
-class TargetNet(OutputNet):
+class TargetNet(PilotedNet):
     """A net with one output for each numeric target."""
 
-    table_network: ClassVar[dict[str, Any]] = NARROW
+    judged_criteria: ClassVar[tuple[Any, ...]] = (*_ELEMENTWISE, nn.GaussianNLLLoss)
     predict_nonlinearity: Any
 
     # ---- fit
@@ -61,7 +62,9 @@ class TargetNet(OutputNet):
             )
         self._set_targets(y, reset=reset)
         weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
-        data = ArrayDataset(X, y, self._standardized(y), weight)
+        groups = self._fit_state_.groups
+        self.find_length(TrainingRows(X, y, sample_weight, y, weight, groups), fresh=fresh)
+        data = ArrayDataset(X, y, self.standardized(y), weight)
         return self._train(data, y, fresh=fresh, seen=X)
 
     def _fit_dataset(
@@ -80,6 +83,10 @@ class TargetNet(OutputNet):
             self._set_targets(check_targets(listed), reset=True)
         return self._train(X, y, fresh=fresh, seen=X)
 
+    def pilot_judge(self, rows: TrainingRows) -> NumberJudge:
+        """Judge a pilot by the criterion."""
+        return NumberJudge(rows)
+
     def _set_targets(self, y: NDArray[np.float64], *, reset: bool) -> None:
         """Set the standardisation at the start of training; later calls must fit it."""
         columns = y.reshape(len(y), -1)
@@ -94,7 +101,8 @@ class TargetNet(OutputNet):
                 f"{n_targets}"
             )
 
-    def _standardized(self, y: Any) -> NDArray[np.float32]:
+    def standardized(self, y: Any) -> NDArray[np.float32]:
+        """Return targets of shape (n, …) as the loss sees them, (n, n_targets)."""
         y = np.asarray(y, dtype=np.float64)
         return self._standardization_.forth(y.reshape(len(y), -1))
 
@@ -119,7 +127,7 @@ class TargetNet(OutputNet):
     def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:
         X, y = check_inputs(self, X, reset=False), check_targets(y)
         check_consistent_length(X, y)
-        return ArrayDataset(X, y, self._standardized(y))
+        return ArrayDataset(X, y, self.standardized(y))
 
     def row_codes(self, data: ArrayDataset) -> NDArray[np.int64]:
         """Return one class for all rows: numbers have none."""
@@ -136,7 +144,7 @@ class TargetNet(OutputNet):
         return DatasetBatches(iterator, input_cast(self), self._targets_in if known else None)
 
     def _targets_in(self, y: Any) -> Tensor:
-        return torch.from_numpy(self._standardized(check_targets(y)))
+        return torch.from_numpy(self.standardized(check_targets(y)))
 
     def batch_for_callbacks(self, batch: Any) -> Any:
         """Return the batch with targets in the units of the user."""

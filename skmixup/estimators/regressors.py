@@ -32,8 +32,7 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
     module : nn.Module class or instance, or None, default=None
         The network; its forward returns one number for each target, shape (n, n_targets) or for
         one target also (n,), in standard deviations from the mean, or a tuple with these first.
-        None is the default for the data, as in :class:`VicinalClassifier`; for tables with two
-        layers of 128, without embeddings.
+        None is the default for the data, as in :class:`VicinalClassifier`.
     criterion : torch loss class, instance or function, default=nn.MSELoss
         Of outputs and targets, (n, n_targets) both, standardised: nn.HuberLoss where outliers are
         not to count as much, nn.L1Loss for the median, nn.GaussianNLLLoss for a mean, which is
@@ -41,8 +40,9 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
         tuple the first is predicted; a criterion that takes the whole tuple is given it.
     predict_nonlinearity : callable, "auto" or None, default="auto"
         From the module's outputs to predictions, both standardised; "auto" and None: as they are.
-    max_epochs : int, default=32
-        Epochs of each call of `fit` or `partial_fit`.
+    max_epochs : int or "auto", default="auto"
+        As in :class:`VicinalClassifier`, without a temperature; rows held out are judged by the
+        criterion. If that is none of those above, or has arguments, "auto" is 32.
     **kwargs
         All other parameters are those of :class:`VicinalClassifier`.
 
@@ -58,6 +58,8 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
         Losses are those of standardised targets.
     n_iter_ : int
         Epochs trained.
+    n_epochs_ : int
+        Epochs that the last `fit` was to train: `max_epochs`, or with "auto" what it found.
     loss_curve_ : list of float
         Mean loss of each epoch, on the virtual pairs.
 
@@ -83,7 +85,7 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
         module: None = None,
         *,
         vicinity: Vicinity | None = ...,
-        max_epochs: int = ...,
+        max_epochs: int | str = ...,
         **kwargs: Unpack[SharedParameters],
     ) -> None: ...
 
@@ -103,7 +105,7 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
         lr: float = 3e-3,
         lr_schedule: str | Callable[[float], float] | None = "auto",
         ema_decay: float = 0.0,
-        max_epochs: int = 32,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         iterator_train: Any = TensorBatches,
         iterator_valid: Any = TensorBatches,
@@ -261,7 +263,7 @@ class MixupRegressor(FlatMixup, VicinalRegressor):
         mix_prob: float = ...,
         pairing: str = ...,
         bandwidth: float = ...,
-        max_epochs: int = ...,
+        max_epochs: int | str = ...,
         partners: str = ...,
         **kwargs: Unpack[SharedParameters],
     ) -> None: ...
@@ -287,7 +289,7 @@ class MixupRegressor(FlatMixup, VicinalRegressor):
         lr: float = 3e-3,
         lr_schedule: str | Callable[[float], float] | None = "auto",
         ema_decay: float = 0.0,
-        max_epochs: int = 32,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         iterator_train: Any = TensorBatches,
         iterator_valid: Any = TensorBatches,
@@ -317,8 +319,6 @@ class ManifoldMixupRegressor(FlatManifoldMixup, MixupRegressor):
 
     Parameters
     ----------
-    module : nn.Module class or instance, or None, default=None
-        As in :class:`VicinalRegressor`.
     layers : "auto", int, str or sequence of these, default="auto"
         The set S, as in :class:`ManifoldMixupClassifier`.
     block_gradient : {None, "below", "above"}, default=None
@@ -352,7 +352,7 @@ class ManifoldMixupRegressor(FlatManifoldMixup, MixupRegressor):
         mix_prob: float = ...,
         pairing: str = ...,
         bandwidth: float = ...,
-        max_epochs: int = ...,
+        max_epochs: int | str = ...,
         partners: str = ...,
         **kwargs: Unpack[SharedParameters],
     ) -> None: ...
@@ -380,7 +380,7 @@ class ManifoldMixupRegressor(FlatManifoldMixup, MixupRegressor):
         lr: float = 3e-3,
         lr_schedule: str | Callable[[float], float] | None = "auto",
         ema_decay: float = 0.0,
-        max_epochs: int = 32,
+        max_epochs: int | str = "auto",
         batch_size: int | str = "auto",
         iterator_train: Any = TensorBatches,
         iterator_valid: Any = TensorBatches,

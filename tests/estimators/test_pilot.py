@@ -13,7 +13,7 @@ from skmixup import (
     MixupClassifier,
     VicinalClassifier,
 )
-from skmixup.estimators import classifier_fit, pilot
+from skmixup.estimators import pilot, piloted
 from skmixup.estimators.pilot import Length, TrainingRows, find_length, parts_of
 from skmixup.training import tensor_net
 from skmixup.training.batches import ArrayDataset
@@ -47,7 +47,7 @@ def found(monkeypatch):
         asked.append(rows)
         return Length(3, 0.5)
 
-    monkeypatch.setattr(classifier_fit, "find_length", find)
+    monkeypatch.setattr(piloted, "find_length", find)
     monkeypatch.setattr(tensor_net, "USUAL_EPOCHS", 2)
     return asked
 
@@ -109,13 +109,8 @@ def test_what_a_row_counts_includes_the_weight_of_its_class(found):
 # ---- which rows are held out
 
 
-def rows_of(codes, groups=None):
-    codes = np.asarray(codes)
-    return TrainingRows(X[: len(codes)], codes, None, codes, None, groups)
-
-
 def test_a_fifth_of_every_class_is_held_out():
-    part = parts_of(rows_of(CODES), np.random.default_rng(0))
+    part = parts_of(CODES, None, np.random.default_rng(0))
     for number in range(5):
         for code in range(3):
             share = np.mean(part[code == CODES] == number)
@@ -123,14 +118,14 @@ def test_a_fifth_of_every_class_is_held_out():
 
 
 def test_the_only_row_of_a_class_is_not_held_out():
-    part = parts_of(rows_of([0] * 20 + [1] * 20 + [2]), np.random.default_rng(0))
+    part = parts_of(np.repeat([0, 1, 2], [20, 20, 1]), None, np.random.default_rng(0))
     assert part[-1] == -1
     assert (part[:-1] >= 0).all()
 
 
 def test_groups_are_held_out_whole():
     groups = np.arange(200) % 23
-    part = parts_of(rows_of(CODES, groups), np.random.default_rng(0))
+    part = parts_of(CODES, groups, np.random.default_rng(0))
     assert set(part) == set(range(5))
     assert all(len(set(part[groups == group])) == 1 for group in range(23))
 
@@ -142,7 +137,7 @@ def test_a_class_that_is_held_out_whole_is_not_scored(quick):
 
 def test_of_many_rows_some_thousand_are_held_out(monkeypatch):
     monkeypatch.setattr(pilot, "MOST_ROWS", 10)
-    part = parts_of(rows_of(CODES), np.random.default_rng(0))
+    part = parts_of(CODES, None, np.random.default_rng(0))
     assert (part >= 0).sum() == 50
     assert np.bincount(part[part >= 0]).max() < 20
 

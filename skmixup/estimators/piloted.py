@@ -1,0 +1,63 @@
+"""A net whose training may be as long as a pilot says."""
+
+from dataclasses import replace
+from typing import Any, ClassVar, Self
+
+from sklearn.utils.validation import check_consistent_length
+
+from skmixup.estimators.base import VicinalEstimator
+from skmixup.estimators.constraints import StrOptions
+from skmixup.estimators.outputs import OutputNet
+from skmixup.estimators.pilot import Judge, TrainingRows, find_length, finds_length
+from skmixup.estimators.weights import check_weights
+
+
+class PilotedNet(OutputNet):
+    """A net that takes ``max_epochs="auto"``."""
+
+    #: Values of `criterion` that a pilot can be judged with.
+    judged_criteria: ClassVar[tuple[Any, ...]]
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **VicinalEstimator._parameter_constraints,
+        "max_epochs": [
+            StrOptions({"auto"}),
+            *VicinalEstimator._parameter_constraints["max_epochs"],
+        ],
+    }
+
+    def pilot_judge(self, rows: TrainingRows) -> Judge:
+        """Return what judges a pilot's outputs for rows held out."""
+        raise NotImplementedError
+
+    def pilot_parameters(self) -> dict[str, Any]:
+        """Return parameters of a pilot, which sees a part of the rows only."""
+        return {}
+
+    def find_length(self, rows: TrainingRows, *, fresh: bool) -> None:
+        """Let a pilot say how long to train and how bold to be, where that is left to it."""
+        state = self._fit_state_
+        whole = fresh and state.whole and state.epochs is None
+        if not whole or getattr(rows.X, "ndim", 0) != 2:  # a dict has none
+            self.refuse_groups(rows.groups)
+            return
+        if not finds_length(self):
+            return
+        if rows.groups is not None:
+            check_consistent_length(rows.y, rows.groups)
+        if rows.sample_weight is not None:
+            rows = replace(rows, sample_weight=check_weights(rows.sample_weight, len(rows.y)))
+        found = find_length(self, rows)
+        if found is not None:
+            state.epochs = found.n_epochs
+            state.temperature = found.temperature
+
+    def check_groups(self, groups: Any) -> None:
+        """Raise ValueError for groups where nothing is held out, nor a pilot trained."""
+        if not finds_length(self):
+            self.refuse_groups(groups)
+
+    def _train(self, X: Any, y: Any, *, fresh: bool, seen: Any) -> Self:
+        if self._fit_state_.whole:
+            self.n_epochs_ = self.epochs_of_call()
+        return super()._train(X, y, fresh=fresh, seen=seen)
