@@ -1,11 +1,12 @@
 """RMSE, MAE, R² and seconds on tables with a numeric target, against what a user would pick.
 
     OMP_NUM_THREADS=1 SKMIXUP_DATA=… python benchmarks/tables/regression.py [--sets diabetes …]
-        [--methods "manifold mixup" Ridge …] [--splits 5]
+        [--methods "manifold mixup" Ridge …] [--splits 5] [--again]
     python benchmarks/tables/regression.py --report
 
-Every result is kept in results/regression.jsonl as soon as it is there and is not computed again.
-What the others are stands in `peers.py`; catboost and pytabkit are needed where they are named.
+Every result is kept in results/regression.jsonl as soon as it is there and is not computed again;
+``--again`` computes the methods that are named anew. What the others are stands in `peers.py`;
+catboost and pytabkit are needed where they are named.
 """
 
 import sys
@@ -40,13 +41,14 @@ from benchmarks.tables.comparison import (
     frame_of,
     machine,
     mean_ranks,
-    measured_on_most,
     rank_line,
     splits_text,
 )
 from benchmarks.tables.peers import NativeCategories, TunedCatBoost, catboost, pytabkit_model
 
 RECORDS = Records("regression", n_keys=3)  # set, split, method
+#: The network, the epochs and the mixing were chosen on the first half, on other splits.
+CHOOSING, KEPT = sorted(REGRESSION)[0::2], sorted(REGRESSION)[1::2]
 SCORES = ("RMSE", "MAE", "R2", "seconds")
 TRAIN_ROWS, TEST_ROWS = 2000, 4000
 OURS = {
@@ -61,7 +63,8 @@ OURS = {
 }
 NETWORKS = ("MLPRegressor", "RealMLP-TD-S", "RealMLP-TD", *OURS)
 TREES = ("RandomForest", "HistGradientBoosting", "CatBoost", "CatBoost tuned")
-METHODS = ("Ridge", *TREES, *NETWORKS, "MixupRegressorCV")
+TUNED = "MixupRegressorCV"
+METHODS = ("Ridge", *TREES, *NETWORKS, TUNED)
 
 
 def split(data, seed):
@@ -92,7 +95,7 @@ def make(method, seed):
         model = kind(random_state=seed, **params)
     else:
         model = {
-            "MixupRegressorCV": MixupRegressorCV(random_state=seed),
+            TUNED: MixupRegressorCV(random_state=seed),
             "Ridge": RidgeCV(np.logspace(-3, 3, 13)),
             "RandomForest": RandomForestRegressor(random_state=seed),
             "HistGradientBoosting": HistGradientBoostingRegressor(random_state=seed),
@@ -132,41 +135,53 @@ has its own defaults but for this: RealMLP trains again on all rows, as its auth
 the rest is in `skrub.tabular_pipeline`. *ERM*, *mixup* and *manifold mixup* are
 `VicinalRegressor()`, `MixupRegressor()` and `ManifoldMixupRegressor()`.
 
-The network is the one that the classifiers had before theirs got embeddings. In one look at two
-splits, embeddings were better on five of these sets (kin8nm: R² .90 against .86) and worse on
-three (diabetes: .24 against .30), and were left out; no other default was chosen here. What
-partners with similar targets are worth stands [on a page of its own](partners.md). Eight sets are
-few: ranks that differ by less than the distance given are not told apart.
+The network, how long it is trained and how it mixes were [chosen](regression_defaults.md) on
+{choosing}, on other splits; {kept} were kept aside.
+What partners with similar targets are worth stands [on a page of its own](partners.md). Four sets
+and four others are few: ranks that differ by less than the distance given are not told apart.
 Seconds are those of the processor for one fit in one thread ({machine}), beside other work.
+"""
+FOUND = """
 """
 
 
 def report():
     """Write results/regression.md."""
     frame = frame_of(RECORDS.rows, SCORES)
-    methods = measured_on_most(frame, METHODS, len(set(frame.set)))
-    means, n_splits = common(frame, methods)
-    splits = splits_text(n_splits)
-    text = [HEAD.format(n_sets=len(means), n_splits=splits, machine=machine())]
-    if missing := [m for m in METHODS if m not in methods]:
-        text.append(f"Not measured, or on too few sets, for want of time: {', '.join(missing)}.\n")
-    networks = [m for m in methods if m in NETWORKS]
-    text.append(_summary(means, methods, networks))
-    text.append(rank_line(means["RMSE"][methods], "RMSE, all"))
-    text.append(rank_line(means["RMSE"][networks], "RMSE, single networks") + "\n")
-    text.append(_partly(frame, methods))
+    counts = frame.groupby("method").set.nunique()
+    complete = [m for m in METHODS if counts.get(m, 0) == len(REGRESSION)]
+    single = [m for m in complete if m != TUNED]
+    means, n_splits = common(frame, single)
+    text = [
+        HEAD.format(
+            n_sets=len(means),
+            n_splits=splits_text(n_splits),
+            machine=machine(),
+            choosing=", ".join(CHOOSING),
+            kept=", ".join(KEPT),
+        )
+        + FOUND
+    ]
+    if missing := [m for m in METHODS if m not in complete]:
+        text.append(f"Not measured, or on few sets, for want of time: {', '.join(missing)}.\n")
+    halves = {"the four sets kept aside": KEPT, "the four sets for choosing": CHOOSING}
+    for where, sets in halves.items():
+        text.append(f"## On {where}\n\n" + _summary(means.loc[sets], single))
+    if TUNED in complete:
+        tuned, n_splits = common(frame, complete)
+        text.append(f"## With `{TUNED}`\n\nWhere it was measured, {splits_text(n_splits)}.\n")
+        for where, sets in halves.items():
+            text.append(f"On {where}:\n\n" + _summary(tuned.loc[sets], complete))
+        text.append(_by_set(tuned, complete, "R2", ".3f"))
+    text.append(f"## Set by set\n\nWithout `{TUNED}`, all splits.\n")
     for score, form in (("R2", ".3f"), ("RMSE", ".4g"), ("MAE", ".4g"), ("seconds", ".2f")):
-        values = means[score][methods].to_numpy()
-        lines = [
-            [name, *(format(v, form) for v in row)]
-            for name, row in zip(means.index, values, strict=True)
-        ]
-        text.append(f"## {score.replace('2', '²')}\n\n" + table(["", *methods], lines))
+        text.append(_by_set(means, single, score, form))
     write_page("regression", "\n".join(text))
 
 
-def _summary(means, methods, networks):
+def _summary(means, methods):
     """Mean R² and ranks by RMSE, and seconds."""
+    networks = [m for m in methods if m in NETWORKS]
     ranks = [mean_ranks(means["RMSE"][group]) for group in (methods, networks)]
     lines = [
         [
@@ -178,21 +193,19 @@ def _summary(means, methods, networks):
         for m in methods
     ]
     header = ["mean over sets", "R²", "rank by RMSE", "among single networks", "seconds, median"]
-    return table(header, lines)
+    ranked = rank_line(means["RMSE"][methods], "RMSE, all")
+    among = rank_line(means["RMSE"][networks], "RMSE, single networks")
+    return "\n".join([table(header, lines), ranked, among, ""])
 
 
-def _partly(frame, methods):
-    """R² of what was measured on few sets, beside ours on the same splits."""
-    lines = []
-    for other in (m for m in METHODS if m not in methods and m in set(frame.method)):
-        means, _ = common(frame, [other, "ERM", "manifold mixup"])
-        for name, row in means["R2"].iterrows():
-            scores = (row[m] for m in (other, "ERM", "manifold mixup"))
-            lines.append([other, name, *(f"{score:.3f}" for score in scores)])
-    if not lines:
-        return ""
-    header = ["R² where measured", "set", "it", "ERM", "manifold mixup"]
-    return "On some of the sets only, on the same splits:\n\n" + table(header, lines)
+def _by_set(means, methods, score, form):
+    """One score of all methods on each set."""
+    values = means[score][methods].to_numpy()
+    lines = [
+        [name, *(format(v, form) for v in row)]
+        for name, row in zip(means.index, values, strict=True)
+    ]
+    return f"### {score.replace('2', '²')}\n\n" + table(["", *methods], lines)
 
 
 def main():
@@ -201,10 +214,13 @@ def main():
     parser.add_argument("--sets", nargs="+", default=REGRESSION, choices=REGRESSION)
     parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
     parser.add_argument("--splits", type=int, default=5)
+    parser.add_argument("--again", action="store_true")
     arguments = parser.parse_args()
     if arguments.report:
         report()
     else:
+        if arguments.again:
+            RECORDS.forget(lambda key: key[0] in arguments.sets and key[2] in arguments.methods)
         planned = product(range(arguments.splits), arguments.sets, arguments.methods)
         RECORDS.run(((name, split, method) for split, name, method in planned), measure)
 

@@ -15,6 +15,7 @@ import argparse
 import sys
 import time
 from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,20 +25,17 @@ import torch
 from optuna.distributions import CategoricalDistribution as Choice
 
 from skmixup import ManifoldMixupRegressor
-from skmixup.effects import design_effects
 from skmixup.estimators import pilot
 from skmixup.tuning import UniformDesignSampler
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.datasets import REGRESSION, load_regression
+from benchmarks.datasets import load_regression
 from benchmarks.records import Records, table, write_page
 from benchmarks.tables.comparison import machine
-from benchmarks.tables.regression import split
+from benchmarks.tables.regression import CHOOSING, KEPT, split
 
 # part of the script, variant, set, seed → squared error in variances, seconds, point
 RECORDS = Records("regression_defaults", n_keys=4)
-SETS = tuple(sorted(REGRESSION))
-CHOOSING, KEPT = SETS[0::2], SETS[1::2]
 SEEDS = (20, 21)  # the page of regression.py has others
 N_RUNS = 12
 SPACE = {
@@ -49,7 +47,6 @@ SPACE = {
 CANDIDATES_NOW = pilot.CANDIDATES
 CANDIDATES = (*(c for c in CANDIDATES_NOW if c <= 48), 64, 96)
 DESIGN_ROWS, CONFIRM_ROWS = 1000, 2000
-SIMILAR = {"pairing": "similar", "bandwidth": 0.4}
 BEFORE = "2 × 128, 32 epochs"
 NETWORKS = {  # hidden sizes, embedding, max_epochs, the most that a pilot tries
     BEFORE: (128, None, 32, 48),
@@ -63,11 +60,12 @@ LOOKED_AT = (BEFORE, "2 × 128", "2 × 256, embedded, 32 epochs", "2 × 256, emb
 VARIANTS = {  # after the design, one by one
     "ERM": {"alpha": 0.0},
     "the defaults": {},
-    "input": {"layers": "input"},
+    "α 0.1": {"alpha": 0.1},
     "mix_per='sample'": {"mix_per": "sample"},
-    "α 1": {"alpha": 1.0},
-    "similar, σ 0.4, α 2": {**SIMILAR, "alpha": 2.0},
+    "similar, σ 0.4": {"pairing": "similar", "bandwidth": 0.4},
+    "similar, σ 0.1, α 0.5": {"alpha": 0.5, "pairing": "similar", "bandwidth": 0.1},
 }
+IN_DOUBT = ("ERM", "the defaults", "α 0.1")
 
 
 @cache
@@ -152,11 +150,15 @@ def run_design():
 
 
 def run_confirm(names):
-    """Change one thing at a time."""
-    for seed in SEEDS:
-        for name in names:
-            for variant, params in VARIANTS.items():
+    """Change one thing at a time; what is left in doubt also on another split, or other sets."""
+    for seed in SEEDS[:1] if names == KEPT else SEEDS:
+        all_of_them = names == CHOOSING and seed == SEEDS[0]
+        for name, variant in product(names, VARIANTS if all_of_them else IN_DOUBT):
+            if params := VARIANTS[variant]:
                 measured("confirm", variant, name, seed, params)
+            else:  # was fitted when the network was chosen
+                kept = RECORDS.rows["network", "2 × 256, embedded", name, seed]
+                RECORDS.measured(("confirm", variant, name, seed), lambda *_, k=kept: k)
 
 
 HEAD = """# How the regressors' network and mixing were chosen
@@ -182,6 +184,17 @@ bank32nh 6 to 16 epochs are enough. On winequality_red nothing is better than th
 before. With up to 96 epochs the gain on kin8nm grows, for half as much time again: 48 stay the
 most. The default is *2 × 256, embedded*.
 """
+DESIGNED = """
+On these four sets no run is better than no mixing at all: on cpu_act and kin8nm, where 48 epochs
+are hardly enough, mixing costs most, the more the stronger it is, and least among partners with
+similar targets.
+"""
+CONFIRMED = """
+The sets kept aside, and the last three changes, had one split only; on that one the default has
++0.029 where it was chosen. α = 0.1 lies half way between the default, 0.2, and none: better than
+0.2 by 2 % where it was chosen, but not on the sets kept aside, where 0.2 is level with it; so 0.2
+stays. λ of each row and partners with similar targets are within the noise of the default.
+"""
 
 
 def report():
@@ -199,30 +212,26 @@ def report():
 
 
 def _design_report():
-    """The five best runs, and the mean response for each level."""
-    done = [k for k in range(N_RUNS) if len(gap("design", f"run {k}", CHOOSING)) == len(CHOOSING)]
-    if len(done) < N_RUNS:
-        return ""
-    study = optuna.create_study()
-    for k in done:
-        point = RECORDS.rows["design", f"run {k}", CHOOSING[0], SEEDS[0]][0]["point"]
-        value = float(np.mean(list(gap("design", f"run {k}", CHOOSING).values())))
-        study.add_trial(optuna.trial.create_trial(params=point, distributions=SPACE, value=value))
-    lines = [f"## A uniform design of {N_RUNS} runs in {len(SPACE)} factors\n"]
-    lines.append("The five best runs:\n")
-    for trial in sorted(study.trials, key=lambda t: t.value)[:5]:
-        point = ", ".join(f"{k} {v}" for k, v in trial.params.items())
-        lines.append(f"* {trial.value:+.3f}: {point}")
-    lines.append("\nMean response for each level of a factor (`design_effects`):\n")
-    shown = str(design_effects(study)).split("\nbest: ")[0]
-    return "\n".join([*lines, "```", shown, "```", ""])
+    """All runs, the best first."""
+    runs = []
+    for variant in (f"run {k}" for k in range(N_RUNS)):
+        gaps = gap("design", variant, CHOOSING, seeds=SEEDS[:1])
+        if len(gaps) < len(CHOOSING):
+            return ""
+        point = RECORDS.rows["design", variant, CHOOSING[0], SEEDS[0]][0]["point"]
+        each = ", ".join(f"{value:+.2f}" for value in gaps.values())
+        runs.append((np.mean(list(gaps.values())), map(str, point.values()), each))
+    lines = [[f"{mean:+.3f}", *values, each] for mean, values, each in sorted(runs)]
+    title = f"## A uniform design of {N_RUNS} runs in {len(SPACE)} factors of the mixing\n\n"
+    return title + table(["to ERM", *SPACE, "set by set"], lines) + DESIGNED
 
 
 def _confirm_report():
     """Each change on both parts."""
     if not any(part == "confirm" for part, *_ in RECORDS.rows):
         return ""
-    return "## One change of the mixing at a time\n\n" + _changes("confirm", VARIANTS, "ERM")
+    title = "## One change of the mixing at a time\n\nAgainst `alpha=0`.\n\n"
+    return title + _changes("confirm", VARIANTS, "ERM") + CONFIRMED
 
 
 def _changes(part, variants, against):
