@@ -164,3 +164,10 @@ def load_fashion() -> Images:
 def _idx(name: str, header: int) -> NDArray[np.uint8]:
     with gzip.open(FASHION_FOLDER / name) as file:
         return np.frombuffer(file.read(), np.uint8, offset=header)
+
+
+def halved(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Means of 2 × 2 pixels, in 0 … 1: (n, height, width) → (n, 1, height / 2, width / 2)."""
+    n, height, width = images.shape
+    squares = images.reshape(n, 1, height // 2, 2, width // 2, 2)
+    return squares.mean(axis=(3, 5), dtype=np.float32) / np.float32(255)
