@@ -140,7 +140,7 @@ def main():
     if not arguments.report:
         planned = ((method, seed) for seed in SEEDS for method in METHODS)
         records.run(planned, lambda method, seed: measure(method, seed, settings))
-    write_pages(records.rows, list(METHODS), settings)
+    write_pages(records.rows, list(METHODS), settings, "_full" * arguments.full)
 
 
 if __name__ == "__main__":

@@ -198,8 +198,8 @@ def main():
     if not arguments.report:
         planned = (
             (where, alpha, noise, seed)
-            for seed in SEEDS
             for where in EPOCHS
+            for seed in SEEDS
             for noise in NOISE
             for alpha in ALPHAS
             if noise or where != LONG  # right labels need no 40 epochs here
