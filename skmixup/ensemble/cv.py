@@ -88,6 +88,9 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
 
     # ---- what depends on the kind of predictions
 
+    #: Parameters of the default estimator for a table.
+    _table_network: ClassVar[dict[str, Any]] = TABLE_NETWORK
+
     @abstractmethod
     def _default_estimator(self, **params: Any) -> Any:
         """What ``estimator=None`` stands for, with these parameters."""
@@ -170,7 +173,7 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         """The estimator, for None the default one for X, which leaves groups to the splitter."""
         if self.estimator is not None:
             return self.estimator
-        default = self._default_estimator(**(TABLE_NETWORK if n_dimensions(X) == 2 else {}))
+        default = self._default_estimator(**(self._table_network if n_dimensions(X) == 2 else {}))
         if get_config()["enable_metadata_routing"]:
             default.set_fit_request(groups=False)
         return default

@@ -1,11 +1,12 @@
 """The regressor with built-in cross-validation: it tunes itself and weighs its networks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from sklearn.base import RegressorMixin, is_classifier
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
+from torch import nn
 
 from skmixup.ensemble.cv import TunedNetworks, checked_rows
 from skmixup.ensemble.folds import Fold
@@ -13,6 +14,7 @@ from skmixup.ensemble.judging import Floats
 from skmixup.ensemble.prediction import WeightedRegressors
 from skmixup.ensemble.race import Race
 from skmixup.ensemble.rows import NumericRows
+from skmixup.ensemble.settings import TABLE_NETWORK
 from skmixup.ensemble.target_judging import TargetJudge, target_scorer
 from skmixup.estimators import ManifoldMixupRegressor
 from skmixup.estimators.targets import check_targets
@@ -171,6 +173,9 @@ class MixupRegressorCV(RegressorMixin, WeightedRegressors, TunedNetworks):
             verbose=verbose,
             store_oof=store_oof,
         )
+
+    # SiLU, which classes gain from, costs where numbers follow from the columns.
+    _table_network: ClassVar[dict[str, Any]] = TABLE_NETWORK | {"module__activation": nn.ReLU}
 
     def _default_estimator(self, **params: Any) -> ManifoldMixupRegressor:
         return ManifoldMixupRegressor(**params)

@@ -27,10 +27,12 @@ from sklearn.model_selection import (
 )
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 
 from skmixup import (
     ManifoldMixupClassifier,
     ManifoldMixupRegressor,
+    MixupClassifierCV,
     MixupRegressorCV,
     VicinalRegressor,
 )
@@ -282,6 +284,11 @@ def test_the_automatic_space_has_partners():
     net.set_params(**settings[-1])
     assert "pairing" not in space_of("auto", Net(VicinalRegressor()), 2)
     assert "pairing" not in space_of("auto", Net(ManifoldMixupClassifier()), 2)
+
+
+def test_the_default_network_of_a_table_has_relu():
+    assert MixupRegressorCV()._estimator(X).get_params()["module__activation"] is nn.ReLU
+    assert MixupClassifierCV()._estimator(X).get_params()["module__activation"] is nn.SiLU
 
 
 # Bad input.
