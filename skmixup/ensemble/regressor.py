@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 from sklearn.base import RegressorMixin, is_classifier
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from skmixup.ensemble.cv import TunedNetworks, checked_rows
 from skmixup.ensemble.folds import Fold
@@ -174,8 +173,10 @@ class MixupRegressorCV(RegressorMixin, WeightedRegressors, TunedNetworks):
             store_oof=store_oof,
         )
 
-    # SiLU, which classes gain from, costs where numbers follow from the columns.
-    _table_network: ClassVar[dict[str, Any]] = TABLE_NETWORK | {"module__activation": nn.ReLU}
+    # SiLU, which classes gain from, costs where numbers follow from the columns: ReLU stays.
+    _table_network: ClassVar[dict[str, Any]] = {
+        name: value for name, value in TABLE_NETWORK.items() if name != "module__activation"
+    }
 
     def _default_estimator(self, **params: Any) -> ManifoldMixupRegressor:
         return ManifoldMixupRegressor(**params)
