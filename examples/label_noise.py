@@ -4,7 +4,8 @@ With wrong labels the last epoch is the worst; a large α narrows the gap
 
 A network first learns the rule and then memorises the labels that are wrong, so that its error on
 clean rows rises again. Mixing hides each wrong label in mixtures with others. The more labels are
-wrong, the more mixing pays: α = 8 and more, where tables with right labels want 0.1 to 0.4.
+wrong, the more mixing pays: α = 8 and more, where tables with right labels want 0.1 to 0.4. That
+is so in long trainings: in few epochs, before anything is memorised, strong mixing costs accuracy.
 """
 
 # sphinx_gallery_thumbnail_number = 2

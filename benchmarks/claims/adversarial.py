@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python benchmarks/claims/adversarial.py [--report]
 
-Digits as a table in the default network and in variants of it, digits and Fashion-MNIST as images
-in a small ResNet. Keeps every result in results/adversarial.jsonl, computes what is missing, and
-writes results/adversarial.md.
+Digits as a table in the default network and in variants of it, Fashion-MNIST in a small ResNet.
+Keeps every result in results/adversarial.jsonl, computes what is missing, and writes
+results/adversarial.md.
 """
 
 import copy
@@ -34,31 +34,35 @@ METHODS = {
 }
 UNSCALED = {"module__scale_inputs": False}
 ONE, BARE = {"module__n_members": 1}, {"module__embedding": None}
-IMAGES = {"module__width": 16, "batch_size": 64}
 NETWORKS = {
     "table, default": {},
     "table, inputs unscaled": UNSCALED,
     "table, one member": ONE,
     "table, no embedding": BARE,
     "table, none of the three": UNSCALED | ONE | BARE,
-    "digits, ResNet": IMAGES | {"lr": 0.01},
-    "fashion, ResNet": IMAGES | {"lr": 0.01, "precision": "bfloat16"},
+    "fashion, ResNet": {
+        "batch_size": 64,
+        "lr": 0.01,
+        "module__width": 16,
+        "precision": "bfloat16",
+    },
 }
 EPS = (1 / 32, 1 / 16, 1 / 8)
 ATTACKS = {"FGSM": (fgsm, False), "I-FGSM": (ifgsm, False),
            "FGSM, transferred": (fgsm, True), "I-FGSM, transferred": (ifgsm, True)}  # fmt: skip
-N_FASHION, N_ATTACKED = 2000, 500
+N_FASHION, N_ATTACKED = 2000, 300
 LOGITS_OVER = 3.0
 HEAD = """# Adversarial examples: where mixing helps and where it hurts
 
-Written by `benchmarks/claims/adversarial.py`; seeds: {n_seeds}, each its own split and weights;
-one core of an Intel Xeon. Share of test rows still predicted right, in %, mean ± standard error.
+Written by `benchmarks/claims/adversarial.py`; {n_seeds}, each its own split and
+weights; one core of an Intel Xeon. Share of test rows still predicted right, in %, mean ± standard
+error where there are several seeds.
 Pixels are 0 … 1, clipped there; ε is the largest change of one. *FGSM* is one step, *I-FGSM* ten
 steps of ε/4. *Transferred*: made on an ERM network of the same kind with other weights (black
 box). *Table*: digits as 64 columns, 1347 rows, `MixupClassifier` and the like with 40 epochs, else
-defaults; *digits, ResNet*: the same as 1 × 8 × 8 images; *fashion, ResNet*: Fashion-MNIST at 14 ×
-14, 2000 images, bfloat16 in training; width 16, AdamW with learning rate 0.01 along a cosine,
-minibatches of 64. 450 digits and 500 images are attacked.
+defaults. *Fashion, ResNet*: 2000 images of Fashion-MNIST at 14 × 14, width 16, bfloat16 in
+training; 20 epochs of AdamW with learning rate 0.01 along a cosine, minibatches of 64. 450 digits
+and 300 images are attacked.
 """
 
 
@@ -75,7 +79,6 @@ def data(network, seed):
         )
     X, y = load_digits(return_X_y=True)
     X = (X / 16).astype(np.float32)
-    X = X if network.startswith("table") else X.reshape(-1, 1, 8, 8)
     return train_test_split(X, y, random_state=seed)
 
 
@@ -84,7 +87,7 @@ def trained(network, method, seed, weights):
     """A fitted network."""
     X, _, y, _ = data(network, seed)
     kind, params = METHODS[method]
-    epochs = 30 if network.startswith("fashion") else 40
+    epochs = 40 if network.startswith("table") else 20
     clf = kind(**params, **NETWORKS[network], max_epochs=epochs, random_state=weights)
     return clf.fit(X, y)
 
@@ -141,15 +144,15 @@ def report():
     found = {}
     for (network, method, seed), (scores,) in RECORDS.rows.items():
         found.setdefault((network, method), {})[seed] = scores
-    n_seeds = min(len(by_seed) for by_seed in found.values())
-    lines = [HEAD.format(n_seeds=n_seeds), "![accuracy over ε](adversarial.png)\n"]
+    counts = sorted({len(by_seed) for by_seed in found.values()})
+    n_seeds = "seeds: " + " or ".join(str(count) for count in counts)
+    lines = [HEAD.format(n_seeds=n_seeds), SAID, "![accuracy over ε](adversarial.png)\n"]
     for network in NETWORKS:
         there = [m for m in METHODS if (network, m) in found]
         if there:
-            lines += [
-                f"## {network[0].upper()}{network[1:]}\n",
-                _accuracies(found, network, there),
-            ]
+            shown = (0, 1) if network.startswith("fashion") else (1, 2)
+            accuracies = _accuracies(found, network, there, shown)
+            lines += [f"## {network[0].upper()}{network[1:]}\n", accuracies]
     lines += ["## Mixing minus ERM, by seeds\n",
               "FGSM; *clear*: the 95 % interval over the seeds leaves out 0.\n",
               _gaps(found)]  # fmt: skip
@@ -158,6 +161,27 @@ def report():
     write_page("adversarial", "\n".join(lines))
 
 
+# What came out; written by hand.
+SAID = """\
+**Held on images, not in the default network for tables, whose scaling of the inputs is the
+reason.** On Fashion-MNIST every way of mixing keeps more rows right under one step, its own or
+transferred, and hardly any helps against ten (one seed, 300 images: 2.6 points of standard
+error). On digits as a table in the default network mixup keeps fewer, the more the larger α.
+
+*Why.* `RobustScaling` divides a column whose quartiles are equal by half of its range. A pixel at
+the border, rarely anything but 0, is so multiplied by up to 32, and a small change of it moves the
+network far. Mixing makes the network lean on these columns: attacked there alone mixup with α = 1
+falls far below ERM. Attacked in the other columns alone it keeps *more* right than ERM. With
+`module__scale_inputs=False` α = 0.2 and manifold mixup are ahead of ERM under one step, and α = 1
+is level or a little behind. The scaling costs ERM as well, 35.0 % right at ε = 1/8 against 51.3.
+
+*Not why.* With one member instead of four, or without the embedding, mixup is behind as well.
+The gradients of sure networks do not vanish: in float64 they say the same, but for ERM with one
+member. Nor is it the scale of the logits: with these divided by 3 a step hurts all a little less.
+
+Ten steps undo what mixing gains: at ε = 1/8 it is behind ERM or level in all networks for tables.
+It is no defence.
+"""
 WHY = """*Gap*: median difference of the two largest logits. A *rare* column has one value in half
 of the rows or more (its quartiles are equal; 20 of the 64 pixels, at the border); `RobustScaling`
 divides it by half of its range, 1/32 and more, where the others are divided by 0.09 to 0.65.
@@ -171,15 +195,15 @@ def _values(found, network, method, name, at=None):
 
 
 def _cell(values):
-    error = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
-    return f"{values.mean():.1f} ± {error:.1f}"
+    spread = f" ± {values.std(ddof=1) / np.sqrt(len(values)):.1f}" if len(values) > 1 else ""
+    return f"{values.mean():.1f}{spread}"
 
 
-def _accuracies(found, network, there):
-    header = ["", "ε = 0", *(f"{a}, 1/{1 / eps:.0f}" for a in ATTACKS for eps in EPS[1:])]
+def _accuracies(found, network, there, shown):
+    header = ["", "ε = 0", *(f"{a}, 1/{1 / EPS[k]:.0f}" for a in ATTACKS for k in shown)]
     return table(header, [
         [m, _cell(_values(found, network, m, "clean")),
-         *(_cell(_values(found, network, m, a, k)) for a in ATTACKS for k in range(1, len(EPS)))]
+         *(_cell(_values(found, network, m, a, k)) for a in ATTACKS for k in shown)]
         for m in there
     ])  # fmt: skip
 
@@ -217,15 +241,15 @@ def _reasons(found):
 
 
 def _draw(found):
-    """Accuracy over ε: a row for each attack, a column for each of four networks."""
+    """Accuracy over ε: a row for each attack, a column for each of three networks."""
     import matplotlib as mpl
 
     mpl.use("Agg")
     import matplotlib.pyplot as plt
 
-    shown = ["table, default", "table, inputs unscaled", "digits, ResNet", "fashion, ResNet"]
+    shown = ["table, default", "table, inputs unscaled", "fashion, ResNet"]
     figure, axes = plt.subplots(
-        len(ATTACKS), len(shown), figsize=(10, 8), sharex=True, sharey=True, layout="constrained"
+        len(ATTACKS), len(shown), figsize=(9, 8), sharex=True, sharey=True, layout="constrained"
     )
     for row, attack in zip(axes, ATTACKS, strict=True):
         row[0].set_ylabel(f"{attack}\nright, %", fontsize=8)
@@ -247,7 +271,8 @@ def _draw(found):
 def main():
     """Compute what is missing, then write the page."""
     if not command_line(__doc__).parse_args().report:
-        apart = ("table, one member", "table, no embedding")
+        apart = [network for network in NETWORKS if network.startswith("table, no")]
+        apart.append("table, one member")
         RECORDS.run(
             (
                 (network, method, seed)

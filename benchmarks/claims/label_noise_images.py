@@ -35,8 +35,8 @@ QUICK = {"n": 1000, "module__width": 16}
 FULL = {"n": 20_000, "module__width": 64, "module__depths": (2, 2, 2, 2)}
 HEAD = """# Wrong labels: when a large α pays
 
-Written by `benchmarks/claims/label_noise_images.py`; seeds: {n_seeds}, each its own subset, wrong
-labels and weights; one core of an Intel Xeon with bfloat16. The given share of the training labels
+Written by `benchmarks/claims/label_noise_images.py`; one or two seeds, as said below, each its own
+subset, wrong labels and weights; one core of an Intel Xeon. The given share of the training labels
 is another class, drawn uniformly. *Images*: Fashion-MNIST, 2 × 2 pixels averaged to 14 × 14, {n}
 training and 1000 test images; pre-activation ResNet of width {width}, SGD (momentum 0.9, weight
 decay 5e-4), learning rate 0.05 along a cosine that ends with the training, minibatches of 64,
@@ -45,6 +45,22 @@ which finds the number of epochs on rows held out of the noisy ones. α = 0 is E
 
 Claim of the mixup paper (section 3.4): with wrong labels mixing memorises less, and α = 8 or 32
 has the lowest error at the best and at the last epoch.
+"""
+
+# What came out with the quick settings; written by hand.
+SAID = """\
+**Held where training goes on long enough to memorise, and only there.** With half of the labels
+wrong, after 5 epochs the networks know 5 to 7 % of the wrong labels by heart, and a large α only
+slows them: 35.7 % errors with α = 8, 30.9 % with ERM. After 15 epochs ERM has memorised 88 % of
+them, after 40 all, for 48.6 and 56.6 % errors; with α = 8 it is 31.6 and 45.4 %. There three in
+four are memorised as well: mixing delays memorising, it does not prevent it. So stopping ERM after
+5 epochs is level with the best that mixing does, where half is wrong; where a fifth is wrong
+mixing is ahead, 23.5 % after 15 epochs with α = 1 or 32, ERM 25.9 % after 5. Where all labels are
+right α = 8 costs three to six points.
+
+**With all defaults on a table a large α is not needed**, since the number of epochs is found on
+rows held out: 3 to 4 % of the wrong labels are memorised whatever α is. With half of the labels
+wrong α = 8 has 12.9 % errors, ERM 10.5; with a fifth 4.5 and 5.9.
 """
 
 
@@ -111,16 +127,15 @@ def report(rows, settings):
     head = HEAD.format(
         n=settings["n"],
         width=settings["module__width"],
-        n_seeds=min(len(curves) for curves in found.curves.values()),
     )
-    lines = [head, "![errors over epochs](label_noise_images.png)\n"]
+    lines = [head, SAID, "![errors over epochs](label_noise_images.png)\n"]
     lines.append(
-        "Errors in %, best / last epoch (mean ± standard error of the last), and the share of\n"
-        "the wrong labels that the trained network predicts for their rows.\n"
+        "Errors in %, best / last epoch (with two seeds: mean ± standard error of the last), and\n"
+        "the share of the wrong labels that the trained network predicts for their rows.\n"
     )
     for where in wheres:
         lines += [f"## {where[0].upper()}{where[1:]}\n", table(
-            ["α", *(f"{noise:.0%} wrong" for noise in NOISE)],
+            ["α", *(f"{noise:.0%} wrong{_seeds(found, where, noise)}" for noise in NOISE)],
             [[f"{alpha:g}", *(_cell(found, where, noise, alpha) for noise in NOISE)]
              for alpha in ALPHAS],
         )]  # fmt: skip
@@ -133,18 +148,24 @@ def report(rows, settings):
         table(["", "", *(f"α = {alpha:g}" for alpha in ALPHAS[1:])],
               [[where, f"{noise:.0%} wrong",
                 *(_gap(found, where, noise, alpha) for alpha in ALPHAS[1:])]
-               for where in wheres for noise in NOISE])
+               for where in wheres for noise in NOISE if found.curves[where, noise, 0.0]])
     ]  # fmt: skip
     _draw(found)
     write_page("label_noise_images", "\n".join(lines))
+
+
+def _seeds(found, where, noise):
+    counts = [len(found.curves[where, noise, alpha]) for alpha in ALPHAS]
+    return f", seeds: {max(counts)}" if max(counts) else ""
 
 
 def _cell(found, where, noise, alpha):
     last = found.last(where, noise, alpha) * 100
     if not len(last):
         return "–"
-    spread = last.std(ddof=1) / np.sqrt(len(last)) if len(last) > 1 else np.nan
-    text = f"{last.mean():.1f} ± {spread:.1f}"
+    text = f"{last.mean():.1f}"
+    if len(last) > 1:
+        text += f" ± {last.std(ddof=1) / np.sqrt(len(last)):.1f}"
     if where != TABLE:
         text = f"{100 * found.best(where, noise, alpha).mean():.1f} / {text}"
     if noise:
@@ -156,7 +177,7 @@ def _gap(found, where, noise, alpha):
     pairs = zip(found.last(where, noise, alpha), found.last(where, noise, 0.0), strict=False)
     gaps = 100 * np.array([a - b for a, b in pairs])
     if len(gaps) < 2:
-        return "–"
+        return f"{gaps.mean():+.1f}" if len(gaps) else "–"
     error = gaps.std(ddof=1) / np.sqrt(len(gaps))
     is_clear = abs(gaps.mean()) > stats.t.ppf(0.975, len(gaps) - 1) * error
     return f"{gaps.mean():+.1f} ± {error:.1f}" + (" clear" if is_clear else "")
@@ -183,7 +204,7 @@ def _draw(found):
                     ax.plot(EPOCHS[where], np.mean(curves, axis=0)[-1], "x", **style)
         ax.set(title=f"{noise:.0%} wrong", xlabel="epoch")
     axes[0].set_ylabel("error on clean rows")
-    axes[0].legend(fontsize=7)
+    axes[2].legend(fontsize=7)
     figure.savefig(RESULTS / "label_noise_images.png", dpi=110)
     plt.close(figure)
 

@@ -98,7 +98,12 @@ def report():
     write_page("spirals", "\n".join([*lines, VERDICT]))
 
 
-VERDICT = ""
+VERDICT = """\
+**Held for hidden layers alone.** Mixed after blocks 1 and 2 the network makes no error, is sure
+on the spirals (90.6 %) and less so away from them than ERM, which is sure nearly everywhere.
+Mixing the input, alone or among other layers, leaves it unsure on the spirals themselves, since a
+mixture of two rows of one spiral may lie on the other, and at α = 1 costs 5.9 % errors.
+"""
 
 
 def _draw():

@@ -28,7 +28,7 @@ class MixupClassifier(FlatMixup, VicinalClassifier):
     alpha : float or pair of float, default=0.2
         Strength of the interpolation: 0 is exactly empirical risk minimisation; a pair (a, b)
         means Beta(a, b). 0.1 to 0.4 suits small networks and tables, 1 suits large networks on
-        images, and 8 or more suits data with many wrong labels.
+        images, and 8 or more suits many wrong labels that long training would memorise.
     mix_per : {"batch", "sample"}, default="batch"
         One λ for each minibatch, as in the paper, or for each pair.
     mix_prob : float in [0, 1], default=1.0
