@@ -264,7 +264,7 @@ def _draw(found):
     for ax in axes[-1]:
         ax.set_xlabel("ε")
     axes[0, 0].legend(fontsize=7)
-    figure.savefig(RESULTS / "adversarial.png", dpi=90)
+    figure.savefig(RESULTS / "adversarial.png", dpi=70)
     plt.close(figure)
 
 

@@ -124,7 +124,7 @@ def _draw():
         ax.scatter(*X.T, s=1, c=y, cmap="RdBu", edgecolor="0.3", linewidth=0.2)
         ax.set(xticks=[], yticks=[])
         ax.set_title(method, fontsize=8)
-    figure.savefig(RESULTS / "spirals.png", dpi=90)
+    figure.savefig(RESULTS / "spirals.png", dpi=50)
     plt.close(figure)
 
 
