@@ -37,6 +37,15 @@ METHODS = {
 }
 QUICK = {"n": 2000, "epochs": 30, "module__width": 16}
 FULL = {"n": 59_000, "epochs": 60, "module__width": 64, "module__depths": (2, 2, 2, 2)}
+RECIPE = {
+    "optimizer": torch.optim.SGD,
+    "optimizer__momentum": 0.9,
+    "optimizer__nesterov": True,
+    "optimizer__weight_decay": 5e-4,
+    "lr": 0.05,
+    "batch_size": 64,
+    "precision": "bfloat16",
+}
 SEEDS = range(3)
 N_BINS = 10
 ROWS_OF_A_CLASS = 50
@@ -54,14 +63,8 @@ def measure(method, seed, settings):
     clf = kind(
         **params,
         **settings,
-        optimizer=torch.optim.SGD,
-        optimizer__momentum=0.9,
-        optimizer__nesterov=True,
-        optimizer__weight_decay=5e-4,
-        lr=0.05,
-        batch_size=64,
+        **RECIPE,
         max_epochs=epochs,
-        precision="bfloat16",
         random_state=seed,
     ).fit(_scaled(data.X[train]), data.y[train])
     proba = clf.predict_proba(X_test)

@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from skmixup import ManifoldMixupClassifier
 from skmixup.design import uniform_design
 from skmixup.effects import design_effects, plot_effects
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.claims.images import RECIPE
 from benchmarks.datasets import halved, load_fashion
 from benchmarks.records import RESULTS, Records, command_line, table, write_page
 
@@ -69,14 +69,8 @@ def measure(alpha, layers, seed, settings):
         alpha=alpha,
         layers=[int(k) for k in layers.split()],
         **settings,
-        optimizer=torch.optim.SGD,
-        optimizer__momentum=0.9,
-        optimizer__nesterov=True,
-        optimizer__weight_decay=5e-4,
-        lr=0.05,
-        batch_size=64,
+        **RECIPE,
         max_epochs=epochs,
-        precision="bfloat16",
         random_state=seed,
     ).fit(shrink(data.X[rows]), data.y[rows])
     proba = clf.predict_proba(shrink(data.X_test))

@@ -13,8 +13,8 @@ from skmixup import (
     MixupClassifier,
     VicinalClassifier,
 )
-from skmixup.estimators import pilot, piloted
-from skmixup.estimators.pilot import Length, TrainingRows, find_length, parts_of
+from skmixup.estimators import pilot
+from skmixup.estimators.pilot import TrainingRows, find_length, parts_of
 from skmixup.training import tensor_net
 from skmixup.training.batches import ArrayDataset
 
@@ -31,25 +31,6 @@ SMALL = {
 
 def estimator(kind=MixupClassifier, **params):
     return kind(**SMALL, **params)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(pilot, "CANDIDATES", (1, 2, 3))
-
-
-@pytest.fixture
-def found(monkeypatch):
-    """No pilot, but what one would find; the list has what it was asked."""
-    asked = []
-
-    def find(net, rows):
-        asked.append(rows)
-        return Length(3, 0.5)
-
-    monkeypatch.setattr(piloted, "find_length", find)
-    monkeypatch.setattr(tensor_net, "USUAL_EPOCHS", 2)
-    return asked
 
 
 def equal_weights(one, other):

@@ -10,9 +10,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from skmixup import ManifoldMixupRegressor, MixupRegressor, VicinalRegressor
-from skmixup.estimators import pilot, piloted
-from skmixup.estimators.pilot import Length, TrainingRows, find_length
-from skmixup.training import tensor_net
+from skmixup.estimators.pilot import TrainingRows, find_length
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 4)).astype(np.float32)
@@ -27,25 +25,6 @@ JUDGED = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss, nn.GaussianNLLLo
 
 def estimator(kind=MixupRegressor, **params):
     return kind(**SMALL, **params)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    monkeypatch.setattr(pilot, "CANDIDATES", (1, 2, 3))
-
-
-@pytest.fixture
-def found(monkeypatch):
-    """No pilot, but what one would find; the list has what it was asked."""
-    asked = []
-
-    def find(net, rows):
-        asked.append(rows)
-        return Length(3, 1.0)
-
-    monkeypatch.setattr(piloted, "find_length", find)
-    monkeypatch.setattr(tensor_net, "USUAL_EPOCHS", 2)
-    return asked
 
 
 @pytest.mark.parametrize("kind", [VicinalRegressor, MixupRegressor, ManifoldMixupRegressor])
