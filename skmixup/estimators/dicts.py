@@ -10,7 +10,9 @@ from scipy.sparse import issparse
 from skorch.helper import SliceDataset, SliceDict
 from torch import Tensor
 
+from skmixup.estimators.images import check_range, note_range
 from skmixup.estimators.input_types import forget_inputs
+from skmixup.training.batches import is_pixels
 
 
 def refuse_several_inputs(X: Any, y: Any = None) -> None:
@@ -51,6 +53,8 @@ def rows_as_dict(X: Any) -> Any:
 
 def check_dict(net: Any, X: Mapping[Any, Any], *, reset: bool) -> SliceDict:
     """Validate a dict of arrays; floating-point values become float32, integers int64.
+
+    Images of uint8 stay as they are, wherever they lie: they become floats batch by batch.
 
     Parameters
     ----------
@@ -95,6 +99,10 @@ def check_dict(net: Any, X: Mapping[Any, Any], *, reset: bool) -> SliceDict:
                 f"on rows of shape {shape}"
             )
         arrays[key] = _of_kind(key, arrays[key], net._input_dtypes_[key])
+    if reset:
+        note_range(net, arrays)
+    else:
+        check_range(net, arrays)
     return SliceDict(**arrays)
 
 
@@ -128,7 +136,7 @@ def _check_keys(net: Any, X: Mapping[Any, Any], *, reset: bool) -> None:
 
 
 def _checked_array(key: str, value: Any) -> NDArray[Any]:
-    """Turn one value into an array of float32, int64 or bool."""
+    """Turn one value into an array of float32, int64 or bool; images of uint8 stay."""
     if issparse(value):
         raise TypeError(f"X[{key!r}] is sparse; dense data is required, for instance .toarray()")
     if isinstance(value, Tensor):
@@ -138,6 +146,8 @@ def _checked_array(key: str, value: Any) -> NDArray[Any]:
         array = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
     except ValueError as error:  # lists of different lengths
         raise ValueError(f"X[{key!r}] is no array: {error}") from error
+    if is_pixels(array):
+        return array
     if array.dtype.kind == "O":
         array = _numbers_from_objects(key, array)
     if array.ndim < 1:
@@ -176,9 +186,14 @@ def _numbers_from_objects(key: str, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _of_kind(key: str, array: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Convert integers and booleans to the floats that `fit` saw; floats are never converted."""
-    if str(array.dtype) == dtype:
+    """Convert integers and booleans to the floats that `fit` saw; floats are never converted.
+
+    Images of uint8 and of floats stand for each other.
+    """
+    if dtype == "uint8":
+        dtype = "float32"
+    if str(array.dtype) == dtype or (dtype == "float32" and is_pixels(array)):
         return array
-    if dtype == "float32" or (dtype == "int64" and array.dtype.kind == "b"):
+    if dtype == "float32" or (dtype == "int64" and array.dtype.kind in "bu"):
         return array.astype(dtype)
     raise TypeError(f"X[{key!r}] holds {array.dtype}, where `fit` saw {dtype}")

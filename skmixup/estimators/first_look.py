@@ -47,12 +47,13 @@ def rows_to_show(net: Any, dataset: Any) -> Any:
 
 def _sample_of_images(inputs: Any, n_rows: int) -> NDArray[np.int64] | None:
     """Return positions drawn at random: the first ones of sorted rows would mislead. Or None."""
-    if not isinstance(inputs, torch.Tensor) or inputs.ndim < 4:
+    tensors = [tensor for _, tensor in tensors_in(inputs)]
+    if all(tensor.ndim < 4 for tensor in tensors):
         return None
-    n_shown = min(MAX_ROWS, max(16, SHOWN_NUMBERS // inputs[0].numel()))
+    n_shown = min(MAX_ROWS, max(16, SHOWN_NUMBERS // sum(tensor[0].numel() for tensor in tensors)))
     if n_rows > n_shown:
         return np.sort(np.random.default_rng(0).choice(n_rows, n_shown, replace=False))
-    return np.arange(n_rows) if is_pixels(inputs) else None
+    return np.arange(n_rows) if any(map(is_pixels, tensors)) else None
 
 
 def three_rows(net: Any, dataset: Any) -> Any:
@@ -85,8 +86,7 @@ def two_rows(net: Any, dataset: Any) -> Any:
 def _inputs_at(found: Any, chosen: NDArray[np.int64]) -> Any:
     """Inputs at positions of a data set in memory, as :func:`in_memory` found it."""
     data, rows = found
-    inputs = take(data.inputs, torch.from_numpy(chosen if rows is None else rows[chosen]))
-    return inputs.float() if is_pixels(inputs) else inputs
+    return data.inputs_at(torch.from_numpy(chosen if rows is None else rows[chosen]))
 
 
 def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> tuple[str, ...]:

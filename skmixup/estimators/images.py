@@ -1,6 +1,7 @@
 """Images: errors where axes are in another order, or pixels in another range, than in `fit`."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor, nn
@@ -111,11 +112,20 @@ def advice_for_convolutions(module: nn.Module, rows: Any) -> str | None:
 
 
 def note_range(net: Any, X: Any) -> None:
-    """Note in `fit` the range of the pixels of images, and whether they are uint8."""
-    if X.ndim >= 4:
-        pixels = is_pixels(X)
-        low, high = (0.0, 255.0) if pixels else (float(X.min()), float(X.max()))
-        net._pixel_range_ = low, high, pixels
+    """Note in `fit` the range of the pixels of images, and whether they are uint8.
+
+    Of a dict, for each key whose values are images.
+    """
+    if isinstance(X, Mapping):
+        net._pixel_range_ = {key: _range_of(x) for key, x in X.items() if x.ndim >= 4}
+    elif X.ndim >= 4:
+        net._pixel_range_ = _range_of(X)
+
+
+def _range_of(images: Any) -> tuple[float, float, bool]:
+    if is_pixels(images):
+        return 0.0, 255.0, True
+    return float(images.min()), float(images.max()), False
 
 
 def check_range(net: Any, X: Any) -> None:
@@ -131,19 +141,32 @@ def check_range(net: Any, X: Any) -> None:
     UserWarning
         If floats from 0 to 1 come to one that was fitted on uint8.
     """
-    low, high, pixels = net.__dict__.get("_pixel_range_") or (0.0, 255.0, None)
-    if X.ndim < 4 or pixels is None or is_pixels(X) is pixels or X.size == 0:
+    known = net.__dict__.get("_pixel_range_")
+    if not known:
         return
-    if not pixels and high <= _SCALED and (largest := int(X.max())) > max(high, 2.0):
+    if isinstance(X, Mapping):
+        for key in known:
+            _check_range_of(f"X[{key!r}]", X[key], known[key], type(net).__name__)
+    elif X.ndim >= 4:
+        _check_range_of("X", X, known, type(net).__name__)
+
+
+def _check_range_of(
+    what: str, images: Any, known: tuple[float, float, bool], estimator: str
+) -> None:
+    low, high, pixels = known
+    if is_pixels(images) is pixels or images.size == 0:
+        return
+    if not pixels and high <= _SCALED and (largest := int(images.max())) > max(high, 2.0):
         raise ValueError(
-            f"X is images of uint8 with values up to {largest}, but {type(net).__name__} was "
-            f"fitted on floats from {low:.4g} to {high:.4g}: scale X as the rows of `fit` were, "
-            "for instance X / np.float32(255), or fit on uint8"
+            f"{what} is images of uint8 with values up to {largest}, but {estimator} was fitted "
+            f"on floats from {low:.4g} to {high:.4g}: scale {what} as the rows of `fit` were, for "
+            f"instance {what} / np.float32(255), or fit on uint8"
         )
-    if pixels and X.min() >= 0 and X.max() <= 1 and (X % 1).any():
+    if pixels and images.min() >= 0 and images.max() <= 1 and (images % 1).any():
         warnings.warn(
-            f"X is images of floats within 0 and 1, but {type(net).__name__} was fitted on uint8, "
-            "pixels from 0 to 255: if X was divided by 255, pass it as it was before",
+            f"{what} is images of floats within 0 and 1, but {estimator} was fitted on uint8, "
+            f"pixels from 0 to 255: if {what} was divided by 255, pass it as it was before",
             UserWarning,
-            stacklevel=2,
+            stacklevel=3,
         )

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from skmixup.training.batches import is_pixels
 from skmixup.vicinal.nested import map_tensors
 
 
@@ -39,8 +40,8 @@ def input_cast(net: Any) -> Callable[[Any], Any]:
     integers = _integer_dtype(net)
 
     def cast(X: Any) -> Any:
-        if not isinstance(X, Tensor):  # several, among them masks and codes: only floating ones
-            return map_tensors(lambda part: part.to(floating) if _is_floating(part) else part, X)
+        if not isinstance(X, Tensor):  # several, among them masks and codes, which stay integers
+            return map_tensors(lambda part: part.to(floating) if _is_measured(part) else part, X)
         if X.dtype.is_complex:
             return X
         return X.to(floating if X.dtype.is_floating_point else integers)
@@ -48,8 +49,8 @@ def input_cast(net: Any) -> Callable[[Any], Any]:
     return cast
 
 
-def _is_floating(X: Any) -> bool:
-    return isinstance(X, Tensor) and X.dtype.is_floating_point
+def _is_measured(X: Any) -> bool:
+    return isinstance(X, Tensor) and (X.dtype.is_floating_point or is_pixels(X))
 
 
 def _floating_dtype(net: Any) -> torch.dtype:

@@ -48,9 +48,12 @@ def check_has_gradient(net: Any, X: Any) -> None:
 def check_columns(net: Any, X: Any) -> None:
     """Raise ValueError unless X has the columns that `net` was fitted on, as ``predict`` does."""
     if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader | Mapping):
+        remedy = "pass its inputs as X and its labels as y"
+        if isinstance(X, Mapping):
+            remedy = "a network with several inputs has none; fit one with a single input"
         raise TypeError(
             f"the attack changes rows of one array, tensor or DataFrame; got X of type "
-            f"{type(X).__name__}: pass its inputs as X and its labels as y"
+            f"{type(X).__name__}: {remedy}"
         )
     if hasattr(net, "n_features_in_") and hasattr(X, "shape"):
         validate_data(net, X, reset=False, skip_check_array=True)

@@ -1,6 +1,6 @@
 """Whole-tensor minibatches: one gather for each batch instead of one Python call for each row."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import inf
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from skmixup.vicinal.nested import leading, map_tensors, rows_at, take, tensors_in
+from skmixup.vicinal.nested import leading, map_tensors, rows_at, tensors_in
 
 
 class ArrayDataset(skorch.dataset.Dataset):
@@ -20,7 +20,7 @@ class ArrayDataset(skorch.dataset.Dataset):
     Parameters
     ----------
     X : ndarray or Tensor of shape (n, …), or dict of these
-        Not copied. Images of uint8 stay so; rows that are read are float32.
+        Not copied. Images of uint8 stay so; rows of them that are read are float32.
     y : array of shape (n,), optional
         Labels as the user wrote them, for callbacks and splitters.
     target : ndarray of shape (n,), optional
@@ -37,8 +37,16 @@ class ArrayDataset(skorch.dataset.Dataset):
         self.weight = None if weight is None else as_tensor(weight)
 
     def __getitem__(self, i: Any) -> tuple[Any, Any]:
-        rows = take(self.inputs, i)
-        return rows.float() if is_pixels(self.inputs) else rows, targets_at(self, i)
+        return self.inputs_at(i), targets_at(self, i)
+
+    def inputs_at(self, index: Any) -> Any:
+        """Rows at `index`; of images of uint8 as floats."""
+        return _rows(self.inputs, lambda x: x[index])
+
+
+def _rows(inputs: Any, read: Callable[[Tensor], Tensor]) -> Any:
+    """Read rows of each tensor of `inputs`; images of uint8 become floats."""
+    return map_tensors(lambda x: read(x).float() if is_pixels(x) else read(x), inputs)
 
 
 def targets_at(data: ArrayDataset, index: Any) -> Any:
@@ -151,17 +159,14 @@ class TensorBatches:
 
 
 def _copied(inputs: Any, index: slice, device: torch.device) -> Any:
-    if is_pixels(inputs):
-        return inputs[index].to(device).float()
-    return map_tensors(lambda x: x[index].clone(), inputs)
+    return _rows(inputs, lambda x: x[index].to(device) if is_pixels(x) else x[index].clone())
 
 
 def _gathered(inputs: Any, index: Tensor, device: torch.device) -> Any:
-    if is_pixels(inputs):
-        return rows_at(inputs, index).to(device).float()
-    if isinstance(inputs, Tensor):
-        return inputs.index_select(0, index)
-    return map_tensors(lambda x: x.index_select(0, index), inputs)
+    def read(x: Tensor) -> Tensor:
+        return rows_at(x, index).to(device) if is_pixels(x) else x.index_select(0, index)
+
+    return _rows(inputs, read)
 
 
 def _moved(data: ArrayDataset, device: torch.device) -> ArrayDataset:

@@ -11,7 +11,6 @@ from torch import Tensor
 from skmixup.training.batches import in_memory, split_targets, targets_at
 from skmixup.vicinal.all_rows import similar_rows
 from skmixup.vicinal.draw import PartnerRows
-from skmixup.vicinal.nested import take
 
 
 class PartnerPool:
@@ -60,7 +59,7 @@ class PartnerPool:
     def _at(self, positions: NDArray[np.int64]) -> PartnerRows:
         index = torch.from_numpy(positions if self.rows is None else self.rows[positions])
         net, augmentation = self.net, self.net._fit_state_.augmentation
-        inputs = net._on_device(take(self.data.inputs, index))
+        inputs = net._on_device(self.data.inputs_at(index))
         if augmentation is not None:
             inputs = augmentation(inputs)
         target, weight = split_targets(net._on_device(targets_at(self.data, index)))

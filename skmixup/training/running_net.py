@@ -28,7 +28,9 @@ class RunningNet(OptimizingNet):
         """Run the module on one batch, on the device the module is on."""
         x = self._on_device(x)
         dtype = self.autocast_dtype()
-        if isinstance(x, Tensor) and x.ndim > 3:
+        if isinstance(x, dict):
+            x = {key: self._images(value, dtype) for key, value in x.items()}
+        else:
             x = self._images(x, dtype)
         if dtype is None:
             return self._run(x, fit_params)
@@ -43,8 +45,10 @@ class RunningNet(OptimizingNet):
 
     # ---- images
 
-    def _images(self, x: Tensor, dtype: torch.dtype | None) -> Tensor:
+    def _images(self, x: Any, dtype: torch.dtype | None) -> Any:
         """Images as the module takes them: float32, the channels innermost where that helps."""
+        if not isinstance(x, Tensor) or x.ndim < 4:
+            return x
         x = x.float() if is_pixels(x) else x
         if (self.module is None or self._takes_channels_last_) and is_quicker_channels_last(
             x, dtype, self.module_
