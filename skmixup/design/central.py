@@ -11,7 +11,12 @@ from math import prod
 
 import numpy as np
 
-from skmixup.design.discrepancy import discrepancy
+from skmixup.design.discrepancy import (
+    discrepancy,
+    level_kernels,
+    run_products,
+    squared_discrepancy,
+)
 from skmixup.design.levels import Floats, Ints, level_numbers, middle
 from skmixup.design.optimize import optimized
 from skmixup.design.ordering import prefix_uniform_order
@@ -75,7 +80,8 @@ def central_design(
         rng = generator(random_state)
         # Where levels are odd in number, all images are equally even, and one is enough.
         images = [_image(known, n_runs, rng) for _ in range(1 if n_runs % 2 else _N_IMAGES)]
-        return min(images, key=discrepancy)
+        products = run_products(np.stack(images), level_kernels(counts, "CD"))
+        return images[int(np.argmin(squared_discrepancy(*products, 0.0)))]
     if max(counts) < n_runs:
         design = _moved_to_the_middle(n_runs, counts, rows[0], random_state, effort)
     else:

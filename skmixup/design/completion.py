@@ -16,7 +16,13 @@ from skmixup.design.discrepancy import (
     run_products,
     squared_discrepancy,
 )
-from skmixup.design.exchange import Chains, best_moves, swap_differences, threshold_accepting
+from skmixup.design.exchange import (
+    Chains,
+    best_moves,
+    best_swaps,
+    swap_differences,
+    threshold_accepting,
+)
 from skmixup.design.levels import Floats, Ints, cell, middle
 
 #: More rows than this go on with a Sobol' sequence: the search needs n² numbers per chain.
@@ -27,8 +33,8 @@ _N_CHAINS, _FEW_ROWS, _SHORT_COLUMN = 4, 100, 30
 #: The first threshold of the search for rows, as a share of the start's criterion.
 _THRESHOLD = 0.01
 _MAX_BLOCK = 64
-#: Swaps at most of the search for one column; what a swap has to bring.
-_STEPS_PER_COLUMN, _LEAST = 150, -1e-12
+#: Steps at most of the search for one column, many swaps each; what a swap has to bring.
+_STEPS_PER_COLUMN, _LEAST = 30, -1e-12
 
 
 def least_used_levels(known: Ints, n_new: int, q: int, rng: np.random.Generator) -> Ints:
@@ -95,27 +101,39 @@ def _descended(
     kernel: LevelKernel,
     rng: np.random.Generator,
 ) -> Ints:
-    """The best of some columns (chains, n) after the best swap of each, again and again.
+    """The best of some columns (chains, n) after swaps that help, again and again.
 
-    ``pairs`` and ``singles`` are the products over the other columns, the same for all chains.
+    ``pairs`` and ``singles`` are the products over the other columns, the same for all chains. In
+    each step all pairs of runs that are each other's best swap change places; where that brings
+    less than the best swap alone, that one.
     """
-    free = np.arange(m, columns.shape[1])
+    n, q = columns.shape[1], len(kernel.single)
+    free, table = np.arange(m, n), kernel.pair.ravel()
     active = np.arange(len(columns))
     for _ in range(_STEPS_PER_COLUMN):
         block = free if len(free) <= _MAX_BLOCK else rng.permutation(free)[:_MAX_BLOCK]
-        levels = columns[active]
-        delta = swap_differences(
-            pairs[block],
-            kernel.pair[levels[:, block, None], levels[:, None, :]],
-            singles[block],
-            kernel.single[levels[:, block]],
-            block=block,
-            n_runs=columns.shape[1],
-        )
-        moved, runs = best_moves(delta, _LEAST)
-        if len(moved):
-            here, chosen = active[moved, None], block[runs]
-            columns[here, chosen] = columns[here, chosen[:, ::-1]]
+        others, rest = pairs[block], singles[block]
+        whole = columns[active]
+        levels = whole[:, block]
+        pair = table.take(levels[:, :, None] * q + whole[:, None, :])
+        single = kernel.single[levels]
+        delta = swap_differences(others, pair, rest, single, block=block, n_runs=n)
+        partner = best_swaps(delta, _LEAST)
+        swapped = levels[np.arange(len(levels))[:, None], partner]
+        whole[:, block] = swapped
+        change = table.take(swapped[:, :, None] * q + whole[:, None, :])
+        change -= pair
+        change *= others
+        # Of the runs outside the block each is met once, of those inside each twice.
+        added = 2 * change.sum(axis=(1, 2)) - change[:, :, block].sum(axis=(1, 2))
+        added = added / n**2 - 2 / n * ((kernel.single[swapped] - single) * rest).sum(axis=1)
+        moved, best = best_moves(delta, _LEAST)
+        worse = added[moved] > delta[moved, best[:, 0], best[:, 1]]
+        if worse.any():
+            alone, best = moved[worse, None], best[worse]
+            whole[alone, block] = levels[alone[:, 0]]
+            whole[alone, block[best]] = levels[alone, best[:, ::-1]]
+        columns[active] = whole
         if len(free) <= _MAX_BLOCK:
             active = active[moved]
         if not len(active):

@@ -65,6 +65,18 @@ def best_moves(delta: Floats, threshold: Floats | float) -> tuple[Ints, Ints]:
     return moved, np.stack(np.divmod(chosen[moved], delta.shape[2]), axis=1)
 
 
+def best_swaps(delta: Floats, threshold: float) -> Ints:
+    """With whom each member of a block changes places, (chains, m): itself where it stays.
+
+    All pairs that are each other's best swap and add less than the threshold; the best of all
+    swaps is one of them.
+    """
+    chains, own = np.arange(len(delta))[:, None], np.arange(delta.shape[2])
+    partner = delta.argmin(axis=2)
+    mutual = (partner[chains, partner] == own) & (delta[chains, own, partner] < threshold)
+    return np.where(mutual, partner, own)
+
+
 class Chains:
     """Several designs of one size that are searched side by side, one array operation for all.
 

@@ -54,6 +54,8 @@ class PointTable:
         self._n_levels = n_levels
         self._design = design
         self._columns: dict[tuple[int, int], Floats] = {}
+        #: The columns that were shared with other workers, as the study holds them.
+        self.texts: dict[int, str] = {}
 
     def n_levels(self, column: int) -> int:
         """The number of levels of a column of the design."""

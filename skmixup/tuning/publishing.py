@@ -70,12 +70,15 @@ def share_columns(study: Study, points: PointTable, columns: Iterable[int]) -> N
     attrs = storage.attrs()
     for column in columns:
         key, q = f"{LEVELS}{column}", points.n_levels(column)
-        if key in attrs:
-            points.set_levels(column, levels_from_text(attrs[key], points.n_runs, q))
-            continue
-        text = levels_to_text(points.levels(column), q)
-        if len(text) <= MAX_STORED_CHARACTERS:
-            storage.set_attr(key, text)
+        before = points.texts.get(column)
+        text = attrs.get(key, before)
+        if text is None:
+            text = levels_to_text(points.levels(column), q)
+            if len(text) <= MAX_STORED_CHARACTERS:
+                storage.set_attr(key, text)
+        elif text != before:
+            points.set_levels(column, levels_from_text(text, points.n_runs, q))
+        points.texts[column] = text
 
 
 def join(study: Study, plan: Plan, points: PointTable) -> tuple[str, bool]:

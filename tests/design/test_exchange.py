@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from skmixup.design import discrepancy
-from skmixup.design.exchange import Chains, descend, threshold_accepting
+from skmixup.design.exchange import Chains, best_swaps, descend, threshold_accepting
 from skmixup.design.level_permutation import LevelChains, uniform_arrays
 
 CRITERIA = ("CD", "WD", "MD")
@@ -41,6 +41,20 @@ def test_swap_differences_equal_the_full_formula(seed, criterion, column):
                 else:
                     after = discrepancy(swapped, n_levels, criterion)
                     assert delta[chain, a, b] == pytest.approx(after - before, abs=1e-12)
+
+
+@given(st.integers(0, 2**32))
+@settings(max_examples=25)
+def test_swaps_at_once_are_disjoint_and_hold_the_best_of_all(seed):
+    # Few different numbers: ties are where the best swap could get lost.
+    delta = np.random.default_rng(seed).integers(-3, 3, (3, 6, 6)).astype(float)
+    delta = np.minimum(delta, np.swapaxes(delta, 1, 2))
+    delta[:, range(6), range(6)] = 0
+    for chain, partner in zip(delta, best_swaps(delta, -0.5), strict=True):
+        assert (partner[partner] == np.arange(6)).all()
+        gains = chain[np.arange(6), partner]
+        assert gains.min() == chain.min()
+        assert (gains[partner != np.arange(6)] < -0.5).all()
 
 
 @given(st.integers(0, 2**32), st.sampled_from(CRITERIA))

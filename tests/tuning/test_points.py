@@ -11,6 +11,8 @@ from skmixup.tuning import OrthogonalDesignSampler, UniformDesignSampler
 from skmixup.tuning.candidates import first_points, settings_at
 from skmixup.tuning.plans import orthogonal_plan, uniform_plan
 from skmixup.tuning.points import PointTable
+from skmixup.tuning.publishing import levels_to_text, share_columns
+from skmixup.tuning.storage import StudyStorage
 
 SPACE = {
     "lr": FloatDistribution(1e-5, 1e-1, log=True),
@@ -63,6 +65,17 @@ def test_a_design_is_only_searched_where_its_columns_are_not_known():
     assert table.levels(1).tolist() == [2, 0, 1]
     assert table.levels(0).tolist() == [2, 1, 0]  # what was put in place stays there
     assert len(calls) == 1
+
+
+def test_a_column_that_another_worker_wrote_over_is_taken_over():
+    study = optuna.create_study()
+    points = PointTable(9, None, "CD", 0)
+    share_columns(study, points, [0])
+    (key,) = StudyStorage(study).attrs()
+    others = np.roll(points.levels(0), 1)
+    StudyStorage(study).set_attr(key, levels_to_text(others, 9))
+    share_columns(study, points, [0])
+    assert (points.levels(0) == others).all()
 
 
 def test_a_worker_that_comes_later_has_columns_too_long_to_be_stored():
