@@ -31,13 +31,16 @@ class RobustScaling(nn.Module):
     center, scale : Tensor of shape (n_features,)
         m, the median, and s, the interquartile range divided by 1.349 (that of the normal
         distribution), both from :meth:`adapt_to_data`; 0 and 1 before. Where the interquartile
-        range is 0, s is half of the column's range, and for a constant column 1. Buffers, so that
-        they are saved with the weights.
+        range is 0, s is half of the median distance from m of the values that differ from it,
+        and for a constant column 1. Buffers, so that they are saved with the weights.
 
     Notes
     -----
     Robust scaling and smooth clipping are those of RealMLP (Holzmüller, Grinsztajn, Steinwart:
-    Better by Default. NeurIPS 2024, arXiv:2407.04491, section 3).
+    Better by Default. NeurIPS 2024, arXiv:2407.04491, section 3), but where most values are the
+    same. It then takes half of the column's range, which for a column of two values is the same;
+    in a column of zeros and a few amounts the largest amount would make all others as good as
+    zero.
     """
 
     center: Tensor
@@ -58,9 +61,13 @@ class RobustScaling(nn.Module):
         rows = X.cpu().numpy().astype(np.float64)
         low, center, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
         scale = (high - low) / NORMAL_IQR
-        scale = np.where(scale > 0, scale, np.ptp(rows, axis=0) / 2)
+        for column in np.flatnonzero(scale == 0):
+            distances = np.abs(rows[:, column] - center[column])
+            if distances.any():
+                scale[column] = np.median(distances[distances > 0]) / 2
         self.center.copy_(torch.from_numpy(center))
-        self.scale.copy_(torch.from_numpy(np.where(scale > 0, scale, 1.0)))
+        self.scale.copy_(torch.from_numpy(scale))
+        self.scale[self.scale == 0] = 1.0  # also what is too small for the type
 
     def forward(self, x: Tensor) -> Tensor:
         """Scaled and clipped columns."""

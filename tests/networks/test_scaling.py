@@ -39,6 +39,26 @@ def test_columns_without_an_interquartile_range():
     )
 
 
+def test_the_largest_of_a_few_amounts_does_not_hide_the_others():
+    rng = np.random.default_rng(0)
+    gains = np.zeros(500)
+    gains[:40] = rng.lognormal(8, 1, size=40)
+    gains[0] = 99_999
+    layer = RobustScaling(1, limit=1e6)
+    layer.adapt_to_data(torch.from_numpy(gains).unsqueeze(1))
+    scaled = layer(torch.from_numpy(gains).float().unsqueeze(1)).numpy().ravel()
+    assert np.median(scaled[:40]) == pytest.approx(2, rel=1e-3)
+    np.testing.assert_array_equal(scaled[40:], 0)
+
+
+def test_a_column_of_smallest_numbers_is_finite():
+    x = torch.zeros(100, 1)
+    x[:3] = 1e-45
+    layer = RobustScaling(1)
+    layer.adapt_to_data(x)
+    assert layer(x).isfinite().all()
+
+
 @pytest.mark.parametrize("order", ["sorted", "periodic"])
 def test_of_many_rows_a_sample_stands_for_all(order):
     n = 40_000
