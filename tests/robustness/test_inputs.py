@@ -164,9 +164,11 @@ def test_a_tensor_of_half_precision_is_attacked():
 def test_data_sets_and_loaders_are_to_be_arrays():
     net = MixupClassifier(**FAST).fit(X, CODES)
     data = TensorDataset(torch.tensor(X), torch.tensor(CODES))
-    for wrong in (data, DataLoader(data), {"x": X}):
+    for wrong in (data, DataLoader(data)):
         with pytest.raises(TypeError, match="pass its inputs as X and its labels as y"):
             fgsm(net, wrong, CODES, 0.1)
+    with pytest.raises(TypeError, match="a network with several inputs has none"):
+        fgsm(net, {"x": X}, CODES, 0.1)
 
 
 def test_errors_on_held_out_rows_and_calibration_take_nullable_columns():
