@@ -97,6 +97,16 @@ def of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     return labels
 
 
+def plain_numbers(matrix: NDArray[Any]) -> NDArray[Any]:
+    """Give Python numbers and booleans, as frames of several types have them, a dtype."""
+    if matrix.dtype != object or not matrix.size or isinstance(matrix.flat[0], str):
+        return matrix
+    try:
+        return matrix.astype(np.float64)
+    except (TypeError, ValueError):
+        return matrix
+
+
 def _check_one_column(y: Any, what: str) -> None:
     shape = np.shape(y)
     if len(shape) != 2 or shape[1] <= 1:

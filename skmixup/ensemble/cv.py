@@ -245,7 +245,9 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         -------
         MetadataRouter
         """
-        splitter = check_cv(self.cv, classifier=is_classifier(self))
+        has_folds = self.cv is None or isinstance(self.cv, Integral) or hasattr(self.cv, "split")
+        # A list or an iterator of folds asks for nothing, and an iterator would be used up.
+        splitter = check_cv(self.cv if has_folds else [], classifier=is_classifier(self))
         return router(self, self._estimator(), splitter, self._scorer())
 
 

@@ -41,6 +41,11 @@ def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
     folds = [Fold(*map(_positions, split)) for split in splitter.split(rows.X, rows.y, **params)]
     for number, fold in enumerate(folds):
         rows.check_training(fold.train, number, cv)
+        if rows.weight is not None and not rows.weight[fold.train].any():
+            raise ValueError(
+                f"cv={cv!r} leaves fold {number} with rows to train on that all have a "
+                "sample_weight of zero: leave such rows out, or use a splitter that shuffles"
+            )
         if len(fold.test) == 0:
             raise ValueError(f"cv={cv!r} leaves fold {number} without a row to predict")
     if not folds:

@@ -3,6 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, ClassVar, Generic, TypeVar
@@ -144,7 +145,11 @@ class Judge(ABC, Generic[AnyRows]):
         # Metrics see y and predictions only: their rows need not be gathered.
         metric = is_made_of_a_metric(self.scorer)
         X = fold.test[:, None] if metric else rows_at(rows.X, fold.test)
-        return self.scorer(self.stand_in(prediction), X, rows.y[fold.test], **params)
+        score = self.scorer(self.stand_in(prediction), X, rows.y[fold.test], **params)
+        if hasattr(score, "item"):  # numbers of numpy and torch, as in scikit-learn's searches
+            with suppress(ValueError, RuntimeError):
+                return score.item()
+        return score
 
     def mean_score(self, stacked: Floats) -> Any:
         """The mean score of all folds, of predictions fold under fold; −∞ where there is none."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skmixup.ensemble.rows import on_of_each
+from skmixup.ensemble.rows import label_probabilities
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.several_labels import as_matrix
 from skmixup.estimators.temperature import labels_with_temperature, with_temperature
@@ -90,7 +90,7 @@ class WeightedClassifiers(WeightedNetworks):
         X = self._checked(X)
         own = self.cv_results_["temperature"]
         mean = sum(
-            share * self._tempered(on_of_each(network.predict_proba(X)), float(own[setting]))
+            share * self._tempered(label_probabilities(network, X), float(own[setting]))
             for network, share, setting in self._members()
         )
         return self._tempered(mean, self.temperature_)

@@ -106,7 +106,7 @@ class IndicatorRows(Rows):
 
     def predicted(self, estimator: Any, X: Any) -> Floats:
         """Probabilities, one column for each label."""
-        proba = np.asarray(on_of_each(estimator.predict_proba(X)))
+        proba = np.asarray(label_probabilities(estimator, X))
         if proba.shape[1:] != self.y.shape[1:]:
             raise ValueError(
                 f"{type(estimator).__name__} predicts probabilities of shape {proba.shape}, but y "
@@ -145,11 +145,20 @@ class NumericRows(Rows):
         return finite(given.reshape(shape), "numbers", estimator)
 
 
-def on_of_each(proba: Any) -> Any:
-    """Probabilities of several labels as one matrix; forests list off and on for each label."""
-    if isinstance(proba, list):
-        return np.column_stack([np.asarray(of_label)[:, -1] for of_label in proba])
-    return proba
+def label_probabilities(estimator: Any, X: Any) -> Any:
+    """Probabilities of several labels as one matrix.
+
+    Forests list off and on for each label; one of both, where the training rows had no other.
+    """
+    proba = estimator.predict_proba(X)
+    if not isinstance(proba, list):
+        return proba
+    known = getattr(estimator, "classes_", [(0, 1)] * len(proba))
+    columns = [
+        np.asarray(of_label)[:, np.flatnonzero(np.asarray(classes) == 1)].sum(axis=1)
+        for of_label, classes in zip(proba, known, strict=True)
+    ]
+    return np.column_stack(columns)
 
 
 def finite(prediction: NDArray[Any], what: str, estimator: Any) -> Floats:

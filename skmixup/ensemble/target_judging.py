@@ -10,6 +10,7 @@ from sklearn.metrics import get_scorer
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.judging import Floats, Judge, Judgement, Predicted
 from skmixup.ensemble.rows import NumericRows
+from skmixup.estimators.targets import Standardization
 
 
 class PredictedTargets(RegressorMixin, Predicted):
@@ -65,12 +66,12 @@ class TargetJudge(Judge[NumericRows]):
         The mean score of the folds; squared error, in variances of the targets, tells apart what
         other scores find equal.
         """
-        variance = self.rows.y.var(axis=0)
+        scale = Standardization.of(self.rows.y.reshape(len(self.rows.y), -1)).scale
 
         def preferred(stacked: Floats) -> Any:
             rows, weight = self.held_out(len(stacked))
-            squares = (stacked - self.rows.y[rows]) ** 2 / variance
-            error = np.average(squares.reshape(len(rows), -1).mean(axis=1), weights=weight)
+            errors = (stacked - self.rows.y[rows]).reshape(len(rows), -1) / scale
+            error = np.average((errors**2).mean(axis=1), weights=weight)
             return self.mean_score(stacked), -error
 
         return preferred

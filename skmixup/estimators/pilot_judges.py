@@ -67,8 +67,9 @@ class NumberJudge:
         self._is_likelihood = False
 
     def judged(self, train: Ints, held_out: Ints) -> Ints:
-        """Rows that count, if no target is constant in `train`."""
-        varies = bool(np.all(np.ptp(self.target[train], axis=0) > 0))
+        """Rows that count, if some do in `train`, and no target is constant there."""
+        some = bool((self.weights[train] > 0).any())
+        varies = some and bool(np.all(np.ptp(self.target[train], axis=0) > 0))
         return held_out[(self.weights[held_out] > 0) & varies]
 
     def seen(self, pilot: Any, outputs: Tensor, held_out: Ints) -> Floats:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-from sklearn.utils.validation import check_consistent_length
+from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.constraints import StrOptions
@@ -44,7 +44,9 @@ class PilotedNet(OutputNet):
         if not finds_length(self):
             return
         if rows.groups is not None:
-            check_consistent_length(rows.y, rows.groups)
+            groups = column_or_1d(rows.groups)
+            check_consistent_length(rows.y, groups)
+            rows = replace(rows, groups=groups)
         if rows.sample_weight is not None:
             rows = replace(rows, sample_weight=check_weights(rows.sample_weight, len(rows.y)))
         found = find_length(self, rows)

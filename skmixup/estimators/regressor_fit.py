@@ -35,6 +35,12 @@ from skmixup.vicinal.loss import first_output, mixed_target_loss, needs_row_loss
 
 # Losses of torch that compare output and target element by element.
 _ELEMENTWISE = (nn.MSELoss, nn.L1Loss, nn.SmoothL1Loss, nn.HuberLoss)
+# Those that compare it with counts, probabilities or labels, which standardised targets are not.
+_NOT_OF_NUMBERS = (
+    nn.PoissonNLLLoss, nn.BCEWithLogitsLoss, nn.BCELoss, nn.CrossEntropyLoss, nn.NLLLoss,
+    nn.KLDivLoss, nn.SoftMarginLoss, nn.MultiLabelSoftMarginLoss, nn.MultiLabelMarginLoss,
+    nn.MultiMarginLoss, nn.HingeEmbeddingLoss,
+)  # fmt: skip
 
 
 class TargetNet(PilotedNet):
@@ -193,6 +199,13 @@ class TargetNet(PilotedNet):
         criterion = criterion_of(self)
         if is_users(self, "get_loss") or criterion is None or isinstance(output, tuple):
             return
+        if type(criterion) in _NOT_OF_NUMBERS:
+            raise ValueError(
+                f"criterion {type(criterion).__name__} compares outputs with counts, "
+                "probabilities or labels, but the targets of a regressor are standardised "
+                "numbers; use MSELoss, L1Loss, SmoothL1Loss, HuberLoss, GaussianNLLLoss, or a "
+                "loss of your own"
+            )
         output = self.check_output(output, None)
         target = torch.zeros((len(output), self._n_targets()), device=output.device)
         with torch.no_grad():

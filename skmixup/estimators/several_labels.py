@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skmixup.estimators.criteria import ONE_HOT, SIGMOID, criterion_of, try_on_target
 from skmixup.estimators.inputs import as_array
-from skmixup.labels import KINDS_OF_LABELS, is_matrix
+from skmixup.labels import KINDS_OF_LABELS, is_matrix, plain_numbers
 
 
 def densified(y: Any) -> tuple[Any, str | None]:
@@ -37,8 +37,7 @@ def read_indicators(y: Any) -> NDArray[np.float32] | None:
         matrix = np.asarray(as_array(y))
     except ValueError:  # rows of several lengths
         return None
-    if matrix.dtype.kind == "O" and matrix.size and not isinstance(matrix.flat[0], str):
-        matrix = _as_numbers(matrix)
+    matrix = plain_numbers(matrix)
     if matrix.dtype.kind in "biuf" and matrix.ndim == 2 and np.isin(matrix, (0, 1)).all():
         return matrix.astype(np.float32)
     return None
@@ -63,14 +62,6 @@ def n_labels_in(label: Any) -> int:
     label = np.asarray(as_array(label))
     several = read_indicators(label[None]) if label.ndim == 1 else None
     return 0 if several is None else several.shape[1]
-
-
-def _as_numbers(matrix: NDArray[Any]) -> NDArray[Any]:
-    """Give Python numbers and booleans, as frames of several types have them, a dtype."""
-    try:
-        return matrix.astype(np.float64)
-    except (TypeError, ValueError):
-        return matrix
 
 
 def check_indicators(y: Any, n_labels: int) -> NDArray[np.float32]:

@@ -8,7 +8,13 @@ from torch import nn
 
 from skmixup.estimators.criteria import ONE_HOT, criterion_of
 from skmixup.estimators.inputs import as_array
-from skmixup.labels import KINDS_OF_LABELS, is_matrix, label_column, of_one_type
+from skmixup.labels import (
+    KINDS_OF_LABELS,
+    is_matrix,
+    label_column,
+    of_one_type,
+    plain_numbers,
+)
 
 # How far the sum of a row may be from one: probabilities are often rounded.
 TOLERANCE = 0.01
@@ -43,6 +49,7 @@ def read_soft_labels(y: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray
         p = np.asarray(as_array(y))
     except ValueError:  # rows of several lengths
         return None
+    p = plain_numbers(p)
     if p.dtype.kind not in "biuf":
         return None  # columns of strings: the error of one label per row names them
     p = p.astype(np.float64)

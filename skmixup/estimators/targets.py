@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import scipy.sparse
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
@@ -16,14 +17,25 @@ def check_targets(y: Any) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        If y is None, not numeric, has NaN or infinity, or has more than two axes.
+        If y is None, not numeric, times, masked, has NaN or infinity, or has more than two axes.
     """
     if y is None:
         raise ValueError(
             "requires y to be passed, but the target y is None; give one number, or one row of "
             "numbers, for each row of X"
         )
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        raise ValueError(
+            "y is a masked array, and the values under its mask are no data: leave those rows out"
+        )
+    if scipy.sparse.issparse(y):
+        raise ValueError(f"y is a sparse matrix of shape {y.shape}: pass y.toarray()")
     y = np.asarray(as_array(y))
+    if y.dtype.kind in "mM":
+        raise ValueError(
+            f"y holds times ({y.dtype}); make numbers of them, for instance days since the "
+            "first, (y - y.min()) / np.timedelta64(1, 'D')"
+        )
     if np.iscomplexobj(y):
         raise ValueError(f"Complex data not supported: y has dtype {y.dtype}")
     if y.ndim not in (1, 2):
@@ -68,8 +80,10 @@ class Standardization:
         """
         if len(y) == 1:
             raise ValueError("y has 1 sample, and a regressor needs at least 2 that differ")
-        mean = y.mean(axis=0)
-        scale = y.std(axis=0)
+        power = np.frexp(np.abs(y).max(axis=0))[1]  # squares of 1e200 or 1e-200 are no numbers
+        within = np.ldexp(y, -power)
+        mean = np.ldexp(within.mean(axis=0), power)
+        scale = np.ldexp(within.std(axis=0), power)
         constant = np.flatnonzero(np.ptp(y, axis=0) == 0)
         if len(constant):
             which = f"target {constant[0]} of y" if y.shape[1] > 1 else "y"

@@ -109,6 +109,8 @@ def fit_temperature(
     -------
     float
     """
+    if not weight.any():  # the prior alone
+        return 1.0
     logs = log_probabilities(proba)
     picked = _of_labels(logs, codes)
     shares = weight * (len(weight) / weight.sum())

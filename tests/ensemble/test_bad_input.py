@@ -140,6 +140,13 @@ def test_rows_and_labels(blobs):
     )
 
 
+def test_rows_to_train_on_that_have_no_weight(blobs):
+    weight = np.arange(90) >= 60
+    cv = [(np.arange(60), np.arange(60, 90))]
+    match = "leaves fold 0 with rows to train on that all have a sample_weight of zero"
+    refused(ValueError, match, *blobs, cv=cv, fit_params={"sample_weight": weight * 1.0})
+
+
 def test_data_that_the_network_cannot_take_are_an_error_of_the_first_fit(blobs):
     X, y = blobs
     X = np.where(np.arange(180).reshape(90, 2) == 7, np.nan, X)

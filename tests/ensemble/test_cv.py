@@ -193,12 +193,17 @@ def accuracy(estimator, X, y):
     return accuracy_score(y, estimator.predict(X))
 
 
+def without_axes(estimator, X, y):
+    return np.array(accuracy(estimator, X, y))
+
+
 @pytest.mark.parametrize(
     ("scoring", "metric"),
     [
         (None, lambda y, proba: accuracy_score(y, proba.argmax(axis=1))),
         ("accuracy", lambda y, proba: accuracy_score(y, proba.argmax(axis=1))),
         (accuracy, lambda y, proba: accuracy_score(y, proba.argmax(axis=1))),
+        (without_axes, lambda y, proba: accuracy_score(y, proba.argmax(axis=1))),
         ("roc_auc_ovr", lambda y, proba: roc_auc_score(y, proba, multi_class="ovr")),
         (
             make_scorer(log_loss, response_method="predict_proba", greater_is_better=False),

@@ -6,7 +6,7 @@ import sklearn
 from sklearn.datasets import load_iris
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GroupKFold, cross_validate
+from sklearn.model_selection import GroupKFold, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -63,6 +63,14 @@ def test_the_default_network_leaves_groups_to_the_splitter():
     clf = MixupClassifierCV(param_distributions=space, n_runs=3, cv=GroupKFold(2), time_limit=0.01)
     clf.fit(X, y, groups=GROUPS)
     assert clf.n_completed_ == 1
+
+
+@pytest.mark.usefixtures("routing")
+def test_an_iterator_of_folds_is_not_used_up():
+    folds = KFold(2, shuffle=True, random_state=0).split(X)
+    net = ManifoldMixupClassifier().set_fit_request(epochs=True)
+    clf = MixupClassifierCV(net, param_distributions={}, cv=folds)
+    assert clf.fit(X, y, epochs=1).n_splits_ == 2
 
 
 @pytest.mark.usefixtures("routing")

@@ -81,8 +81,15 @@ def test_sparse_matrices_two_labels_weights_and_refits():
 
 def test_a_forest_lists_the_probabilities_of_each_label():
     forest = RandomForestClassifier(5)
-    clf = cv(estimator=forest, param_distributions={"max_depth": [2, 4]}, n_runs=2).fit(X, Y)
+    depths = {"max_depth": [2, 4]}
+    clf = cv(estimator=forest, param_distributions=depths, n_runs=2).fit(X, Y)
     assert clf.predict_proba(X).shape == Y.shape
+    known = np.c_[Y, np.zeros(90), np.ones(90)].astype(int)
+    with_known = cv(estimator=forest, param_distributions=depths, n_runs=2).fit(X, known)
+    proba = with_known.predict_proba(X)
+    assert proba[:, 3].max() < 0.05
+    assert proba[:, 4].min() > 0.95
+    assert with_known.score(X, known) > -0.5
 
 
 def test_one_label_after_several_and_tags():

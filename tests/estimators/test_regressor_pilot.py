@@ -11,6 +11,7 @@ from torch.utils.data import TensorDataset
 
 from skmixup import ManifoldMixupRegressor, MixupRegressor, VicinalRegressor
 from skmixup.estimators.pilot import TrainingRows, find_length
+from skmixup.training import tensor_net
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 4)).astype(np.float32)
@@ -74,6 +75,14 @@ def test_a_pilot_needs_targets_that_vary():
         judge = net.pilot_judge(TrainingRows(X, y, None, y, None))
         judged = judge.judged(np.flatnonzero(~held_out), np.flatnonzero(held_out))
         assert len(judged) == (0 if y[held_out].any() else 100)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_pilot_needs_rows_that_count(quick, seed):
+    weight = np.zeros(200)
+    weight[7] = 1.0
+    net = estimator().set_params(random_state=seed).fit(X, Y, sample_weight=weight)
+    assert net.n_epochs_ in (1, 2, 3, 32)
 
 
 def test_weighted_errors_are_judged_in_nats(quick):
@@ -143,6 +152,13 @@ def test_groups_are_held_out_whole_or_are_errors(found):
         estimator(max_epochs=2).fit(X, Y, groups=groups)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         estimator().fit(X, Y, groups=groups[:-1])
+    with pytest.raises(ValueError, match="1d array"):
+        estimator().fit(X, Y, groups=np.c_[groups, groups])
+
+
+def test_one_group_says_nothing(monkeypatch):
+    monkeypatch.setattr(tensor_net, "USUAL_EPOCHS", 2)
+    assert estimator().fit(X, Y, groups=np.zeros(200)).n_epochs_ == 2
 
 
 @pytest.mark.parametrize("value", ["automatic", -1, 1.5, None])

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.sparse
 import torch
 from sklearn.base import clone, is_regressor
 from sklearn.compose import TransformedTargetRegressor
@@ -58,6 +59,16 @@ def test_predictions_are_in_the_units_of_the_targets(kind):
     np.testing.assert_allclose(scaled.predict(X), 1000 * plain.predict(X) - 7, rtol=1e-4)
     np.testing.assert_allclose(scaled.loss_curve_, plain.loss_curve_, rtol=1e-4)
     assert 0 < plain.predict(X).mean() < 100
+
+
+@pytest.mark.parametrize("scale", [1e-300, 1e-200, 1e-12, 1e12, 1e200, 1e300])
+def test_targets_of_any_size(scale):
+    y = np.c_[Y, scale * Y]
+    predicted = net().fit(X, y).predict(X)
+    np.testing.assert_allclose(
+        net().fit(X, y[:, 1]).predict(X) / scale, net().fit(X, Y).predict(X)
+    )
+    assert np.isfinite(predicted).all()
 
 
 def test_it_learns():
@@ -354,6 +365,9 @@ def test_images_and_data_sets():
         (Y.reshape(60, 1, 1), r"shape \(n,\) for one target or \(n, n_targets\).*\(60, 1, 1\)"),
         (Y[:59], r"inconsistent numbers of samples"),
         (None, "requires y to be passed"),
+        (np.ma.masked_greater(Y, 50), "y is a masked array"),
+        (pd.Series(pd.to_timedelta(Y, "h")), r"y holds times \(timedelta64"),
+        (scipy.sparse.csr_matrix(Y[:, None]), r"y is a sparse matrix of shape \(60, 1\)"),
     ],
 )
 def test_bad_targets_are_told_before_training(target, message):
@@ -378,6 +392,12 @@ def test_weights_need_a_loss_for_each_row():
     net(criterion=one_number).fit(X, Y)
     with pytest.raises(TypeError, match="returns one number for a minibatch"):
         net(criterion=one_number).fit(X, Y, sample_weight=np.ones(60))
+
+
+@pytest.mark.parametrize("criterion", [nn.PoissonNLLLoss, nn.BCEWithLogitsLoss, nn.KLDivLoss])
+def test_losses_that_compare_with_counts_or_probabilities_are_refused(criterion):
+    with pytest.raises(ValueError, match=f"criterion {criterion.__name__} compares .* MSELoss"):
+        net(criterion=criterion).fit(X, np.round(np.abs(Y)))
 
 
 def test_bandwidth_and_pairing_are_checked_before_training():

@@ -113,7 +113,7 @@ def test_partners_may_have_similar_probabilities():
 
 def test_lists_tensors_and_rounded_probabilities():
     expected = net().fit(X, SOFT).predict_proba(X)
-    for y in (SOFT.tolist(), torch.from_numpy(SOFT), SOFT.astype(np.float32)):
+    for y in (SOFT.tolist(), torch.from_numpy(SOFT), SOFT.astype(np.float32), SOFT.astype(object)):
         np.testing.assert_allclose(net().fit(X, y).predict_proba(X), expected, atol=1e-4)
     rounded = np.round(SOFT, 3)
     np.testing.assert_allclose(net().fit(X, rounded).predict_proba(X), expected, atol=0.05)

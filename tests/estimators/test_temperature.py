@@ -51,6 +51,11 @@ def test_weights_count_as_repeated_rows():
     assert weighted == pytest.approx(fit_temperature(proba, codes, 1000 * weight), rel=1e-6)
 
 
+def test_rows_without_weight_say_nothing():
+    proba, codes = rows(40, 3, 2.0)
+    assert fit_temperature(proba, codes, np.zeros(40)) == 1.0
+
+
 def test_rows_that_are_all_right_do_not_become_certain():
     proba = np.tile([[0.9, 0.1], [0.1, 0.9]], (10, 1))
     codes = np.tile([0, 1], 10)
