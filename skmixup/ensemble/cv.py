@@ -34,6 +34,7 @@ from skmixup.ensemble.routing import routed_fit_params, router
 from skmixup.ensemble.rows import Rows
 from skmixup.ensemble.selection import greedy_weights
 from skmixup.ensemble.settings import TABLE_NETWORK, own_setting, space_of
+from skmixup.ensemble.sklearn_internals import takes_weights
 from skmixup.estimators.constraints import HasMethods, Interval, StrOptions
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.weights import check_weights
@@ -140,6 +141,8 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         self._validate_params()
         X = self._indexable(X)
         estimator = self._estimator(X)
+        if isinstance(estimator, type):
+            raise TypeError(f"estimator is a class: pass an instance, {estimator.__name__}()")
         self._check_estimator(estimator)
         rows = self._rows(X, y, sample_weight)
         routed = routed_fit_params(self, params)
@@ -228,8 +231,10 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """The score `scoring` of predictions."""
         check_is_fitted(self)
-        weight = {} if sample_weight is None else {"sample_weight": sample_weight}
-        return float(self._scorer()(self, X, y, **weight))
+        scorer = self._scorer()
+        weighs = sample_weight is not None and takes_weights(scorer)
+        weight = {"sample_weight": sample_weight} if weighs else {}
+        return float(scorer(self, X, y, **weight))
 
     # ---- scikit-learn's ways
 

@@ -3,6 +3,7 @@
 from inspect import Parameter, signature
 from typing import Any
 
+from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
 from skmixup.estimators.base import VicinalEstimator
@@ -49,12 +50,22 @@ class Net:
         """Whether there is such a parameter."""
         if name in self.whole.get_params(deep=True):
             return True
+        if not self.is_vicinal:
+            return self._can_set(name)
         part, _, rest = name.removeprefix(self.prefix).partition("__")
-        if not (self.is_vicinal and name.startswith(self.prefix) and rest):
+        if not (name.startswith(self.prefix) and rest):
             return False
         if part in ("module", "optimizer", "criterion"):
             return self._constructor_parameter(name) is not None
         return part in self.estimator.prefixes_  # skorch checks the others when it begins
+
+    def _can_set(self, name: str) -> bool:
+        """Whether ``set_params`` takes it: CatBoost's and skorch's estimators list what is set."""
+        try:
+            clone(self.whole).set_params(**{name: None})
+        except Exception:
+            return False
+        return True
 
     def _constructor_parameter(self, name: str) -> Parameter | None:
         """A parameter such as ``module__dropout`` in the signature of the module's class."""

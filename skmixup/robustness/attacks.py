@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.base import is_regressor
 from sklearn.utils.validation import check_array
 
 from skmixup.labels import label_column
@@ -276,6 +277,10 @@ def accuracy_under_attack(
     elif attack_params.get("targeted"):
         raise ValueError("targeted=True needs the labels to steer to: pass target=")
     victim, victim_input = last_step(clf, X)
+    if is_regressor(victim):
+        raise TypeError(
+            f"clf must be a classifier, whose accuracy is the share of right labels; got {clf!r}"
+        )
     several = getattr(victim, "multilabel_", False)
     labels = indicators_of(victim, y) if several else label_column(y)
     crafter, crafter_input = last_step(clf if source is None else source, X)

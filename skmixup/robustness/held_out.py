@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.base import is_regressor
 from sklearn.utils.validation import check_consistent_length
 from skorch.callbacks import Callback
 
@@ -64,6 +65,14 @@ class HeldOutError(Callback):
         """Check the rows, before training starts."""
         check_consistent_length(self.X, label_column(self.y))
         return self
+
+    def on_train_begin(self, net: Any, **kwargs: Any) -> None:
+        """Refuse a regressor, whose numbers are hardly ever right to the last digit."""
+        if is_regressor(net):
+            raise TypeError(
+                f"HeldOutError counts wrong labels, and {type(net).__name__} predicts numbers; "
+                "hold rows out by train_split, or score them with skorch.callbacks.EpochScoring"
+            )
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Predict the rows and write their error rate into the history."""

@@ -25,7 +25,8 @@ def beta_parameters(alpha: Any) -> tuple[float, float]:
     """
     if type(alpha) is float and 0 <= alpha < inf:
         return alpha, alpha
-    pair = tuple(alpha) if isinstance(alpha, (tuple, list, np.ndarray)) else (alpha, alpha)
+    several = isinstance(alpha, (tuple, list, np.ndarray)) and np.ndim(alpha) > 0
+    pair = tuple(alpha) if several else (alpha, alpha)
     valid = "a finite number ≥ 0 (0 turns mixing off) or a pair (a, b) of numbers > 0"
     if len(pair) != 2 or any(isinstance(v, bool) or not isinstance(v, Real) for v in pair):
         raise TypeError(f"alpha must be {valid}; got {alpha!r}")

@@ -9,7 +9,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from skmixup import InterpolationConsistencyClassifier, ManifoldMixupClassifier, MixupClassifierCV
-from tests.ensemble.toys import toy
+from tests.ensemble.toys import Toy, toy
 
 
 def refused(error, match, X, y, fit_params=None, **params):
@@ -50,6 +50,10 @@ def test_estimators_without_probabilities(blobs):
     refused(TypeError, "predict_proba", *blobs, estimator=LinearSVC(), param_distributions=space)
     net = InterpolationConsistencyClassifier()
     refused(TypeError, "InterpolationConsistency", *blobs, estimator=net)
+
+
+def test_a_class_instead_of_an_instance(blobs):
+    refused(TypeError, r"pass an instance, Toy\(\)", *blobs, estimator=Toy)
 
 
 def test_a_class_with_fewer_rows_than_folds(blobs):

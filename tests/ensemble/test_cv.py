@@ -237,6 +237,8 @@ def test_weights_count_in_scores_temperatures_and_training(blobs, searching):
     a, b = (clf.score(data, labels, sample_weight=w) for w in (weight, None))
     assert a == pytest.approx(-log_loss(labels, clf.predict_proba(data), sample_weight=weight))
     assert a != b
+    unweighted = plain.set_params(scoring=accuracy)
+    assert unweighted.score(data, labels, weight) == unweighted.score(data, labels)
 
 
 # What it takes.

@@ -4,6 +4,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch import NeuralNetClassifier
 from torch import nn
 from torch.optim import SGD
 
@@ -172,3 +173,12 @@ def test_a_module_whose_constructor_takes_anything():
     net = ManifoldMixupClassifier(Any)
     assert set(space(net, distributions={"module__x": [1]})) == {"module__x"}
     assert own_setting(Net(net), ["module__x"]) == {}
+
+
+def test_estimators_that_list_only_what_was_set():
+    net = NeuralNetClassifier(nn.Linear, module__in_features=2)
+    inside = make_pipeline(StandardScaler(), net)
+    assert Net(net).takes("module__out_features")
+    assert Net(inside).takes("neuralnetclassifier__optimizer__momentum")
+    assert not Net(net).takes("momentum")
+    assert own_setting(Net(net), ["lr", "module__out_features"]) == {"lr": 0.01}

@@ -9,7 +9,7 @@ from art.estimators.classification import PyTorchClassifier
 from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -363,6 +363,8 @@ def test_bad_attack_is_named(linear_net, blobs):
         accuracy_under_attack(linear_net, *blobs, "fgsm")
     with pytest.raises(ValueError, match="targeted=True needs the labels to steer to"):
         accuracy_under_attack(linear_net, *blobs, fgsm, eps=0.1, targeted=True)
+    with pytest.raises(TypeError, match="clf must be a classifier"):
+        accuracy_under_attack(Ridge().fit(*blobs), *blobs, fgsm, eps=0.1, source=linear_net)
 
 
 def test_agrees_with_the_adversarial_robustness_toolbox(mlp_net, blobs):

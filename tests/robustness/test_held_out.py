@@ -8,6 +8,7 @@ import torch
 from sklearn.base import clone
 from torch import nn
 
+from skmixup import MixupRegressor
 from skmixup.robustness import HeldOutError, corrupt_labels
 
 
@@ -75,3 +76,11 @@ def test_wrong_length_is_an_error_before_training(plain_net, blobs):
     net = plain_net(mlp, callbacks=[HeldOutError(X[:50], y[:49])])
     with pytest.raises(ValueError, match=r"inconsistent numbers of samples: \[50, 49\]"):
         net.fit(X, y)
+
+
+def test_a_regressor_has_no_wrong_labels(blobs):
+    X, y = blobs
+    net = MixupRegressor(max_epochs=2, callbacks=[HeldOutError(X[:50], y[:50])])
+    with pytest.raises(TypeError, match="HeldOutError counts wrong labels, and MixupRegressor"):
+        net.fit(X, y)
+    assert not net.__sklearn_is_fitted__()

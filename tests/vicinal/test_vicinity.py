@@ -282,6 +282,7 @@ def test_cutmix_of_several_tables_counts_the_columns_of_all():
         (None, TypeError),
         (True, TypeError),
         ((1, 2, 3), TypeError),
+        (np.array(0.4), TypeError),
         ((1, "2"), TypeError),
     ],
 )
