@@ -66,7 +66,8 @@ class TargetJudge(Judge[NumericRows]):
         The mean score of the folds; squared error, in variances of the targets, tells apart what
         other scores find equal.
         """
-        scale = Standardization.of(self.rows.y.reshape(len(self.rows.y), -1)).scale
+        y = self.rows.y
+        scale = Standardization.of(y.reshape(len(y), -1), self.rows.weight).scale
 
         def preferred(stacked: Floats) -> Any:
             rows, weight = self.held_out(len(stacked))

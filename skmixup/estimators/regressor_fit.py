@@ -66,8 +66,8 @@ class TargetNet(PilotedNet):
                 f"{type(self).__name__} standardises y and needs the default `dataset`, or X as a "
                 f"torch Dataset; got dataset={self.dataset!r}"
             )
-        self._set_targets(y, reset=reset)
         weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
+        self._set_targets(y, weight, reset=reset)
         groups = self._fit_state_.groups
         self.find_length(TrainingRows(X, y, sample_weight, y, weight, groups), fresh=fresh)
         data = ArrayDataset(X, y, self.standardized(y), weight)
@@ -86,18 +86,18 @@ class TargetNet(PilotedNet):
                     f"the mean and spread of targets cannot be read from a {type(X).__name__}; "
                     "pass the targets of all its rows as y"
                 )
-            self._set_targets(check_targets(listed), reset=True)
+            self._set_targets(check_targets(listed), None, reset=True)
         return self._train(X, y, fresh=fresh, seen=X)
 
     def pilot_judge(self, rows: TrainingRows) -> NumberJudge:
         """Judge a pilot by the criterion."""
         return NumberJudge(rows)
 
-    def _set_targets(self, y: NDArray[np.float64], *, reset: bool) -> None:
+    def _set_targets(self, y: NDArray[np.float64], weight: Any, *, reset: bool) -> None:
         """Set the standardisation at the start of training; later calls must fit it."""
         columns = y.reshape(len(y), -1)
         if reset:
-            self._standardization_ = Standardization.of(columns)
+            self._standardization_ = Standardization.of(columns, weight)
             self._y_ndim_ = y.ndim
             return
         n_targets = len(self._standardization_.mean)

@@ -70,8 +70,16 @@ class Standardization:
     scale: NDArray[np.float64]
 
     @classmethod
-    def of(cls, y: NDArray[np.float64]) -> Self:
+    def of(cls, y: NDArray[np.float64], weight: Any = None) -> Self:
         """Find mean and standard deviation of targets of shape (n, n_targets).
+
+        They are those of the rows that count. Where these do not vary the spread is that of all.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n, n_targets)
+        weight : array-like of shape (n,), or None
+            What each row counts.
 
         Raises
         ------
@@ -80,10 +88,11 @@ class Standardization:
         """
         if len(y) == 1:
             raise ValueError("y has 1 sample, and a regressor needs at least 2 that differ")
-        power = np.frexp(np.abs(y).max(axis=0))[1]  # squares of 1e200 or 1e-200 are no numbers
-        within = np.ldexp(y, -power)
-        mean = np.ldexp(within.mean(axis=0), power)
-        scale = np.ldexp(within.std(axis=0), power)
+        mean, scale = _mean_and_spread(y, None)
+        if weight is not None:
+            counts = np.asarray(weight) > 0
+            mean, spread = _mean_and_spread(y[counts], np.asarray(weight)[counts])
+            scale = np.where(spread > 1e-15 * np.abs(mean), spread, scale)
         constant = np.flatnonzero(np.ptp(y, axis=0) == 0)
         if len(constant):
             which = f"target {constant[0]} of y" if y.shape[1] > 1 else "y"
@@ -96,8 +105,18 @@ class Standardization:
 
     def forth(self, y: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return standardised targets, of shape (n, n_targets)."""
-        return ((y - self.mean) / self.scale).astype(np.float32)
+        # rows without weight may be far away: squares are to be finite as float32
+        return np.clip((y - self.mean) / self.scale, -1e15, 1e15).astype(np.float32)
 
     def back(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return outputs of shape (n, …) in the units of the targets."""
         return z * self.scale + self.mean
+
+
+def _mean_and_spread(y: NDArray[np.float64], weight: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation, also where squares would be too large or small for numbers."""
+    power = np.frexp(np.abs(y).max(axis=0))[1]
+    y = np.ldexp(y, -power)
+    mean = np.average(y, axis=0, weights=weight)
+    spread = np.sqrt(np.average((y - mean) ** 2, axis=0, weights=weight))
+    return np.ldexp(mean, power), np.ldexp(spread, power)
