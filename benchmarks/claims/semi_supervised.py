@@ -1,6 +1,7 @@
 """Error with few labels: supervised, mixup, interpolation consistency, self-training, spreading.
 
     OMP_NUM_THREADS=1 python benchmarks/claims/semi_supervised.py digits phishing fashion …
+    OMP_NUM_THREADS=1 python benchmarks/claims/semi_supervised.py fashion_images
     python benchmarks/claims/semi_supervised.py --report
 
 Every result is kept in results/semi_supervised.jsonl as soon as it is there, and is not computed
@@ -17,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from scipy.stats import ttest_rel
+from sklearn.datasets import make_moons
 from sklearn.model_selection import train_test_split
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from torch import nn
@@ -26,14 +28,16 @@ from skmixup.estimators import (
     MixupClassifier,
     VicinalClassifier,
 )
+from skmixup.networks import PreActResNet
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.datasets import load, load_fashion
+from benchmarks.datasets import halved, load, load_fashion
 from benchmarks.records import Records, command_line, table, write_page
 
 RECORDS = Records("semi_supervised", n_keys=4)
 # Settings were tried on seeds 0, 1, 2 of digits (5 labels) and 0, 1 of phishing (25 labels).
 SEEDS = range(10, 20)
+FEWER_SEEDS = {"fashion_images": range(10, 13)}
 LABELS_PER_CLASS = {
     "digits": (5, 10, 2),
     "digits_default": (5, 10, 2),
@@ -41,16 +45,27 @@ LABELS_PER_CLASS = {
     "digits_images_default": (5,),
     "phishing": (25, 5),
     "fashion": (10, 50),
+    "fashion_images": (10,),
+    "moons_default": (3,),
 }
-N_TRAIN = {"phishing": 4000, "fashion": 10_000}  # digits: 1257
+# digits: 1257
+N_TRAIN = {"phishing": 4000, "fashion": 10_000, "fashion_images": 2000, "moons_default": 500}
 EPOCHS = {
     **{"digits": 64, "digits_default": 64, "digits_images": 60, "digits_images_default": 32},
-    **{"phishing": 20, "fashion": 10},
+    **{"phishing": 20, "fashion": 10, "fashion_images": 30, "moons_default": 100},
 }
 OURS = ("ours", "ours, hidden")
 METHODS = ("supervised", "mixup", *OURS, "spreading", "self-training", "ours, labels mixed")
 DEAR = {  # left out but for these
-    "self-training": ("digits", "digits_default", "digits_images", "phishing", "fashion"),
+    "self-training": (
+        "digits",
+        "digits_default",
+        "digits_images",
+        "phishing",
+        "fashion",
+        "fashion_images",
+        "moons_default",
+    ),
     "ours, labels mixed": ("digits",),
 }
 PERCEPTRON = {
@@ -67,18 +82,21 @@ weights. `digits`: 1257 training rows as a table; `digits_default`: the same in 
 with its cosine schedule; `digits_images`: the same as 1×8×8 images in a small convolutional
 network with BatchNorm, and `digits_images_default` in the default ResNet; `phishing` (UCI): 4000
 training rows, 30 features, 2 classes; `fashion` (Fashion-MNIST): 10 000 training rows of 784
-pixels. All features scaled to [−1, 1]; the other tables go into a perceptron of two layers of 256,
-constant learning rate.
+pixels; `fashion_images`: 2000 images of 1 × 14 × 14 (means of 2 × 2 pixels) in the default ResNet,
+bfloat16; `moons_default`: 500 rows of `make_moons(noise=0.1)`, 1000 for the test, in the default
+network. All features but these scaled to [−1, 1]; the other tables go into a perceptron of two
+layers of 256, constant learning rate.
 Fashion-MNIST has ten classes: 10 and 50 labels a class are 100 and 500 in all.
 
 * *supervised*: `VicinalClassifier` on the labelled rows alone; *mixup*:
   `MixupClassifier(alpha=0.4)` on them; 100 epochs, lr 0.003.
 * *ours*: `InterpolationConsistencyClassifier(labeled_alpha=0, lr=0.003, batch_size=128)`, else
   defaults, which mix at the input; *ours, hidden*: `layers="auto"` too, in the small convolutional
-  network with `unlabeled_weight=30`; *ours, labels mixed*: `labeled_alpha=1`. The same network; 64
-  epochs for tables of digits, 60 for images (ResNet: 32), 20 for phishing, 10 for Fashion-MNIST.
+  network and on moons with `unlabeled_weight=30`; *ours, labels mixed*: `labeled_alpha=1`. The
+  same network; 64 epochs for tables of digits, 60 for images (ResNet: 32), 20 for phishing, 10 for
+  Fashion-MNIST (ResNet: 30), 100 for moons, there with lr 0.01.
 * *self-training*: `SelfTrainingClassifier` with the supervised network, 30 epochs, 3 rounds;
-  *spreading*: `LabelSpreading(kernel="knn", n_neighbors=7)`.
+  *spreading*: `LabelSpreading(kernel="knn", n_neighbors=7)`, on moons `gamma=20`.
 
 The learning rate, weights and epochs of *ours* were chosen on other seeds of digits (5 labels) and
 phishing (25 labels). *ours, hidden* was added after input mixing had been seen to fail on images
@@ -87,6 +105,31 @@ and on phishing with 5 labels (0.87 and 1.6 of the supervised error), and tried 
 The teacher's BatchNorm normalises by the batch. With running statistics the small network was a
 little better (0.064 with 5 labels, on the seeds below), and the ResNet went astray: on two other
 seeds 0.22 against 0.12, and 0.19 by the labels alone.
+"""
+SAID = """## Images, default ResNet: did the claim hold?
+
+Claim of the paper: with few labels interpolation consistency has a lower error than the labels
+alone, also with mixup, and than other ways to use unlabelled images.
+
+**Held, by less than on digits.** With 100 labels among 2000 images of Fashion-MNIST it has an
+error of 0.257, the labels alone 0.301, mixup 0.288, `LabelSpreading` 0.311, each behind on all of
+the three seeds; pseudo-labels (self-training) 0.282 on the first, where ours are 0.253 and 0.248.
+Mixing hidden layers too is level with the input alone. It takes 44 seconds instead of 8.
+Nothing was tuned on these images.
+
+## Two moons
+
+Still lost to `LabelSpreading`, 0.084 against 0.118, but no longer level with the labels alone,
+0.179: that was one draw of rows and six labels, and draws differ by more than methods do. A
+mixture of two rows of one moon often lies in the other: mixing at the input is better than the
+labels alone on six draws of ten only, hidden layers on nine.
+
+What was tried on six other draws, with one member and without dropout (`LabelSpreading`: error
+0.117, with `alpha=0.8` 0.08): hidden layers with weight 30 0.113; the same with weight 10 or 100,
+300 epochs, a ramp over 80 % of them, `ema_decay=0.99`, embeddings, four members and dropout 0.113
+to 0.117; with the input too 0.118; α = 0.2, the second hidden layer alone, or three layers of 20
+units as in the paper's figure 0.125 to 0.128; λ near 1, which moves rows only a little, 0.140. At
+the input that helped on three draws: 0.099 as with α = 0.1, α = 1 0.129.
 """
 VERDICT_HEAD = """## Ours against the others, on the same seeds
 
@@ -106,8 +149,10 @@ VERDICT = [
 @cache
 def features(name):
     """Rows in [−1, 1], float32, and labels 0, 1, …; −1 is kept for "unlabelled"."""
-    if name == "fashion":
+    if name.startswith("fashion"):
         images = load_fashion()
+        if "images" in name:
+            return 2 * halved(images.X) - 1, images.y
         return (images.X.reshape(-1, 784) / np.float32(127.5) - 1).astype(np.float32), images.y
     data = load(name.split("_")[0])
     X = data.X.to_numpy()
@@ -119,7 +164,7 @@ def features(name):
 
 def split(name, labels_per_class, seed):
     """Training rows, their labels (−1: hidden), test rows and labels."""
-    X, y = features(name)
+    X, y = make_moons(1500, noise=0.1, random_state=seed) if "moons" in name else features(name)
     n_train = N_TRAIN.get(name, 1257)
     X_train, X_test, y_train, y_test = train_test_split(
         X,
@@ -147,6 +192,11 @@ def small_cnn_of_rows():
     return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *_convolutions())
 
 
+def resnet_of_rows():
+    """The default network for images of 14 × 14 as rows of pixels."""
+    return nn.Sequential(nn.Unflatten(1, (1, 14, 14)), PreActResNet(1, 10))
+
+
 def _convolutions():
     return (
         nn.Sequential(nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU()),
@@ -158,10 +208,14 @@ def _convolutions():
 
 def make(method, name, seed):
     """The classifier of one line of the table."""
-    shared = {"lr": 0.003, "random_state": seed}
+    shared = {"lr": 0.01 if "moons" in name else 0.003, "random_state": seed}
     if name == "digits_images":
         module = small_cnn_of_rows if method == "self-training" else small_cnn
         shared |= {"module": module, "lr_schedule": None}
+    elif name == "fashion_images":
+        shared |= {"precision": "bfloat16"}
+        if method == "self-training":
+            shared |= {"module": resnet_of_rows}
     elif "default" not in name:
         shared |= {**PERCEPTRON, "lr_schedule": None}
     supervised = {**shared, "max_epochs": 100}
@@ -174,9 +228,12 @@ def make(method, name, seed):
             VicinalClassifier(**(supervised | {"max_epochs": 30})), max_iter=3
         )
     if method == "spreading":
+        if "moons" in name:
+            return LabelSpreading(gamma=20)
         return LabelSpreading(kernel="knn", n_neighbors=7)
     if method == "ours, hidden":
-        shared |= {"layers": "auto", "unlabeled_weight": 30 if name == "digits_images" else 10}
+        weight = 30 if name in ("digits_images", "moons_default") else 10
+        shared |= {"layers": "auto", "unlabeled_weight": weight}
     return InterpolationConsistencyClassifier(
         labeled_alpha=1.0 if method == "ours, labels mixed" else 0,
         batch_size=128,
@@ -206,7 +263,7 @@ def planned(names):
     for name in names:
         for methods in (METHODS[:5], METHODS[5:]):
             for labels_per_class in LABELS_PER_CLASS[name]:
-                for seed in SEEDS:
+                for seed in FEWER_SEEDS.get(name, SEEDS):
                     for method in methods:
                         if name in DEAR.get(method, LABELS_PER_CLASS):
                             yield name, labels_per_class, method, seed
@@ -233,7 +290,9 @@ def report():
         rows.append(cells)
         verdicts += [_verdict(name, labels, method, errors, seconds) for method in OURS]
     means = table(["data, labels per class", "seeds", *METHODS], rows)
-    write_page("semi_supervised", "\n".join([HEAD, means, VERDICT_HEAD, table(VERDICT, verdicts)]))
+    write_page(
+        "semi_supervised", "\n".join([HEAD, means, SAID, VERDICT_HEAD, table(VERDICT, verdicts)])
+    )
 
 
 def _verdict(name, labels, method, errors, seconds):
