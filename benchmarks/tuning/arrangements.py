@@ -59,11 +59,42 @@ def middle_levels(n: int, s: int) -> np.ndarray:
     return np.full((1, s), n // 2)
 
 
+def middle_and_pair(n: int, s: int, distance: float) -> np.ndarray:
+    """The middle and two opposite runs so many levels beside it."""
+    low = int((n - 1) / 2 - distance)
+    below = np.arange(s) % 2 == 0
+    pair = [np.where(side, low, n - 1 - low) for side in (below, ~below)]
+    return np.vstack([middle_levels(n, s), *pair])
+
+
+def middle_and_third(n: int, s: int) -> np.ndarray:
+    """The middle and three runs of the middle third, no level of a factor twice."""
+    distance = max(1.0, n / 9)
+    low, high = int((n - 1) / 2 - distance), int(np.ceil((n - 1) / 2 + distance))
+    between = n // 2 + 1 if n // 2 + 1 != high else n // 2 - 1
+    levels = np.array([low, between, high] if between != low else [low - 1, low, high])
+    rows = uniform_design(3, s) if s < 3 else np.arange(3)[:, None] + np.arange(s)
+    return np.vstack([middle_levels(n, s), levels[rows % 3]])
+
+
 DESIGNS: dict[str, Callable[[int, int, int], np.ndarray]] = {
     "CD": lambda n, s, k: _searched(n, s, k, "CD", None),
     "WD": lambda n, s, k: _searched(n, s, k, "WD", None),
     "CD, 1 central run": lambda n, s, k: _searched(n, s, k, "CD", middle_levels(n, s)),
     "CD, 3 in the middle third": lambda n, s, k: _searched(n, s, k, "CD", mini_latin(n, s)),
+    "WD, 1 central run": lambda n, s, k: _searched(n, s, k, "WD", middle_levels(n, s)),
+    "CD, middle, near pair": lambda n, s, k: _searched(
+        n, s, k, "CD", middle_and_pair(n, s, max(1, n / 9))
+    ),
+    "CD, middle, pair": lambda n, s, k: _searched(
+        n, s, k, "CD", middle_and_pair(n, s, max(2, n / 9))
+    ),
+    "WD, middle, pair": lambda n, s, k: _searched(
+        n, s, k, "WD", middle_and_pair(n, s, max(2, n / 9))
+    ),
+    "CD, middle, 3 in the middle third": lambda n, s, k: _searched(
+        n, s, k, "CD", middle_and_third(n, s)
+    ),
     "CD + middle (the default)": lambda n, s, k: central_design(
         n, s, random_state=None if k == 0 else k, effort=search_effort(n)
     ),
@@ -91,7 +122,7 @@ def images(name: str, n: int, s: int, n_draws: int, rng: np.random.Generator) ->
         [to_unit_cube(base(name, n, s, int(v)))[:, c] for v, c in zip(k, columns, strict=True)]
     )
     points = np.where(mirrored, 1 - points, points)
-    if name.endswith("(the default)") or "1 central" in name:
+    if any(text in name for text in ("(the default)", "1 central", "middle,")):
         points[:, 0] = 0.5
     return points
 
@@ -107,10 +138,16 @@ def drawn(name: str, n: int, s: int, n_draws: int, block: int) -> np.ndarray:
 
 def placed(points: np.ndarray, placement: str, n: int, s: int) -> np.ndarray:
     """The points drawn towards the middle."""
+    if placement.startswith("ends kept"):
+        a, z = float(placement.rpartition(" ")[2]), 2 * points - 1
+        return np.asarray(0.5 + (a * z + (1 - a) * z**3) / 2)
     factors = {
         "cells": 1.0,
-        "n + 1 parts": n / (n + 1),
+        "n + 1 parts": n / (n + 1),  # the means of n random draws in order
+        "medians": n / (n + 0.4),  # and their medians, nearly
+        "c = 0.95": 0.95,
         "c = 0.9": 0.9,
+        "c = 0.85": 0.85,
         "w = 1/4": 1 - 0.25 * (1 - (1 - n ** (-1 / s)) / (1 - 1 / n)),
     }
     return np.asarray(0.5 + (points - 0.5) * factors[placement])

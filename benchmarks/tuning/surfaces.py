@@ -52,7 +52,16 @@ CHOOSING = (
     "breast_cancer", "heart", "banana", "crx", "digits", "mammographic", "contraceptive", "sonar",
 )  # fmt: skip
 KEPT = ("ionosphere", "saheart", "led7digit", "twonorm")
-REGRESSION = {"diabetes": CHOOSING, "abalone": KEPT}
+#: Tables of a third look, for which only the quick learners and those of values are tabulated.
+FRESH = (
+    "bands", "glass", "titanic", "balance_scale", "tic-tac-toe", "winequality_white", "phishing",
+    "ecoli", "htru2",
+)  # fmt: skip
+QUICK = (
+    "support vectors", "nearest neighbours", "decision tree", "linear model, SGD",
+    "selection, support vectors",
+)  # fmt: skip
+REGRESSION = {"diabetes": FRESH, "abalone": FRESH}
 
 
 def _log(low: float, high: float) -> Continuum:
@@ -277,14 +286,17 @@ def tabulate(learner: str, table: str) -> list[list[float]]:
 
 def surfaces(tables: tuple[str, ...] | None = None) -> list[tuple[str, str]]:
     """Learners and tables, all or those of some tables; every table in turn."""
-    names = tables or tuple(t for pair in itertools.zip_longest(CHOOSING, KEPT) for t in pair if t)
+    first = tuple(t for pair in itertools.zip_longest(CHOOSING, KEPT) for t in pair if t)
+    names = tables or first + FRESH
     names += tuple(r for r, where in REGRESSION.items() if tables is None or tables == where)
     regression = ("kernel ridge", "support vectors, regression")
     return [
         (learner, table)
         for table in names
         for learner in LEARNERS
-        if (table in REGRESSION) == (learner in regression) and table not in LEARNERS[learner][2]
+        if (table in REGRESSION) == (learner in regression)
+        and table not in LEARNERS[learner][2]
+        and (table not in FRESH or learner in QUICK)
     ]
 
 

@@ -2,7 +2,7 @@
 
 The centred discrepancy alone is smallest when all runs keep about the same distance from the
 middle of the cube, so in several factors none comes near it. Here the first run *is* the middle,
-two opposite runs lie beside it, and the others make the centred discrepancy of all of them small.
+two or three lie beside it, and the others make the centred discrepancy of all of them small.
 Every level still occurs equally often.
 """
 
@@ -24,10 +24,10 @@ from skmixup.design.shipped import shipped_central_design
 from skmixup.design.task import Task
 from skmixup.design.uniform import RandomState, generator, uniform_design
 
-#: Fewer runs have no run to spare for the middle, or for a pair beside it.
-_MIN_RUNS, _MIN_RUNS_FOR_PAIR = 4, 9
-#: How far beside the middle the pair lies: a share of the range, and so many levels at least.
-_PAIR_DISTANCE, _PAIR_LEVELS = 1 / 9, 2
+#: Fewer runs have no run to spare for the middle, for a pair beside it, or for three.
+_MIN_RUNS, _MIN_RUNS_FOR_PAIR, _MIN_RUNS_FOR_THREE = 4, 9, 16
+#: How far beside the middle they lie: a share of the range, and so many levels of a pair at least.
+_DISTANCE, _PAIR_LEVELS = 1 / 9, 2
 #: So many images of a shipped design are compared where they are not equally even.
 _N_IMAGES = 4
 #: Of a design with fewer levels than runs, which is good already, only so much is searched anew.
@@ -35,23 +35,37 @@ _SHARE_OF_EFFORT = 0.2
 
 
 def central_runs(n_runs: int, n_levels: Sequence[int]) -> Ints:
-    """The runs that are in the middle or beside it, (0, 1 or 3, factors).
+    """The runs that are in the middle or beside it, (0, 1, 3 or 4, factors).
 
-    The pair is left out where there are fewer than nine runs or than two for each factor: the
-    others could then not be spread more evenly than those of a random Latin hypercube.
+    From 16 runs on three lie beside it, from nine on an opposite pair. Both are left out where
+    there are fewer than two runs for each factor: the others could then not be spread more evenly
+    than those of a random Latin hypercube.
     """
     s = len(n_levels)
     counts = np.asarray(n_levels)
     if n_runs < _MIN_RUNS:
         return np.zeros((0, s), dtype=np.intp)
-    runs = [np.full(s, n_runs // 2)]
+    runs = np.full((1, s), n_runs // 2)
     if n_runs >= max(_MIN_RUNS_FOR_PAIR, 2 * s):
-        low = int((n_runs - 1) / 2 - max(_PAIR_LEVELS, _PAIR_DISTANCE * n_runs))
-        below = np.arange(s) % 2 == 0
-        runs += [np.where(side, low, n_runs - 1 - low) for side in (below, ~below)]
+        beside = _three_beside if n_runs >= _MIN_RUNS_FOR_THREE else _pair_beside
+        runs = np.vstack([runs, beside(n_runs, s)])
     # The share of a factor's q levels that holds a place among n: balance allows it always.
-    rows = ((2 * np.array(runs) + 1) * counts // (2 * n_runs)).astype(np.intp)
+    rows = ((2 * runs + 1) * counts // (2 * n_runs)).astype(np.intp)
     return rows if len(set(map(tuple, rows.tolist()))) == len(rows) else rows[:1]
+
+
+def _pair_beside(n_runs: int, n_factors: int) -> Ints:
+    """Two opposite runs, above the middle in every other factor."""
+    low = int((n_runs - 1) / 2 - max(_PAIR_LEVELS, _DISTANCE * n_runs))
+    below = np.arange(n_factors) % 2 == 0
+    return np.array([np.where(side, low, n_runs - 1 - low) for side in (below, ~below)])
+
+
+def _three_beside(n_runs: int, n_factors: int) -> Ints:
+    """Three runs of the middle third, each below the middle, beside it and above in turn."""
+    low, beside = int((n_runs - 1) / 2 - _DISTANCE * n_runs), n_runs // 2 + 1
+    turns = (np.arange(3)[:, None] + np.arange(n_factors)) % 3
+    return np.array([low, beside, n_runs - 1 - low])[turns]
 
 
 def central_design(

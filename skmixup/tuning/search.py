@@ -61,9 +61,9 @@ class UniformDesignSearchCV(DesignSearchCV):
         never stops before one candidate has succeeded, and what has been begun is finished.
     criterion : {"CD+middle", "CD", "WD", "MD"}, default "CD+middle"
         Which runs, and where the levels lie. The default finds better values in the same number
-        of runs: the first run is the middle of all ranges, two opposite ones lie beside it, and
-        the others make the centred discrepancy small. n levels part a range in n + 1 equal parts,
-        as 0.1, 0.2, … 0.9 in nine runs. "CD", "WD" and "MD" are the designs of
+        of runs: the first run is the middle of all ranges, two or three lie beside it, and the
+        others make the centred discrepancy small. n levels part a range in n + 1 equal parts, as
+        0.1, 0.2, … 0.9 in nine runs. "CD", "WD" and "MD" are the designs of
         :func:`skmixup.design.uniform_design`, which spread runs evenly and nothing else, with
         levels in the middle of their cells. In rounds the default is "CD".
     scoring, n_jobs, refit, cv, verbose, pre_dispatch, error_score, return_train_score
