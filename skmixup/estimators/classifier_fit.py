@@ -1,5 +1,6 @@
 """What a classifier is trained on: arrays, tables and data sets become inputs, codes, weights."""
 
+from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -83,8 +84,14 @@ class FittingNet(PilotedNet, ClassifyingNet):
             as_they_are=not self.brings_all_rows(),
         )
         groups = self._fit_state_.groups
-        self.find_length(TrainingRows(X, y, sample_weight, codes, weight, groups), fresh=fresh)
-        return self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
+        rows = self.rows_that_count(TrainingRows(X, y, sample_weight, codes, weight, groups))
+        self.find_length(rows, fresh=fresh)
+        return self._train_on(rows, rows.y, fresh=fresh)
+
+    def _train_on(self, rows: TrainingRows, y: NDArray[Any], *, fresh: bool) -> Self:
+        """Train on rows, whose labels callbacks see as `y`."""
+        data = ArrayDataset(rows.X, y, rows.target, rows.weight)
+        return self._train(data, y, fresh=fresh, seen=rows.X)
 
     def pilot_judge(self, rows: TrainingRows) -> ClassJudge:
         """Judge a pilot by its log-loss."""
@@ -143,8 +150,11 @@ class FittingNet(PilotedNet, ClassifyingNet):
         self._sparse_kind_ = sparse
         y = indicators.astype(np.int64)
         weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
-        self.refuse_groups(self._fit_state_.groups)
-        return self._train(ArrayDataset(X, y, indicators, weight), y, fresh=fresh, seen=X)
+        groups = self._fit_state_.groups
+        self.refuse_groups(groups)
+        rows = TrainingRows(X, y, sample_weight, indicators, weight, groups)
+        rows = self.rows_that_count(rows)
+        return self._train_on(rows, rows.y, fresh=fresh)
 
     def _fit_soft(
         self,
@@ -165,14 +175,14 @@ class FittingNet(PilotedNet, ClassifyingNet):
         if self.dataset is not ArrayDataset:
             raise TypeError(f"soft labels need the default `dataset`; got {self.dataset!r}")
         self._set_classes(classes, classes, fresh)
-        y = classes[probabilities.argmax(axis=1)]
-        weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
-        soft = probabilities.astype(np.float64)
+        n_rows, partly = len(probabilities), not self.brings_all_rows()
+        weight = normalized_weights(sample_weight, n_rows, as_they_are=partly)
         groups = self._fit_state_.groups
-        self.find_length(
-            TrainingRows(X, probabilities, sample_weight, soft, weight, groups), fresh=fresh
+        rows = self.rows_that_count(
+            TrainingRows(X, probabilities, sample_weight, probabilities, weight, groups)
         )
-        return self._train(ArrayDataset(X, y, probabilities, weight), y, fresh=fresh, seen=X)
+        self.find_length(replace(rows, target=rows.target.astype(np.float64)), fresh=fresh)
+        return self._train_on(rows, classes[rows.y.argmax(axis=1)], fresh=fresh)
 
     def _array_dataset(self, X: Any, y: Any) -> ArrayDataset:
         X = check_inputs(self, X, reset=False)

@@ -274,7 +274,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
             probabilities whose rows sum to one, with columns in the order of `classes` (None: 0,
             1, …); zeros and ones are read so where `classes` is given.
         sample_weight : array-like of shape (n,), default=None
-            Weight of each row in the loss.
+            Weight of each row in the loss. Rows of weight 0 might as well be absent.
         groups : array-like of shape (n,), default=None
             Groups of rows for `train_split`, or ``max_epochs="auto"``, which then hold out whole
             groups.

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
+import numpy as np
 from sklearn.utils.validation import check_consistent_length, column_or_1d
 
 from skmixup.estimators.base import VicinalEstimator
@@ -33,6 +34,29 @@ class PilotedNet(OutputNet):
     def pilot_parameters(self) -> dict[str, Any]:
         """Return parameters of a pilot, which sees a part of the rows only."""
         return {}
+
+    def rows_that_count(self, rows: TrainingRows) -> TrainingRows:
+        """Leave out rows without weight in `fit`: they might as well be absent.
+
+        They would be mixed with others, and inputs scaled by them. A `train_split` that is a
+        function may name rows by their positions, and keeps all; so do images on a disk.
+        """
+        counts = None if rows.weight is None else np.asarray(rows.weight) > 0
+        if counts is None or counts.all() or not self.brings_all_rows():
+            return rows
+        if callable(self.train_split) or isinstance(rows.X, np.memmap):
+            return rows
+        groups, sample_weight = rows.groups, rows.sample_weight
+        if groups is not None:
+            groups = column_or_1d(groups)
+            check_consistent_length(rows.y, groups)
+            groups = self._fit_state_.groups = groups[counts]
+        if sample_weight is not None:
+            sample_weight = check_weights(sample_weight, len(rows.y))[counts]
+        weight = rows.weight[counts]
+        weight = (weight / weight.mean(dtype=np.float64)).astype(np.float32)
+        X, y, target = (part[counts] for part in (rows.X, rows.y, rows.target))
+        return TrainingRows(X, y, sample_weight, target, weight, groups)
 
     def find_length(self, rows: TrainingRows, *, fresh: bool) -> None:
         """Let a pilot say how long to train and how bold to be, where that is left to it."""

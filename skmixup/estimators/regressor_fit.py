@@ -67,11 +67,12 @@ class TargetNet(PilotedNet):
                 f"torch Dataset; got dataset={self.dataset!r}"
             )
         weight = normalized_weights(sample_weight, len(y), as_they_are=not self.brings_all_rows())
-        self._set_targets(y, weight, reset=reset)
         groups = self._fit_state_.groups
-        self.find_length(TrainingRows(X, y, sample_weight, y, weight, groups), fresh=fresh)
-        data = ArrayDataset(X, y, self.standardized(y), weight)
-        return self._train(data, y, fresh=fresh, seen=X)
+        rows = self.rows_that_count(TrainingRows(X, y, sample_weight, y, weight, groups))
+        self._set_targets(rows.y, rows.weight, reset=reset)
+        self.find_length(rows, fresh=fresh)
+        data = ArrayDataset(rows.X, rows.y, self.standardized(rows.y), rows.weight)
+        return self._train(data, rows.y, fresh=fresh, seen=rows.X)
 
     def _fit_dataset(
         self, X: Any, y: Any, sample_weight: Any, *, fresh: bool, reset: bool

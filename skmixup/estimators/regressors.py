@@ -146,7 +146,7 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
         y : array-like of shape (n,) or (n, n_targets)
             Numbers.
         sample_weight : array-like of shape (n,), default=None
-            Weight of each row in the loss.
+            Weight of each row in the loss. Rows of weight 0 might as well be absent.
         groups : array-like of shape (n,), default=None
             Groups of rows for `train_split`, which then holds out whole groups.
         epochs : int, default=None

@@ -1,6 +1,7 @@
 """Interpolation consistency: a classifier that also learns from unlabelled rows."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self, Unpack, overload
 
@@ -18,6 +19,7 @@ from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import as_array, check_inputs, encode
 from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.parameters import passed_on
+from skmixup.estimators.pilot import TrainingRows
 from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
 from skmixup.estimators.weights import row_weights
 from skmixup.networks.mlp import NARROW
@@ -40,8 +42,8 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
     Parameters
     ----------
     module : nn.Module class or instance, or None, default=None
-        As in :class:`VicinalClassifier`; the default network for tables is the narrower one of
-        the regressors, two layers of 128 without embeddings.
+        As in :class:`VicinalClassifier`; the default network for tables is a narrower one,
+        two layers of 128 without embeddings.
     alpha : float or pair of float, default=1.0
         λ ~ Beta(α, α) for pairs of unlabelled rows; 1 is the paper's choice for natural images.
         0 leaves them unmixed: the averaged network is then imitated at the rows themselves.
@@ -254,8 +256,10 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))
         codes = self._codes(labels, labeled)
         weight = self._row_weights(sample_weight, codes, labeled)
+        rows = self._rows_that_count(X, y, codes, weight)
+        data = ArrayDataset(rows.X, rows.y, rows.target, rows.weight)
         try:
-            self._train(ArrayDataset(X, y, codes, weight), y, fresh=fresh, seen=X)
+            self._train(data, rows.y, fresh=fresh, seen=rows.X)
         except KeyboardInterrupt:
             if self._fit_state_.has_begun:
                 self.transduction_ = self._transduce(X, labels, labeled)
@@ -313,6 +317,21 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         weight = np.zeros(len(codes), dtype=np.float32)
         weight[labeled] = of_labeled
         return weight
+
+    def _rows_that_count(self, X: Any, y: Any, codes: Any, weight: Any) -> TrainingRows:
+        """Leave out labelled rows without weight, and no others."""
+        rows = TrainingRows(X, y, None, codes, weight, self._fit_state_.groups)
+        if weight is None:
+            return rows
+        counts = np.where(codes == UNLABELED, np.float32(1), weight)
+        kept = self.rows_that_count(replace(rows, weight=counts))
+        if len(kept.y) == len(y):
+            return rows
+        labeled = kept.target != UNLABELED
+        of_labeled = kept.weight[labeled] / kept.weight[labeled].mean(dtype=np.float64)
+        weight = np.zeros(len(labeled), dtype=np.float32)
+        weight[labeled] = of_labeled
+        return replace(kept, weight=weight)
 
     def _transduce(self, X: Any, labels: NDArray[Any], labeled: NDArray[np.bool_]) -> NDArray[Any]:
         transduction = np.empty(len(X), dtype=self.classes_.dtype)

@@ -47,9 +47,10 @@ def row_weights(
         if isinstance(class_weight, dict):
             per_class = _weights_from_dict(class_weight, classes)
         else:
-            seen = np.unique(codes)
+            counted = codes[weight > 0]
+            seen = np.unique(counted)
             per_class = np.ones(len(classes))
-            per_class[seen] = compute_class_weight(class_weight, classes=seen, y=codes)
+            per_class[seen] = compute_class_weight(class_weight, classes=seen, y=counted)
         weight = weight * per_class[codes]
     if as_they_are:
         return weight.astype(np.float32)
@@ -122,10 +123,10 @@ def weights_after_split(
         If no row that is trained on has a positive weight.
     """
     weight = weight.astype(np.float64)
-    labeled = codes[rows][codes[rows] >= 0]
     if balanced:
-        everywhere = np.bincount(codes[codes >= 0])
-        here = np.bincount(labeled, minlength=len(everywhere))
+        counts = (codes >= 0) & (weight > 0)
+        everywhere = np.bincount(codes[counts], minlength=codes.max() + 1)
+        here = np.bincount(codes[rows][counts[rows]], minlength=len(everywhere))
         # "balanced" is n / (number of classes · n_c); constant factors go with the mean below.
         factor = np.where(here > 0, everywhere / np.maximum(here, 1), 1.0)
         weight = weight * np.where(codes >= 0, factor[codes], 1.0)

@@ -67,7 +67,9 @@ def test_rows_targets_and_weights_are_mixed_with_those_of_the_partners(mix_per, 
     reg = net(ManifoldMixupRegressor, module=module, layers=layers, mix_per=mix_per, lr=1e-12,
               pairing=pairing, bandwidth=0.5, **ALL)  # fmt: skip
     reg.fit(X, Y, WEIGHT)
-    z = torch.from_numpy(((Y - Y.mean(axis=0)) / Y.std(axis=0)).astype(np.float32))
+    centred = Y - np.average(Y, axis=0, weights=WEIGHT)
+    scale = np.sqrt(np.average(centred**2, axis=0, weights=WEIGHT))
+    z = torch.from_numpy((centred / scale).astype(np.float32))
     weight = torch.from_numpy((WEIGHT / WEIGHT.mean()).astype(np.float32))
     in_batch = 0
     for x, _, draw, output, loss in reg.steps:
