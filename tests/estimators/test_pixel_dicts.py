@@ -24,6 +24,7 @@ from skmixup.networks import ChannelScaling
 from skmixup.robustness import fgsm
 from skmixup.training.batches import ArrayDataset
 from skmixup.vicinal import Gaussian
+from skmixup.vicinal.nested import has_channels_last
 
 RNG = np.random.default_rng(0)
 N = 24
@@ -225,6 +226,21 @@ def test_partners_from_all_rows_are_augmented_as_floats():
     params = {"module__width": 4, "module__depths": (1, 1), "partners": "all"}
     MixupRegressor(**params, **FAST, augment=augment).fit(IMAGES, Y.astype(float))
     assert seen == {torch.float32}
+
+
+@pytest.mark.parametrize("flattens", [False, True])
+def test_channels_are_innermost_for_modules_that_take_it(flattens):
+    class Ordered(Both):
+        def forward(self, image, numbers):
+            if flattens:
+                image.view(len(image), -1)  # not possible with the channels innermost
+            self.last = has_channels_last(image)
+            return super().forward(image, numbers)
+
+    net = MixupClassifier(Ordered, **FAST).fit(X, Y)
+    assert net.module_.last is not flattens
+    net.predict(X)
+    assert net.module_.last is not flattens
 
 
 # ---- bad input
