@@ -187,6 +187,11 @@ little less.
 
 Ten steps undo what mixing gains in the networks for tables: at ε = 1/8 it is behind ERM or level.
 It is no defence.
+
+All of this was measured when a column whose quartiles are equal was divided by half of its range.
+By now it is divided by half of the median distance of its other values, which is smaller, and the
+default network for tables is weaker under one step: on digits at ε = 1/8, two seeds, ERM has 21.8
+% right instead of 33.2, mixup 20.4 instead of 28.1, manifold mixup 23.7 instead of 26.3.
 """
 WHY = """*Gap*: median difference of the two largest logits. A *rare* column has one value in half
 of the rows or more (its quartiles are equal; 20 of the 64 pixels, at the border); `RobustScaling`
