@@ -13,7 +13,6 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy import stats
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
@@ -22,6 +21,7 @@ from skmixup import MixupClassifier
 from skmixup.robustness import HeldOutError, corrupt_labels
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+from benchmarks.claims.images import RECIPE
 from benchmarks.datasets import halved, load_fashion
 from benchmarks.records import RESULTS, Records, command_line, table, write_page
 
@@ -74,15 +74,7 @@ def measure(where, alpha, noise, seed, settings):
         rows = np.random.default_rng(seed).permutation(len(data.X))[:n]
         X, y, X_test, y_test = data.X[rows], data.y[rows], data.X_test[:1000], data.y_test[:1000]
         X, X_test = halved(X), halved(X_test)
-        settings |= {
-            "optimizer": torch.optim.SGD,
-            "optimizer__momentum": 0.9,
-            "optimizer__nesterov": True,
-            "optimizer__weight_decay": 5e-4,
-            "lr": 0.05,
-            "batch_size": 64,
-            "precision": "bfloat16",
-        }
+        settings |= RECIPE
     else:
         X, X_test, y, y_test = train_test_split(
             *load_digits(return_X_y=True), train_size=900, random_state=seed

@@ -46,10 +46,8 @@ class PilotedNet(OutputNet):
             return rows
         if callable(self.train_split) or isinstance(rows.X, np.memmap):
             return rows
-        groups, sample_weight = rows.groups, rows.sample_weight
+        groups, sample_weight = _checked_groups(rows), rows.sample_weight
         if groups is not None:
-            groups = column_or_1d(groups)
-            check_consistent_length(rows.y, groups)
             groups = self._fit_state_.groups = groups[counts]
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, len(rows.y))[counts]
@@ -67,10 +65,7 @@ class PilotedNet(OutputNet):
             return
         if not finds_length(self):
             return
-        if rows.groups is not None:
-            groups = column_or_1d(rows.groups)
-            check_consistent_length(rows.y, groups)
-            rows = replace(rows, groups=groups)
+        rows = replace(rows, groups=_checked_groups(rows))
         if rows.sample_weight is not None:
             rows = replace(rows, sample_weight=check_weights(rows.sample_weight, len(rows.y)))
         found = find_length(self, rows)
@@ -87,3 +82,12 @@ class PilotedNet(OutputNet):
         if self._fit_state_.whole:
             self.n_epochs_ = self.epochs_of_call()
         return super()._train(X, y, fresh=fresh, seen=seen)
+
+
+def _checked_groups(rows: TrainingRows) -> Any:
+    """The groups of the rows as an array, one for each row, or None."""
+    if rows.groups is None:
+        return None
+    groups = column_or_1d(rows.groups)
+    check_consistent_length(rows.y, groups)
+    return groups

@@ -38,9 +38,8 @@ class RobustScaling(nn.Module):
     -----
     Robust scaling and smooth clipping are those of RealMLP (Holzmüller, Grinsztajn, Steinwart:
     Better by Default. NeurIPS 2024, arXiv:2407.04491, section 3), but where most values are the
-    same. It then takes half of the column's range, which for a column of two values is the same;
-    in a column of zeros and a few amounts the largest amount would make all others as good as
-    zero.
+    same. RealMLP then takes half of the column's range. For a column of two values that is s too;
+    in a column of zeros and a few amounts the largest would make all others as good as zero.
     """
 
     center: Tensor

@@ -25,6 +25,7 @@ from skmixup.robustness import fgsm
 from skmixup.training.batches import ArrayDataset
 from skmixup.vicinal import Gaussian
 from skmixup.vicinal.nested import has_channels_last
+from tests.estimators.pixels_in_memory import KINDS
 
 RNG = np.random.default_rng(0)
 N = 24
@@ -73,25 +74,10 @@ class OfPair(Both):
         return super().forward(*pair)
 
 
-def memory_map(path):
-    np.save(path / "images.npy", IMAGES)
-    return np.load(path / "images.npy", mmap_mode="r")
-
-
-KINDS = {
-    "array": lambda path: IMAGES,
-    "tensor": lambda path: torch.from_numpy(IMAGES),
-    "memory map": memory_map,
-    "channels last in memory": lambda path: np.ascontiguousarray(
-        IMAGES.transpose(0, 2, 3, 1)
-    ).transpose(0, 3, 1, 2),
-}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_they_mean_what_they_mean_as_floats(kind, tmp_path):
     expected = MixupClassifier(Both, **FAST).fit(FLOATS, Y)
-    given = {**X, "image": KINDS[kind](tmp_path)}
+    given = {**X, "image": KINDS[kind](IMAGES, tmp_path)}
     net = MixupClassifier(Both, **FAST).fit(given, Y)
     assert net.module_.seen == {(torch.float32, torch.float32, True)}
     assert torch.equal(net.module_.scaling.mean, expected.module_.scaling.mean)
@@ -143,7 +129,7 @@ def test_nothing_is_copied_as_a_whole(kind, tmp_path, monkeypatch):
         held.append(data.inputs["image"])
 
     monkeypatch.setattr(ArrayDataset, "__init__", noting)
-    given = {**X, "image": KINDS[kind](tmp_path)}
+    given = {**X, "image": KINDS[kind](IMAGES, tmp_path)}
     MixupClassifier(Both, train_split=0.25, **FAST).fit(given, Y).predict(given)
     address = np.asarray(given["image"]).__array_interface__["data"][0]
     assert {(x.dtype, x.data_ptr()) for x in held} == {(torch.uint8, address)}

@@ -22,6 +22,7 @@ from skmixup.estimators import first_look
 from skmixup.networks import ChannelScaling
 from skmixup.robustness import fgsm
 from skmixup.training.batches import ArrayDataset
+from tests.estimators.pixels_in_memory import KINDS
 
 RNG = np.random.default_rng(0)
 Y = np.arange(24) % 2
@@ -45,25 +46,10 @@ class Pooled(nn.Module):
         return self.head(x.mean(dim=(2, 3)) / 255)
 
 
-def memory_map(tmp_path):
-    np.save(tmp_path / "images.npy", X)
-    return np.load(tmp_path / "images.npy", mmap_mode="r")
-
-
-KINDS = {
-    "array": lambda path: X,
-    "tensor": lambda path: torch.from_numpy(X),
-    "memory map": memory_map,
-    "channels last in memory": lambda path: np.ascontiguousarray(
-        X.transpose(0, 2, 3, 1)
-    ).transpose(0, 3, 1, 2),
-}
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_they_mean_what_they_mean_as_floats(kind, tmp_path):
     expected = ManifoldMixupClassifier(**SMALL).fit(FLOATS, Y)
-    given = KINDS[kind](tmp_path)
+    given = KINDS[kind](X, tmp_path)
     net = ManifoldMixupClassifier(**SMALL).fit(given, Y)
     for rows in (given, X, FLOATS):
         assert np.array_equal(net.predict_proba(rows), expected.predict_proba(FLOATS))
@@ -97,7 +83,7 @@ def test_nothing_is_copied_as_a_whole(kind, tmp_path, monkeypatch):
         held.append(data.inputs)
 
     monkeypatch.setattr(ArrayDataset, "__init__", noting)
-    given = KINDS[kind](tmp_path)
+    given = KINDS[kind](X, tmp_path)
     net = MixupClassifier(Pooled, train_split=0.25, **FAST).fit(given, Y)
     net.predict(given)
     address = np.asarray(given).__array_interface__["data"][0]
