@@ -1,5 +1,8 @@
 """What each of two processes does that train one network; test_accelerate.py starts them."""
 
+import gc
+import os
+
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -86,5 +89,7 @@ if __name__ == "__main__":
     parts_of_minibatches_are_the_minibatches(accelerator)
     layers_by_name_averages_and_augmentation(accelerator)
     numeric_targets(accelerator)
+    gc.collect()  # networks in circles hold the process group, and it its threads
     torch.distributed.destroy_process_group()
-    print("all of it")
+    print("all of it", flush=True)
+    os._exit(0)  # torch's threads, if any is left, would be cut off by Python's end and abort
