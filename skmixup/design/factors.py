@@ -187,12 +187,36 @@ class Quantiles:
     @property
     def discrete(self) -> bool:
         """Whether the values are integers."""
-        return hasattr(getattr(self.distribution, "dist", None), "pmf")
+        listed = self.listed
+        if listed is not None:
+            return all(isinstance(value, int) for value in listed)
+        return hasattr(self._family, "pmf")
+
+    @property
+    def listed(self) -> dict[float | int, float] | None:
+        """The values of ``rv_discrete(values=…)``, and the middle of the share of each.
+
+        Any numbers, with gaps between them. None for other distributions.
+        """
+        values, shares = (getattr(self._family, name, None) for name in ("xk", "pk"))
+        if values is None or shares is None:
+            return None
+        shares = np.asarray(shares)[np.asarray(shares) > 0]
+        places = np.cumsum(shares) - shares / 2
+        found = np.asarray(self.distribution.ppf(places)).tolist()  # with what they are moved by
+        if np.asarray(values).dtype.kind in "iu" and all(v.is_integer() for v in found):
+            found = [int(v) for v in found]
+        return dict(zip(found, places.tolist(), strict=True))
 
     @property
     def log(self) -> bool:
         """Whether the values are spread evenly over their logarithm."""
-        return getattr(getattr(self.distribution, "dist", None), "name", None) in _LOG_FAMILIES
+        return getattr(self._family, "name", None) in _LOG_FAMILIES
+
+    @property
+    def _family(self) -> Any:
+        """What was frozen; scipy's `rv_discrete` need not be, where it has no parameters."""
+        return getattr(self.distribution, "dist", self.distribution)
 
     def at(self, u: float) -> float | int:
         value = np.asarray(self.distribution.ppf(u))

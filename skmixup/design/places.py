@@ -16,7 +16,7 @@ def n_different_values(factor: Factor) -> float:
     if isinstance(factor, Choices):
         return len({level_key(value) for value in factor.values})
     if isinstance(factor, Quantiles):
-        support = _integers(factor)
+        support = factor.listed or _integers(factor)
         return math.inf if support is None else len(support)
     return math.inf if factor.n_values is None else factor.n_values
 
@@ -26,6 +26,8 @@ def places_of_values(factor: Factor) -> list[float]:
     if isinstance(factor, Choices):
         first = {level_key(v): i for i, v in reversed([*enumerate(factor.values)])}
         return [middle(i, len(factor.values)) for i in sorted(first.values())]
+    if isinstance(factor, Quantiles) and (listed := factor.listed) is not None:
+        return list(listed.values())
     values = _integers(factor) if isinstance(factor, Quantiles) else None
     if values is None:
         values = range(factor.n_values or 0)
@@ -73,8 +75,10 @@ def _place_in_list(values: tuple[Any, ...], value: Any) -> float | None:
 
 
 def _probability_below(factor: Quantiles, value: float) -> float | None:
-    """The quantile of a value; for integers the middle of the share of that integer."""
+    """The quantile of a value; for integers and listed values the middle of its share."""
     distribution = factor.distribution
+    if (listed := factor.listed) is not None:
+        return listed.get(value)
     if not hasattr(distribution, "cdf"):
         return None
     if factor.discrete:

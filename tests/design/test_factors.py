@@ -91,6 +91,16 @@ def test_scipy_distributions_go_through_their_quantiles():
     assert [values.count(k) for k in range(1, 5)] == [250] * 4
 
 
+@pytest.mark.parametrize("frozen", [False, True])
+def test_listed_values_of_scipy_keep_their_type(frozen):
+    for listed in ([1, 10, 100], [0.1, 0.5, 2.0]):
+        distribution = stats.rv_discrete(values=(listed, [0.2, 0.3, 0.5]))
+        factor = as_factor("p", distribution() if frozen else distribution)
+        values = [factor.at(u) for u in MIDDLES]
+        assert [values.count(value) for value in listed] == [200, 300, 500]
+        assert {type(value) for value in values} == {type(listed[0])}
+
+
 def test_lists_give_their_own_elements_without_numpy_scalars():
     grid = as_factor("C", np.logspace(-2, 2, 5))
     assert [type(grid.at(u)) for u in (0.1, 0.9)] == [float, float]

@@ -21,6 +21,9 @@ FINITE = {
     "steps": (FloatDistribution(-0.3, 0.3, step=0.1), 7),
     "randint": (stats.randint(2, 6), 4),
     "binomial": (stats.binom(3, 0.2), 4),
+    "listed integers": (stats.rv_discrete(values=([1, 10, 100], [0.2, 0.3, 0.5])), 3),
+    "frozen": (stats.rv_discrete(values=([1, 10, 100], [0.2, 0.3, 0.5]))(loc=5), 3),
+    "listed shares": (stats.rv_discrete(values=([0.1, 0.5, 2.0], [0.5, 0.0, 0.5]))(), 2),
 }
 CONTINUA = {
     "interval": FloatDistribution(-2.0, 5.0),
@@ -60,6 +63,7 @@ def test_places_of_numbers(distribution):
         (FloatDistribution(0, 1), [-0.1, 1.1, np.inf, "scale"]),
         (stats.loguniform(1, 10), [0.5, 11, "scale", np.nan]),
         (stats.randint(2, 6), [1, 6, np.inf]),
+        (stats.rv_discrete(values=([0.1, 0.5], [0.5, 0.5])), [0, 0.2, np.inf, None]),
     ],
 )
 def test_values_that_a_factor_does_not_have(distribution, values):
