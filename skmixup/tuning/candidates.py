@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from skmixup.design import orthogonal_array, prefix_uniform_order
-from skmixup.design.central import pulled_inside
+from skmixup.design.central import central_runs, pulled_inside
 from skmixup.design.factors import Factor
 from skmixup.design.galois import prime_power
-from skmixup.design.levels import Floats, cell
+from skmixup.design.levels import Floats, cell, middle
 from skmixup.tuning.criteria import MIDDLE, discrepancy_of
 from skmixup.tuning.distinct import n_left, new_points, without_repeats
 from skmixup.tuning.plans import uniform_plan, varying
@@ -94,20 +94,26 @@ def _completed(
 ) -> Floats:
     """Points that complete the initial ones, in prefix order; by default the middle comes first.
 
-    Unless an initial run is on the middle level of some factor, which would then be used twice.
+    Those beside it are as many as among as many runs as are new. No level is run twice: of these
+    runs those that share one with an initial run are left out.
     """
     s, n, discrepancy = len(ordered), len(initial) + n_new, discrepancy_of(criterion)
-    central = criterion == MIDDLE and not (cell(initial, n) == n // 2).any()
-    first = np.full((int(central), s), 0.5)
-    known = np.vstack([initial, first])
-    others = np.empty((0, s))
-    if n_new > len(first):
-        box = whole_cube(s)
-        others = fill_box(box, known, n_new - len(first), ordered, discrepancy, seed)
-        others = _in_prefix_order(known, others, discrepancy)
+    central = np.empty((0, s))
     if criterion == MIDDLE:
-        others = pulled_inside(others, n)
-    return np.vstack([first, others])
+        rows = np.vstack([np.full((1, s), n // 2), central_runs(n, [n] * s)[1:]])
+        rows = rows[: max(1, len(central_runs(n_new, [n_new] * s)))]
+        shared = (rows[:, None] == cell(initial, n)).any(axis=(1, 2))
+        central = middle(rows[~shared], n)
+    others = np.empty((0, s))
+    if n_new > len(central):
+        box, known = whole_cube(s), np.vstack([initial, central])
+        others = fill_box(box, known, n_new - len(central), ordered, discrepancy, seed)
+    first = (cell(central, n) == n // 2).all(axis=1)[:1].sum()
+    kept, new = np.vstack([initial, central[:first]]), np.vstack([central[first:], others])
+    new = _in_prefix_order(kept, new, discrepancy)
+    if criterion == MIDDLE:
+        new = pulled_inside(new, n)
+    return np.vstack([np.full((first, s), 0.5), new])
 
 
 def _in_prefix_order(kept: Floats, new: Floats, criterion: str) -> Floats:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from skmixup.design.central import central_design
+from skmixup.design.central import central_design, central_runs
 from skmixup.design.factors import as_factors
 from skmixup.tuning import UniformDesignSampler
 from skmixup.tuning.candidates import first_points
@@ -55,6 +55,29 @@ def test_runs_that_are_there_already_are_completed_around_the_middle():
     new = first_points(factors, 7, initial, MIDDLE, 0)
     for column in np.vstack([initial, new]).T:
         assert sorted((column * 9).astype(int)) == list(range(9))
+
+
+@pytest.mark.parametrize(
+    ("m", "n_new", "n_beside"), [(1, 24, 3), (3, 17, 3), (1, 11, 2), (20, 5, 0)]
+)
+def test_runs_beside_the_middle_are_among_those_that_complete(m, n_new, n_beside):
+    factors, n = as_factors(UNIT, "space"), m + n_new
+    i = np.arange(m)
+    ends = np.where(i % 2, n - 1 - i // 2, i // 2)
+    initial = np.column_stack([ends, ends, n - 1 - ends])
+    new = first_points(factors, n_new, (initial + 0.3) / n, MIDDLE, 0)
+    assert (new[0] == 0.5).all()
+    beside = {tuple(row) for row in central_runs(n, [n] * 3)[1:].tolist()}
+    found = (new * n).astype(int)
+    assert sum(tuple(row) in beside for row in found.tolist()) == n_beside
+    for column in np.vstack([initial, found]).T:
+        assert sorted(column) == list(range(n))
+    # Those that share a level with a given run are left out, the middle stays.
+    initial[0] = sorted(beside)[0]
+    new = first_points(factors, n_new, (initial + 0.3) / n, MIDDLE, 0)
+    assert (new[0] == 0.5).all()
+    found = (new * n).astype(int)
+    assert sum(tuple(row) in beside for row in found.tolist()) <= max(n_beside - 1, 0)
 
 
 def test_settings_of_few_values_are_run_once_and_begin_in_the_middle():
