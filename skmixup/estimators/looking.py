@@ -49,7 +49,7 @@ class LookingNet(HoldingOutNet):
     def _training_part(self, X: Any, y: Any) -> Any:
         """Split as training will; the split is kept for it, since it may be random."""
         if not self.train_split:
-            return X
+            return self.weigh_split(X, None)[0]
         batch_size = self.batch_size
         key = (id(X), id(self.train_split))
         try:
@@ -60,23 +60,37 @@ class LookingNet(HoldingOutNet):
         return split[0]
 
     def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """In `fit`, divide the weights by their mean over the rows that are trained on."""
+        """Leave out training rows without weight; in `fit`, make the mean weight of the others 1.
+
+        The rows held out stay as they are.
+        """
         found, held_out = in_memory(train), in_memory(valid)
-        if (
-            found is None
-            or found[1] is None
-            or found[0].weight is None
-            or not self.brings_all_rows()
-        ):
+        if found is None or found[0].weight is None:
             return train, valid
         data, rows = found
+        rows, given = self._rows_with_weight(data, rows), rows
+        if rows is None or not self.brings_all_rows():
+            return (train if rows is given else Subset(data, rows)), valid
         codes = self.row_codes(data)
         balanced = getattr(self, "class_weight", None) == "balanced"
         weight = weights_after_split(np.asarray(data.weight), codes, rows, balanced=balanced)
         weighed = ArrayDataset(data.X, data.y, data.target, weight)
         if held_out is not None and held_out[0] is data and held_out[1] is not None:
             valid = Subset(weighed, held_out[1])  # type: ignore[arg-type]
-        return Subset(weighed, rows), valid  # type: ignore[arg-type]
+        return Subset(weighed, rows), valid
+
+    def _rows_with_weight(self, data: ArrayDataset, rows: Any) -> Any:
+        """Those of the rows (None: of all) that count, or have no label; None: all do."""
+        weight, codes = np.asarray(data.weight), self.row_codes(data)
+        counts = (weight > 0) | (codes < 0)
+        if self.names_rows() or counts[slice(None) if rows is None else rows].all():
+            return rows
+        return np.flatnonzero(counts) if rows is None else rows[counts[rows]]
+
+    def names_rows(self) -> bool:
+        """Whether a sampler of the user's names rows to train on by their positions."""
+        params = self.get_params_for("iterator_train")
+        return any(params.get(name) is not None for name in ("sampler", "batch_sampler"))
 
     def row_codes(self, data: ArrayDataset) -> NDArray[np.int64]:
         """Return the class of each row of data in memory, below 0 where it has no label."""

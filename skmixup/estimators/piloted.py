@@ -11,6 +11,7 @@ from skmixup.estimators.constraints import StrOptions
 from skmixup.estimators.outputs import OutputNet
 from skmixup.estimators.pilot import Judge, TrainingRows, find_length, finds_length
 from skmixup.estimators.weights import check_weights
+from skmixup.training.batches import lies_on_a_disk
 
 
 class PilotedNet(OutputNet):
@@ -36,15 +37,16 @@ class PilotedNet(OutputNet):
         return {}
 
     def rows_that_count(self, rows: TrainingRows) -> TrainingRows:
-        """Leave out rows without weight in `fit`: they might as well be absent.
+        """Leave out rows without weight: they might as well be absent.
 
         They would be mixed with others, and inputs scaled by them. A `train_split` that is a
-        function may name rows by their positions, and keeps all; so do images on a disk.
+        function, and a sampler, may name rows by their positions, and get all; what is on a disk
+        is not copied. There `weigh_split` leaves them out, but for a sampler.
         """
         counts = None if rows.weight is None else np.asarray(rows.weight) > 0
-        if counts is None or counts.all() or not self.brings_all_rows():
+        if counts is None or counts.all() or self.names_rows():
             return rows
-        if callable(self.train_split) or isinstance(rows.X, np.memmap):
+        if callable(self.train_split) or lies_on_a_disk(rows.X):
             return rows
         groups, sample_weight = _checked_groups(rows), rows.sample_weight
         if groups is not None:
@@ -52,7 +54,8 @@ class PilotedNet(OutputNet):
         if sample_weight is not None:
             sample_weight = check_weights(sample_weight, len(rows.y))[counts]
         weight = rows.weight[counts]
-        weight = (weight / weight.mean(dtype=np.float64)).astype(np.float32)
+        if self.brings_all_rows():
+            weight = (weight / weight.mean(dtype=np.float64)).astype(np.float32)
         X, y, target = (part[counts] for part in (rows.X, rows.y, rows.target))
         return TrainingRows(X, y, sample_weight, target, weight, groups)
 

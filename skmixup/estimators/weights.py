@@ -52,9 +52,9 @@ def row_weights(
             per_class = np.ones(len(classes))
             per_class[seen] = compute_class_weight(class_weight, classes=seen, y=counted)
         weight = weight * per_class[codes]
+    relative = _over_mean(weight, weight, "some row")
     if as_they_are:
         return weight.astype(np.float32)
-    relative = _over_mean(weight, weight, "some row")
     _check_classes_left(weight, codes, classes)
     return relative
 

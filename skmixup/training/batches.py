@@ -181,6 +181,17 @@ def is_pixels(X: Any) -> bool:
     return getattr(X, "dtype", None) in (np.uint8, torch.uint8) and X.ndim >= 4
 
 
+def lies_on_a_disk(X: Any) -> bool:
+    """Whether `X`, an array or a dict of arrays, is read from a file as it is needed."""
+    if isinstance(X, Mapping):
+        return any(map(lies_on_a_disk, X.values()))
+    while isinstance(X, np.ndarray):
+        if isinstance(X, np.memmap):
+            return True
+        X = X.base  # what np.asarray makes of a memory map is a view of it
+    return False
+
+
 def as_tensor(x: Any) -> Tensor:
     """Tensor that shares memory with `x`, also where `x` is a read-only array.
 

@@ -7,8 +7,6 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
-from sklearn.base import clone
-from skorch.helper import SliceDict
 from torch import nn
 from torch.utils.data import Subset
 
@@ -45,70 +43,6 @@ def test_the_label_of_a_row_without_weight_does_not_matter(estimator):
     first = estimator(**FAST).fit(X, Y, sample_weight=weight).predict_proba(X)
     again = estimator(**FAST).fit(X, other, sample_weight=weight).predict_proba(X)
     assert np.array_equal(first, again)
-
-
-SOFT = RNG.dirichlet(np.ones(3), 60)
-
-
-@pytest.mark.parametrize("estimator", ALL)
-@pytest.mark.parametrize("y", [Y, SOFT, (SOFT > 0.3) * 1], ids=["one", "soft", "several"])
-def test_rows_without_weight_might_as_well_be_absent(estimator, y):
-    weight = np.where(np.arange(60) % 3, WEIGHT, 0)
-    kept, padded = weight > 0, X.copy()
-    padded[~kept] = 1e6
-    found = estimator(**FAST).fit(padded, y, sample_weight=weight)
-    absent = estimator(**FAST).fit(X[kept], y[kept], sample_weight=weight[kept])
-    np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
-
-
-@pytest.mark.parametrize("train_split", [None, 0.2])
-def test_also_of_several_inputs_classes_in_balance_and_groups(train_split):
-    weight = np.where(np.arange(60) % 3, WEIGHT, 0)
-    kept, groups = weight > 0, np.arange(60) // 4
-    params = FAST | {"class_weight": "balanced", "train_split": train_split}
-    held = {} if train_split is None else {"groups": groups}
-    of_kept = {} if train_split is None else {"groups": groups[kept]}
-    found = MixupClassifier(**params).fit(X, Y, sample_weight=weight, **held)
-    absent = MixupClassifier(**params).fit(X[kept], Y[kept], sample_weight=weight[kept], **of_kept)
-    np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
-    both = {"a": X, "b": X}
-    net = VicinalClassifier(TwoInputs, max_epochs=2, train_split=train_split, random_state=0)
-    found = clone(net).fit(SliceDict(**both), Y, sample_weight=weight, **held)
-    absent = clone(net).fit(
-        SliceDict(**both)[kept], Y[kept], sample_weight=weight[kept], **of_kept
-    )
-    np.testing.assert_allclose(
-        found.predict_proba(SliceDict(**both)), absent.predict_proba(SliceDict(**both)), rtol=1e-4
-    )
-
-
-class TwoInputs(nn.Linear):
-    def __init__(self):
-        super().__init__(8, 3)
-
-    def forward(self, a, b):
-        return super().forward(torch.cat([a, b], dim=1))
-
-
-def test_a_split_of_the_users_own_finds_all_rows():
-    def split(dataset, y=None):
-        assert len(dataset) == 60
-        return Subset(dataset, range(40)), Subset(dataset, range(40, 60))
-
-    weight = np.where(np.arange(60) % 3, WEIGHT, 0)
-    MixupClassifier(train_split=split, **FAST).fit(X, Y, sample_weight=weight)
-
-
-def test_labelled_rows_without_weight_are_absent_where_others_have_no_label():
-    y = np.where(np.arange(60) % 2, -1, np.arange(60) % 3)
-    weight = np.where((np.arange(60) % 5 == 0) & (y >= 0), 0, WEIGHT)
-    kept, padded = weight > 0, X.copy()
-    padded[~kept] = 1e6
-    ict = InterpolationConsistencyClassifier(**FAST)
-    found = clone(ict).fit(padded, y, sample_weight=weight)
-    absent = clone(ict).fit(X[kept], y[kept], sample_weight=weight[kept])
-    np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
-    assert len(found.transduction_) == 60
 
 
 @pytest.mark.parametrize("estimator", ALL)

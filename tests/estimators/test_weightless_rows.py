@@ -1,0 +1,156 @@
+"""Rows of weight zero might as well be absent, wherever rows are handed to an estimator."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from skorch.callbacks import Callback
+from skorch.helper import SliceDict
+from torch import nn
+from torch.utils.data import Subset, SubsetRandomSampler
+
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    MixupRegressor,
+    VicinalClassifier,
+)
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(60, 4)).astype(np.float32)
+Y = np.repeat(["a", "b", "c"], [40, 15, 5])
+WEIGHT = RNG.uniform(0.1, 3, size=60)
+FAST = {"module__hidden_sizes": (8,), "max_epochs": 5, "random_state": 0}
+ALL = [VicinalClassifier, MixupClassifier, ManifoldMixupClassifier]
+
+
+SOFT = RNG.dirichlet(np.ones(3), 60)
+
+
+@pytest.mark.parametrize("estimator", ALL)
+@pytest.mark.parametrize("y", [Y, SOFT, (SOFT > 0.3) * 1], ids=["one", "soft", "several"])
+def test_rows_without_weight_might_as_well_be_absent(estimator, y):
+    weight = np.where(np.arange(60) % 3, WEIGHT, 0)
+    kept, padded = weight > 0, X.copy()
+    padded[~kept] = 1e6
+    found = estimator(**FAST).fit(padded, y, sample_weight=weight)
+    absent = estimator(**FAST).fit(X[kept], y[kept], sample_weight=weight[kept])
+    np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize("train_split", [None, 0.2])
+def test_also_of_several_inputs_classes_in_balance_and_groups(train_split):
+    weight = np.where(np.arange(60) % 3, WEIGHT, 0)
+    kept, groups = weight > 0, np.arange(60) // 4
+    params = FAST | {"class_weight": "balanced", "train_split": train_split}
+    held = {} if train_split is None else {"groups": groups}
+    of_kept = {} if train_split is None else {"groups": groups[kept]}
+    found = MixupClassifier(**params).fit(X, Y, sample_weight=weight, **held)
+    absent = MixupClassifier(**params).fit(X[kept], Y[kept], sample_weight=weight[kept], **of_kept)
+    np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
+    both = {"a": X, "b": X}
+    net = VicinalClassifier(TwoInputs, max_epochs=2, train_split=train_split, random_state=0)
+    found = clone(net).fit(SliceDict(**both), Y, sample_weight=weight, **held)
+    absent = clone(net).fit(
+        SliceDict(**both)[kept], Y[kept], sample_weight=weight[kept], **of_kept
+    )
+    np.testing.assert_allclose(
+        found.predict_proba(SliceDict(**both)), absent.predict_proba(SliceDict(**both)), rtol=1e-4
+    )
+
+
+class TwoInputs(nn.Linear):
+    def __init__(self):
+        super().__init__(8, 3)
+
+    def forward(self, a, b):
+        return super().forward(torch.cat([a, b], dim=1))
+
+
+SOME = np.where(np.arange(60) % 3, WEIGHT, 0)
+KEPT = SOME > 0
+PADDED = np.where(KEPT[:, None], X, np.float32(1e6))
+
+
+def every_other(dataset, y=None):
+    assert len(dataset) == 60
+    return Subset(dataset, range(0, 60, 2)), Subset(dataset, range(1, 60, 2))
+
+
+@pytest.mark.parametrize("y", [Y, SOFT, (SOFT > 0.3) * 1], ids=["one", "soft", "several"])
+def test_a_split_of_the_users_own_finds_all_rows_and_trains_on_those_that_count(y):
+    net = MixupClassifier(train_split=every_other, **FAST | {"batch_size": 16})
+    found = clone(net).fit(PADDED, y, sample_weight=SOME)
+    chosen = KEPT & (np.arange(60) % 2 == 0)
+    absent = clone(net).set_params(train_split=None)
+    absent.fit(X[chosen], y[chosen], sample_weight=SOME[chosen])
+    np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced"])
+def test_rows_on_a_disk_are_not_copied(tmp_path, class_weight):
+    np.save(tmp_path / "X.npy", PADDED)
+    on_disk = np.load(tmp_path / "X.npy", mmap_mode="r")
+
+    class Beholder(Callback):
+        def on_train_begin(self, net, X=None, y=None, **kwargs):
+            assert np.shares_memory(X, on_disk)
+
+    net = MixupClassifier(class_weight=class_weight, **FAST)
+    found = clone(net).set_params(callbacks=[Beholder()]).fit(on_disk, Y, sample_weight=SOME)
+    absent = clone(net).fit(X[KEPT], Y[KEPT], sample_weight=SOME[KEPT])
+    np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
+    net.set_params(train_split=0.25)  # which rows are held out may differ
+    assert clone(net).fit(on_disk, Y, sample_weight=SOME).score(X, Y) > 0.5
+
+
+@pytest.mark.parametrize("y", [Y, SOFT, (SOFT > 0.3) * 1], ids=["one", "soft", "several"])
+def test_a_call_of_partial_fit(y):
+    net = VicinalClassifier(classes=np.unique(Y) if y is Y else None, **FAST)
+    found = clone(net).partial_fit(PADDED, y, sample_weight=SOME)
+    absent = clone(net).partial_fit(X[KEPT], y[KEPT], sample_weight=SOME[KEPT])
+    assert np.array_equal(found.predict_proba(X), absent.predict_proba(X))
+    found.partial_fit(PADDED, y, sample_weight=SOME)
+    absent.partial_fit(X[KEPT], y[KEPT], sample_weight=SOME[KEPT])
+    assert np.array_equal(found.predict_proba(X), absent.predict_proba(X))
+
+
+def test_a_call_of_partial_fit_of_a_regressor():
+    y, net = np.where(KEPT, X[:, 0], -9999), MixupRegressor(**FAST)
+    found = clone(net).partial_fit(PADDED, y, sample_weight=SOME)
+    absent = clone(net).partial_fit(X[KEPT], y[KEPT], sample_weight=SOME[KEPT])
+    assert np.array_equal(found.predict(X), absent.predict(X))
+
+
+@pytest.mark.parametrize("estimator", [MixupClassifier, InterpolationConsistencyClassifier])
+def test_a_call_of_partial_fit_without_any_weight_is_an_error(estimator):
+    net = estimator(class_weight={0: 0, 1: 1, 2: 1}, **FAST).partial_fit(X, np.arange(60) % 3)
+    before = net.predict_proba(X)
+    with pytest.raises(ValueError, match=r"class_weight.* must be positive for some row"):
+        net.partial_fit(X, np.zeros(60, dtype=int))
+    assert np.array_equal(net.predict_proba(X), before)
+
+
+def test_a_sampler_finds_all_rows():
+    sampler = SubsetRandomSampler(range(40, 60))
+    net = VicinalClassifier(
+        nn.Linear, module__in_features=4, module__out_features=3, max_epochs=1, batch_size=20,
+        optimizer=torch.optim.SGD, lr=1e-12, random_state=0, iterator_train__sampler=sampler,
+    )  # fmt: skip
+    net.fit(PADDED, Y, sample_weight=SOME)
+    p = net.predict_proba(X[40:])[np.arange(20), np.searchsorted(net.classes_, Y[40:])]
+    relative = SOME[40:] / SOME.mean()
+    assert net.loss_curve_[0] == pytest.approx(-(relative * np.log(p)).mean(), rel=1e-4)
+
+
+def test_labelled_rows_without_weight_are_absent_where_others_have_no_label():
+    y = np.where(np.arange(60) % 2, -1, np.arange(60) % 3)
+    weight = np.where((np.arange(60) % 5 == 0) & (y >= 0), 0, WEIGHT)
+    kept, padded = weight > 0, X.copy()
+    padded[~kept] = 1e6
+    ict = InterpolationConsistencyClassifier(**FAST)
+    found = clone(ict).fit(padded, y, sample_weight=weight)
+    absent = clone(ict).fit(X[kept], y[kept], sample_weight=weight[kept])
+    np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
+    assert len(found.transduction_) == 60
