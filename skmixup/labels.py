@@ -97,6 +97,12 @@ def of_one_type(labels: NDArray[Any]) -> NDArray[Any]:
     return labels
 
 
+def unknown_labels(labels: NDArray[Any], classes: NDArray[Any]) -> list[Any]:
+    """Return the different labels that are not among `classes`; "1" is not 1."""
+    known = set(classes.tolist())
+    return [label for label in np.unique(labels).tolist() if label not in known]
+
+
 def plain_numbers(matrix: NDArray[Any]) -> NDArray[Any]:
     """Give Python numbers and booleans, as frames of several types have them, a dtype."""
     if matrix.dtype != object or not matrix.size or isinstance(matrix.flat[0], str):

@@ -7,13 +7,14 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
-from sklearn.utils.validation import check_array
+from sklearn.utils.validation import check_array, check_consistent_length
 
-from skmixup.labels import label_column
+from skmixup.labels import label_column, of_one_type
 from skmixup.robustness.checks import check_at_least_0, check_at_least_1
 from skmixup.robustness.gradient import (
     check_columns,
     check_has_gradient,
+    check_labels_of,
     columns_of,
     evaluating,
     gradient_sign,
@@ -40,7 +41,7 @@ def fgsm(
     Parameters
     ----------
     clf : fitted classifier
-        Any classifier of this package, any skorch ``NeuralNetClassifier`` or
+        Any network of this package, any skorch ``NeuralNetClassifier`` or
         ``NeuralNetBinaryClassifier``; or a ``Pipeline`` or a search (``GridSearchCV``, …) that
         ends in one. **The attack is on the input of the last step**: `X` goes through the
         earlier steps first, `eps` and `clip` are in the units that come out of them (after
@@ -245,8 +246,9 @@ def accuracy_under_attack(
     TypeError
         If the attack needs a gradient that is not defined.
     ValueError
-        If `clf` and `source` are pipelines that hand different values to their last steps:
-        then a change made for one has no meaning for the other.
+        If `y` has labels that `clf` does not know; if `clf` and `source` are pipelines that hand
+        different values to their last steps: then a change made for one has no meaning for the
+        other.
 
     See Also
     --------
@@ -283,6 +285,8 @@ def accuracy_under_attack(
         )
     several = getattr(victim, "multilabel_", False)
     labels = indicators_of(victim, y) if several else label_column(y)
+    if not several:
+        check_labels_of(victim, of_one_type(labels))
     crafter, crafter_input = last_step(clf if source is None else source, X)
     if source is not None:
         _check_same_input(victim_input, crafter_input)
@@ -294,6 +298,7 @@ def accuracy_under_attack(
         )
     with same_randomness(victim):
         predicted = victim.predict(adversarial)
+    check_consistent_length(predicted, labels)
     if several:
         return float(np.mean((indicators_of(victim, predicted) == labels).all(axis=1)))
     return float(np.mean(predicted == labels))

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_consistent_length
 
-from skmixup.labels import label_column
+from skmixup.labels import label_column, unknown_labels
 from skmixup.robustness.checks import check_at_least_1
 
 _STRATEGIES = ("uniform", "quantile")
@@ -133,11 +133,9 @@ def top_label(
             f"y_prob has {prob.shape[1]} columns but {held} has {len(classes)} classes "
             f"{classes[:10].tolist()}{advice}"
         )
-    unknown = np.setdiff1d(y, classes)
-    if len(unknown):
-        raise ValueError(
-            f"y_true holds {unknown[:10].tolist()}, not in labels {classes[:10].tolist()}"
-        )
+    unknown = unknown_labels(y, classes)
+    if unknown:
+        raise ValueError(f"y_true holds {unknown[:10]}, not in labels {classes[:10].tolist()}")
     correct = y == classes[prob.argmax(axis=1)]
     return correct, prob.max(axis=1), _check_weight(sample_weight, len(y))
 

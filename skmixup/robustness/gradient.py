@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
-from skmixup.labels import label_column, of_one_type
+from skmixup.labels import label_column, of_one_type, unknown_labels
 from skmixup.randomness.fit import preserved_randomness
 
 
@@ -82,22 +82,34 @@ def columns_of(net: Any, y: ArrayLike, X: NDArray[Any]) -> NDArray[Any]:
         return indicators
     labels = of_one_type(label_column(y))
     check_consistent_length(X, labels)
-    if type(net).predict is NeuralNetClassifier.predict:
-        # skorch's own predict returns column numbers, whatever classes_ says
-        if labels.dtype.kind not in "iu" or labels.min() < 0:
-            raise ValueError(
-                f"y must hold column numbers, as in {type(net).__name__}.predict, got "
-                f"{np.unique(labels)[:10].tolist()}"
-            )
+    check_labels_of(net, labels)
+    if _predicts_columns(net):
         return labels.astype(np.int64)
     classes = np.asarray(net.classes_)
-    unknown = np.setdiff1d(labels, classes)
-    if len(unknown):
-        raise ValueError(
-            f"y holds {unknown[:10].tolist()}, not in clf.classes_ {classes[:10].tolist()}"
-        )
     order = np.argsort(classes)
     return order[np.searchsorted(classes, labels, sorter=order)].astype(np.int64)
+
+
+def check_labels_of(clf: Any, labels: NDArray[Any]) -> None:
+    """Raise ValueError for labels that `clf` cannot predict, which would all count as wrong."""
+    if _predicts_columns(clf):
+        if labels.dtype.kind not in "iu" or labels.min() < 0:
+            raise ValueError(
+                f"y must hold column numbers, as in {type(clf).__name__}.predict, got "
+                f"{np.unique(labels)[:10].tolist()}"
+            )
+    elif hasattr(clf, "classes_"):
+        classes = np.asarray(clf.classes_)
+        unknown = unknown_labels(labels, classes)
+        if unknown:
+            raise ValueError(
+                f"y holds {unknown[:10]}, not in clf.classes_ {classes[:10].tolist()}"
+            )
+
+
+def _predicts_columns(clf: Any) -> bool:
+    """Whether `predict` is skorch's own, which returns column numbers, whatever classes_ says."""
+    return getattr(type(clf), "predict", None) is NeuralNetClassifier.predict
 
 
 def indicators_of(net: Any, y: Any) -> NDArray[np.float32]:

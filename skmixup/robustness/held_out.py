@@ -8,8 +8,8 @@ from sklearn.base import is_regressor
 from sklearn.utils.validation import check_consistent_length
 from skorch.callbacks import Callback
 
-from skmixup.labels import label_column
-from skmixup.robustness.gradient import same_randomness
+from skmixup.labels import label_column, of_one_type
+from skmixup.robustness.gradient import check_labels_of, same_randomness
 
 
 class HeldOutError(Callback):
@@ -67,12 +67,13 @@ class HeldOutError(Callback):
         return self
 
     def on_train_begin(self, net: Any, **kwargs: Any) -> None:
-        """Refuse a regressor, whose numbers are hardly ever right to the last digit."""
+        """Refuse a regressor, whose numbers are hardly ever right, and unknown labels."""
         if is_regressor(net):
             raise TypeError(
                 f"HeldOutError counts wrong labels, and {type(net).__name__} predicts numbers; "
                 "hold rows out by train_split, or score them with skorch.callbacks.EpochScoring"
             )
+        check_labels_of(net, of_one_type(label_column(self.y)))
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Predict the rows and write their error rate into the history."""

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 import torch
 from scipy.sparse import csr_matrix
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -202,3 +203,25 @@ def test_several_labels_per_row_are_attacked_together():
     with pytest.raises(ValueError, match=r"one at a time, y_true\[:, k\] and y_prob\[:, k\]"):
         expected_calibration_error(y, clf.predict_proba(X))
     assert expected_calibration_error(y[:, 0], clf.predict_proba(X)[:, 0]) < 0.2
+
+
+def test_labels_that_the_classifier_never_predicts_do_not_count_as_wrong(named):
+    forest = RandomForestClassifier(5, random_state=0).fit(FRAME, NAMES)
+    with pytest.raises(ValueError, match=r"y holds \[0, 1\].*, not in clf.classes_ \['no', 'y"):
+        accuracy_under_attack(forest, FRAME, CODES, fgsm, eps=0.1, source=named)
+    with pytest.raises(ValueError, match=r"not in clf.classes_"):
+        accuracy_under_attack(named, FRAME, NAMES, lambda net, X, y: X)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        accuracy_under_attack(named, FRAME, CODES[:1], lambda net, X, y: X)
+    callbacks = [HeldOutError(FRAME, NAMES)]
+    with pytest.raises(ValueError, match=r"y holds \['no', 'yes'\], not in clf.classes_ \[0, 1"):
+        MixupClassifier(**FAST, callbacks=callbacks).fit(FRAME, CODES)
+
+
+def test_numbers_are_not_the_strings_that_numpy_takes_them_for():
+    many, X = np.arange(60), np.eye(60, dtype=np.float32)
+    clf = MixupClassifier(max_epochs=1, random_state=0).fit(np.tile(X, (3, 1)), np.tile(many, 3))
+    with pytest.raises(ValueError, match=r"y holds \['1', '2'\], not in clf.classes_"):
+        fgsm(clf, X[:2], ["1", "2"], 0.1)
+    with pytest.raises(ValueError, match=r"y_true holds \['1', '2'\], not in labels"):
+        expected_calibration_error(["1", "2"], X[:2], labels=many)
