@@ -24,6 +24,7 @@ from skmixup.ensemble.fitting import (
     seeded_clone,
 )
 from skmixup.ensemble.folds import Fold, make_folds
+from skmixup.ensemble.groups import with_groups
 from skmixup.ensemble.judging import Floats, Judge
 from skmixup.ensemble.net import Net
 from skmixup.ensemble.prediction import WeightedNetworks
@@ -130,8 +131,9 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         sample_weight : array-like of shape (n,), default=None
             Weight of each row.
         **params
-            ``groups`` for the splitter, more arguments for the estimator's ``fit``; with
-            scikit-learn's metadata routing, for whoever has requested them.
+            ``groups`` for the splitter, and for networks that hold out rows of their own
+            (``max_epochs="auto"``, ``train_split``); more arguments for the estimator's ``fit``;
+            with scikit-learn's metadata routing, for whoever has requested them.
 
         Returns
         -------
@@ -152,6 +154,7 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         judge = self._judge(rows, folds, routed.scorer.score)
         judge.check()
         fit_params = fit_params_of(estimator, rows.weight, routed.estimator.fit)
+        fit_params = with_groups(estimator, fit_params, params.get("groups"))
         training = Training(estimator, rows, fit_params, self.n_jobs)
         seeds = rng.randint(2**31 - 1, size=(proposals.n_runs, len(folds) + 1))
         clock = Clock(self.time_limit, len(folds), self.refit, start)
@@ -173,12 +176,12 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         return self
 
     def _estimator(self, X: Any = None) -> Any:
-        """The estimator, for None the default one for X, which leaves groups to the splitter."""
+        """The estimator, for None the default one for X, which takes groups if it needs them."""
         if self.estimator is not None:
             return self.estimator
         default = self._default_estimator(**(self._table_network if n_dimensions(X) == 2 else {}))
         if get_config()["enable_metadata_routing"]:
-            default.set_fit_request(groups=False)
+            default.set_fit_request(groups=True)
         return default
 
     def _indexable(self, X: Any) -> Any:

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from skmixup.ensemble.folds import Fold
+from skmixup.ensemble.groups import without_useless_groups
 from skmixup.ensemble.net import Net
 from skmixup.ensemble.rows import Rows
 from skmixup.ensemble.sklearn_internals import params_at, rows_at
@@ -85,6 +86,7 @@ def fit_params_of(estimator: Any, weight: Any, params: Mapping[str, Any]) -> dic
 
 def fit_on(estimator: Any, rows: Rows, chosen: NDArray[Any], fit_params: Mapping[str, Any]) -> Any:
     """Fit an estimator on some of the rows."""
+    fit_params = without_useless_groups(estimator, fit_params, rows)
     params = params_at(rows.X, fit_params, chosen)
     return estimator.fit(rows_at(rows.X, chosen), rows.y[chosen], **params)
 

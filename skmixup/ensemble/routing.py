@@ -22,7 +22,8 @@ def router(owner: Any, estimator: Any, splitter: Any, scorer: Any) -> MetadataRo
 def routed_fit_params(owner: Any, params: Mapping[str, Any]) -> Bunch:
     """The arguments of ``estimator.fit``, ``splitter.split`` and ``scorer.score``.
 
-    Without metadata routing groups are the splitter's, all others the estimator's.
+    Without metadata routing groups are the splitter's, all others the estimator's; those of its
+    networks that hold out rows get groups by :mod:`~skmixup.ensemble.groups`.
     """
     if get_config()["enable_metadata_routing"]:
         return process_routing(owner, "fit", **params)

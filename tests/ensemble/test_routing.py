@@ -10,7 +10,14 @@ from sklearn.model_selection import GroupKFold, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skmixup import ManifoldMixupClassifier, MixupClassifierCV
+from skmixup import (
+    ManifoldMixupClassifier,
+    MixupClassifierCV,
+    MixupRegressor,
+    MixupRegressorCV,
+)
+from skmixup.estimators.pilot import Length
+from skmixup.estimators.validation import HeldOut
 from tests.ensemble.toys import toy
 
 X, y = load_iris(return_X_y=True)
@@ -58,7 +65,7 @@ def test_inside_a_cross_validation():
 
 
 @pytest.mark.usefixtures("routing")
-def test_the_default_network_leaves_groups_to_the_splitter():
+def test_the_default_network_leaves_groups_that_it_cannot_use_to_the_splitter():
     space = {"max_epochs": [1, 2, 3]}
     clf = MixupClassifierCV(param_distributions=space, n_runs=3, cv=GroupKFold(2), time_limit=0.01)
     clf.fit(X, y, groups=GROUPS)
@@ -110,3 +117,89 @@ def test_arguments_of_the_estimators_fit():
     net = ManifoldMixupClassifier(max_epochs=5)
     clf = MixupClassifierCV(net, param_distributions={}, cv=2).fit(X, y, epochs=2)
     assert [network.n_iter_ for network in clf.estimators_] == [2, 2]
+
+
+# ---- networks that hold out rows of their own
+
+
+@pytest.fixture
+def groups_of_fits(monkeypatch):
+    """The groups by which pilots, or a `train_split`, are to deal the rows of each fit."""
+    seen = []
+
+    def find_length(net, rows):
+        seen.append(rows.groups)
+        return Length(2, 1.0)
+
+    class Spy(HeldOut):
+        def __call__(self, dataset, y=None):
+            seen.append(self.groups)
+            return super().__call__(dataset, y)
+
+    monkeypatch.setattr("skmixup.estimators.piloted.find_length", find_length)
+    monkeypatch.setattr("skmixup.estimators.validation.HeldOut", Spy)
+    return seen
+
+
+def assert_groups(found, cv):
+    expected = [GROUPS[train] for train, _ in cv.split(X, y, groups=GROUPS)]
+    assert len(found) == len(expected)
+    assert all(map(np.array_equal, found, expected))
+
+
+NUMBERS = X[:, 0]
+SEARCHES = {
+    "classifier": (MixupClassifierCV, ManifoldMixupClassifier, y),
+    "regressor": (MixupRegressorCV, MixupRegressor, NUMBERS),
+}
+
+
+@pytest.mark.parametrize("kind", SEARCHES)
+@pytest.mark.parametrize("params", [{}, {"max_epochs": 2, "train_split": 0.2}], ids=str)
+def test_groups_reach_what_networks_hold_out(groups_of_fits, kind, params):
+    search, network, target = SEARCHES[kind]
+    cv = GroupKFold(2)
+    search(network(**params), param_distributions={}, cv=cv).fit(X, target, groups=GROUPS)
+    assert_groups(groups_of_fits, cv)
+    groups_of_fits.clear()
+    pipeline = make_pipeline(StandardScaler(), network(**params))
+    clf = search(pipeline, param_distributions={}, cv=cv, refit=True).fit(X, target, groups=GROUPS)
+    assert np.array_equal(groups_of_fits.pop(), GROUPS)
+    assert_groups(groups_of_fits, cv)
+    assert len(clf.estimators_) == 1
+
+
+@pytest.mark.usefixtures("routing")
+@pytest.mark.parametrize("asked", ["by default", "alone", "in a pipeline"])
+def test_they_do_so_where_metadata_are_routed(groups_of_fits, asked):
+    cv, space = GroupKFold(2), {"max_epochs": ["auto"], "module__embedding": [None]}
+    network = ManifoldMixupClassifier(max_epochs=2).set_fit_request(groups=True)
+    if asked == "in a pipeline":
+        space = {}
+        network = make_pipeline(StandardScaler(), network.set_params(max_epochs="auto"))
+    clf = MixupClassifierCV(
+        None if asked == "by default" else network, param_distributions=space, n_runs=2, cv=cv
+    )
+    clf.fit(X, y, groups=GROUPS)
+    train, _ = next(cv.split(X, y, groups=GROUPS))
+    assert np.array_equal(groups_of_fits[0], GROUPS[train])
+
+
+def test_settings_and_splits_without_a_use_for_groups_do_not_get_them(groups_of_fits):
+    def split(dataset, y=None):
+        return dataset, None
+
+    space = {"max_epochs": [2, "auto"], "train_split": [None, split]}
+    network = ManifoldMixupClassifier(max_epochs=2)
+    clf = MixupClassifierCV(network, param_distributions=space, n_runs=4, cv=GroupKFold(2))
+    clf.fit(X, y, groups=GROUPS)
+    assert clf.n_completed_ == 2
+    assert all(groups is not None for groups in groups_of_fits)
+    images = np.repeat(X, 16, axis=1).reshape(150, 4, 4, 4)
+    small = ManifoldMixupClassifier(module__depths=(1,), module__width=2)
+    clf = MixupClassifierCV(small, param_distributions={}, cv=GroupKFold(2))
+    assert clf.fit(images, y, groups=GROUPS).n_splits_ == 2
+    several = MixupClassifierCV(
+        ManifoldMixupClassifier(), param_distributions={}, cv=GroupKFold(2)
+    )
+    assert several.fit(X, np.c_[y == 1, X[:, 0] > 5].astype(int), groups=GROUPS).n_splits_ == 2
