@@ -17,6 +17,7 @@ from skmixup.design.discrepancy import (
     run_products,
     squared_discrepancy,
 )
+from skmixup.design.good_lattice import korobov_lattice
 from skmixup.design.levels import Floats, Ints, level_numbers, middle
 from skmixup.design.optimize import optimized
 from skmixup.design.ordering import prefix_uniform_order
@@ -28,6 +29,8 @@ from skmixup.design.uniform import RandomState, generator, uniform_design
 _MIN_RUNS, _MIN_RUNS_FOR_PAIR, _MIN_RUNS_FOR_THREE = 4, 9, 16
 #: How far beside the middle they lie: a share of the range, and so many levels of a pair at least.
 _DISTANCE, _PAIR_LEVELS = 1 / 9, 2
+#: Beyond this many runs the search starts from a lattice, as that without a middle does.
+_MANY_RUNS = 200
 #: So many images of a shipped design are compared where they are not equally even.
 _N_IMAGES = 4
 #: Of a design with fewer levels than runs, which is good already, only so much is searched anew.
@@ -98,11 +101,26 @@ def central_design(
         return images[int(np.argmin(squared_discrepancy(*products, 0.0)))]
     if max(counts) < n_runs:
         design = _moved_to_the_middle(n_runs, counts, rows[0], random_state, effort)
+    elif n_runs > _MANY_RUNS and min(counts) == n_runs:
+        task = Task(n_runs, counts, "CD", rows)
+        start = with_first_runs(korobov_lattice(n_runs, n_factors), rows)
+        design = optimized(task, effort, generator(random_state), start=start)
     else:
         design = uniform_design(
             n_runs, n_factors, n_levels, initial=rows, random_state=random_state, effort=effort
         )
     return np.asarray(design[prefix_uniform_order(design, counts, n_fixed=1)])
+
+
+def with_first_runs(design: Ints, rows: Ints) -> Ints:
+    """The design with these runs first: in each column two levels change places for each."""
+    design = design.copy()
+    for k, row in enumerate(rows):
+        others = np.argmax(design[k:] == row, axis=0) + k
+        columns = np.arange(design.shape[1])
+        design[others, columns] = design[k]
+        design[k] = row
+    return design
 
 
 def _moved_to_the_middle(

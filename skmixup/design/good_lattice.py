@@ -21,6 +21,8 @@ _ALL_VECTORS = 2000
 #: the wrap-around discrepancy (which is linear in n for a lattice) makes a short list.
 _FULL_CRITERION_COST = 300_000
 _SHORT_LIST = 8
+#: So many generators of a Korobov lattice are compared.
+_FEW_GENERATORS = 64
 
 
 def generators(modulus: int) -> Ints:
@@ -70,6 +72,21 @@ def _short_list(vectors: Ints, modulus: int) -> Ints:
         products *= kernel[i * h[:, None] % modulus]
     order = np.argsort(products.sum(axis=1), kind="stable")
     return np.asarray(vectors[order[:_SHORT_LIST]])
+
+
+def korobov_lattice(n_runs: int, n_factors: int) -> Ints:
+    """Levels (n_runs, s) of n // 2 + i·(1, a, a², …) mod n, i = 0, 1, …, with the best of some a.
+
+    By the wrap-around discrepancy, which is linear in n for a lattice: done in a millisecond for
+    a thousand runs. Any generator is a permutation, so that there may be more factors than units.
+    """
+    units = generators(n_runs)[1 : len(generators(n_runs)) // 2 + 1]  # a and −a are mirror images
+    tried = units[np.linspace(0, len(units) - 1, min(len(units), _FEW_GENERATORS)).astype(int)]
+    vectors = np.ones((len(tried), n_factors), dtype=np.intp)
+    for j in range(1, n_factors):
+        vectors[:, j] = vectors[:, j - 1] * tried % n_runs
+    best = _short_list(vectors, n_runs)[0]
+    return np.asarray((n_runs // 2 + np.arange(n_runs)[:, None] * best) % n_runs)
 
 
 def shift_levels(design: Ints, criterion: str, sweeps: int = 2) -> Ints:

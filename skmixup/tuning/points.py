@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from skmixup.design.central import central_runs, places_of_levels
+from skmixup.design.central import central_runs, places_of_levels, with_first_runs
 from skmixup.design.completion import MAX_SEARCHED_ROWS, complete_column, sobol_column
 from skmixup.design.levels import Floats, Ints, cell, middle
 
@@ -101,9 +101,9 @@ class PointTable:
         has_levels = self._n_levels is not None
         if n_rows > MAX_SEARCHED_ROWS:
             u = sobol_column(block * self.n_runs, self.n_runs, column, self.seed)
-            if block == 0:
-                u = middle(np.argsort(np.argsort(u, kind="stable"), kind="stable"), len(u))
             q = self.n_levels(column)
+            if block == 0:
+                return self._places(cell(self._ranked(u, column), q), q)
             return middle(cell(u, q), q) if has_levels else u
         q = self.n_levels(column) if has_levels else n_rows
         others = np.column_stack(
@@ -117,6 +117,14 @@ class PointTable:
         if block > 0:
             return middle(levels, q)
         return self._places(np.concatenate([cell(known, q), levels]), q)
+
+    def _ranked(self, u: Floats, column: int) -> Floats:
+        """Evenly spaced numbers in the order of u, the first in the middle where it is central."""
+        ranks = np.argsort(np.argsort(u, kind="stable"), kind="stable")[:, None]
+        if self.central:
+            runs = central_runs(self.n_runs, [self.n_runs] * (column + 1))
+            ranks = with_first_runs(ranks, runs[:, column:])
+        return np.asarray(middle(ranks[:, 0], self.n_runs))
 
     def _places(self, levels: Ints, q: int) -> Floats:
         return places_of_levels(levels, q, self.n_runs) if self.central else middle(levels, q)

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from scipy.stats import qmc
 
+from skmixup.design import discrepancy
 from skmixup.design.central import central_design, central_runs
 from skmixup.design.factors import as_factors
 from skmixup.tuning import UniformDesignSampler
@@ -41,6 +43,29 @@ def test_by_default_the_first_run_is_the_middle(n_runs, seed, declared):
         low = {9: 2, 12: 3}[n_runs]
         beside = np.isclose(points, places[low]) | np.isclose(points, places[n_runs - 1 - low])
         assert beside.all(axis=1).sum() == 2
+
+
+@pytest.mark.parametrize(("n_runs", "n_levels"), [(401, None), (401, 21), (1201, None)])
+@pytest.mark.parametrize("declared", [True, False])
+def test_many_runs_begin_in_the_middle_too(n_runs, n_levels, declared):
+    factors = as_factors(UNIT, "space") if declared else None
+    table = uniform_plan(factors, n_runs, n_levels, MIDDLE, 1, {}).table()
+    points = np.array([[table.at(row, c) for c in range(3)] for row in range(n_runs)])
+    assert (points[0] == 0.5).all()
+    assert n_levels or np.sum(np.abs(points - 0.5).max(axis=1) < 0.15) >= 4
+    for column, place in enumerate(points.T):
+        counts = np.bincount(table.levels(column), minlength=n_levels or n_runs)
+        assert counts.min() >= n_runs // (n_levels or n_runs)
+        assert len(np.unique(place)) == (n_levels or n_runs)
+
+
+@pytest.mark.parametrize(("n_runs", "n_factors"), [(250, 3), (1000, 3), (600, 8)])
+def test_a_design_of_many_runs_is_more_even_than_a_sobol_sequence(n_runs, n_factors):
+    design = central_design(n_runs, n_factors, random_state=1, effort=(60 / n_runs) ** 2)
+    assert (design[0] == n_runs // 2).all()
+    assert (np.sort(design, axis=0) == np.arange(n_runs)[:, None]).all()
+    sobol = qmc.Sobol(n_factors, seed=0).random(1024)[:n_runs]
+    assert discrepancy(design, n_runs) < qmc.discrepancy(sobol)
 
 
 def test_runs_that_are_there_already_are_completed_around_the_middle():
