@@ -29,6 +29,7 @@ from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
 from skmixup.training.precision import PRECISIONS, check_precision
 from skmixup.training.schedule import SHAPES, finish
+from skmixup.training.surroundings import own_surroundings
 
 
 class VicinalEstimator(LookingNet):
@@ -90,8 +91,9 @@ class VicinalEstimator(LookingNet):
             self.initialize_history()
             return self
         seed(self)
-        randomness = isolated_randomness(self._rng_, resolve_device(self.device))
-        with self._device_for_users_code(), randomness:
+        device = resolve_device(self.device)
+        randomness = isolated_randomness(self._rng_, device)
+        with own_surroundings(device.type), self._device_for_users_code(), randomness:
             super().initialize()
         return self
 
@@ -185,7 +187,8 @@ class VicinalEstimator(LookingNet):
             raise ValueError(f"epochs must be an int of at least 0, or None; got {epochs!r}")
         self.check_groups(groups)
         before = dict(self.__dict__)
-        with self.fitting(epochs=epochs, groups=groups, whole=whole) as state:
+        surroundings = own_surroundings(self._device_.type)
+        with surroundings, self.fitting(epochs=epochs, groups=groups, whole=whole) as state:
             try:
                 yield
             except BaseException as error:

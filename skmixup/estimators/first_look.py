@@ -150,6 +150,18 @@ def is_made_of_tensors(X: Any) -> bool:
     return all(isinstance(part, torch.Tensor) for _, part in tensors_in(X))
 
 
+def advice_on_type(module: torch.nn.Module, rows: Any) -> str | None:
+    """Return a message if a module has failed whose parameters are of another type than X."""
+    found = {p.dtype for p in module.parameters() if p.is_floating_point()} - {torch.float32}
+    if not found or not isinstance(rows, torch.Tensor) or rows.dtype != torch.float32:
+        return None
+    return (
+        f"{type(module).__name__} has parameters of {', '.join(sorted(map(str, found)))}, and X "
+        "is float32: pass module.float(); for layers that compute in 16 bits there is "
+        "precision='bfloat16'"
+    )
+
+
 class FirstBatchChecked:
     """Batches whose first inputs are checked, before the first step of the first epoch.
 

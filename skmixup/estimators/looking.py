@@ -10,6 +10,7 @@ from torch.utils.data import Subset
 
 from skmixup.estimators.first_look import (
     FirstBatchChecked,
+    advice_on_type,
     is_by_position,
     is_made_of_tensors,
     rows_to_show,
@@ -172,7 +173,9 @@ class LookingNet(HoldingOutNet):
             with torch.no_grad(), self.uncompiled():
                 return self.find_memory_order(run)
         except RuntimeError as error:
-            advice = advice_for_convolutions(self.module_, rows)
+            advice = advice_for_convolutions(self.module_, rows) or advice_on_type(
+                self.module_, rows
+            )
             if advice is None:
                 raise
             raise ValueError(f"{advice} ({error})") from error

@@ -16,6 +16,7 @@ from skmixup.randomness.fit import PreservedRandomness
 from skmixup.randomness.unseen import draws_nothing
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.divergence import check_outputs
+from skmixup.training.surroundings import own_surroundings
 from skmixup.vicinal.loss import first_output
 
 
@@ -35,7 +36,8 @@ class OutputNet(VicinalEstimator):
         data = X if is_dataset(X) else ArrayDataset(check_inputs(self, X, reset=False))
         # skorch's scoring callbacks put a cached forward_iter in the place of this one, whose
         # default for device is the parameter, which may be "auto".
-        with self._device_for_users_code(), self._prediction_window(X):
+        surroundings = own_surroundings(self._device_.type)
+        with surroundings, self._device_for_users_code(), self._prediction_window(X):
             parts = map(first_output, self.forward_iter(data, device="cpu"))
             if is_dataset(X):
                 outputs = torch.cat(list(parts)).double()

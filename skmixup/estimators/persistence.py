@@ -15,6 +15,7 @@ from skmixup.estimators import safetensors_files
 from skmixup.estimators.parameters import ParametrizedNet
 from skmixup.networks.default import default_network_in
 from skmixup.training.devices import resolve_device
+from skmixup.training.surroundings import own_surroundings
 
 try:  # the one that joblib's workers use: it knows again the classes that it has sent
     from joblib.externals import cloudpickle
@@ -63,7 +64,8 @@ class PersistentNet(ParametrizedNet):
         given = state["device"]
         as_written = given is None or given == "auto"
         device = resolve_device(given) if as_written else given
-        super().__setstate__({**state, "device": device})
+        with torch.inference_mode(False):  # tensors made there cannot be trained
+            super().__setstate__({**state, "device": device})
         if as_written:
             object.__setattr__(self, "device", given)
 
@@ -75,10 +77,12 @@ class PersistentNet(ParametrizedNet):
             yield
             return
         self._given_device_ = self.device
+        device = resolve_device(self.device)
         # as a string, which is all that safetensors understands
-        object.__setattr__(self, "device", str(resolve_device(self.device)))
+        object.__setattr__(self, "device", str(device))
         try:
-            yield
+            with own_surroundings(device.type):
+                yield
         finally:
             object.__setattr__(self, "device", self.__dict__.pop("_given_device_"))
 

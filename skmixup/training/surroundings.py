@@ -1,0 +1,68 @@
+"""What others have set in torch for the whole thread or process, and a net does without.
+
+What is learnt and predicted is to be the same in ``torch.inference_mode``, beside
+``torch.set_default_dtype``, or in an ``autocast``, whose copies of weights in 16 bits would not
+follow the weights while these are trained.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Lock
+
+import torch
+
+
+@contextmanager
+def own_surroundings(device_type: str) -> Iterator[None]:
+    """Context of a fit or a prediction, in which torch is as it is when it was imported.
+
+    Parameters
+    ----------
+    device_type : str
+        Of the device that the module is on.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.enable_grad())
+        for kind in {device_type, "cpu"} & {"cpu", "cuda", "mps", "xpu"}:
+            if torch.is_autocast_enabled(kind):
+                # Autocasts inside this one, of `precision`, would not clear their cache either.
+                off = torch.autocast(kind, enabled=False, cache_enabled=False)
+                stack.enter_context(off)
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))  # which makes all calls slower
+        if _default_type.is_changed():
+            stack.enter_context(_default_type.float32())
+        yield
+
+
+class _DefaultType:
+    """Torch's default dtype, which all threads share: put back by the last who needs float32."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.n_inside = 0
+        self.given = torch.float32
+
+    def is_changed(self) -> bool:
+        """Whether it is not float32, or was not before others have set it."""
+        return self.n_inside > 0 or torch.get_default_dtype() is not torch.float32
+
+    @contextmanager
+    def float32(self) -> Iterator[None]:
+        """Context in which it is float32."""
+        with self.lock:
+            if self.n_inside == 0:
+                self.given = torch.get_default_dtype()
+                torch.set_default_dtype(torch.float32)
+            self.n_inside += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.n_inside -= 1
+                if self.n_inside == 0:
+                    torch.set_default_dtype(self.given)
+
+
+_default_type = _DefaultType()
