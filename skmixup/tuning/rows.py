@@ -144,7 +144,7 @@ class StudyRows:
             return self._open(others)
 
         while True:
-            self._give_up_stale(study, n_runs)
+            self._give_up_stale(study, n_runs, trial)
             row = agreement.claim_row(study, trial, choose, self.reader)
             if row is not None:
                 return row
@@ -157,9 +157,9 @@ class StudyRows:
             loops.fail_without_heartbeat(study)
             self._mark(study, trial)  # The trial has not begun yet.
 
-    def _give_up_stale(self, study: Study, n_runs: int) -> None:
+    def _give_up_stale(self, study: Study, n_runs: int, own: FrozenTrial | None = None) -> None:
         if self.stale is not None:
-            self.stale.give_up(study, n_runs)
+            self.stale.give_up(study, n_runs, None if own is None else own.number)
 
     # What others run, and whether to wait for it.
 

@@ -26,12 +26,16 @@ class StaleTrials:
         self.stale_after = stale_after
         self._first_seen: dict[int, float] = {}
 
-    def give_up(self, study: Study, n_runs: int) -> None:
-        """Fail what is stale now, and say so."""
-        if self._find(study, n_runs):
+    def give_up(self, study: Study, n_runs: int, own: int | None = None) -> None:
+        """Fail what is stale now, and say so.
+
+        Not the trial with the number `own`, for which this worker looks: a machine that slept, or
+        had other things to do, makes it look old.
+        """
+        if self._find(study, n_runs, own):
             # A trial that is retried has the old one's start for as long as it takes to write.
             time.sleep(min(_MOMENT, self.stale_after / 10))
-        for trial, row in self._find(study, n_runs):
+        for trial, row in self._find(study, n_runs, own):
             age = self._age(trial)
             if StudyStorage(study).finish(trial, TrialState.FAIL):
                 logger.warning(
@@ -44,13 +48,16 @@ class StaleTrials:
                     self.stale_after,
                 )
 
-    def _find(self, study: Study, n_runs: int) -> list[tuple[FrozenTrial, int | None]]:
+    def _find(
+        self, study: Study, n_runs: int, own: int | None
+    ) -> list[tuple[FrozenTrial, int | None]]:
         snapshot = Snapshot.of(study)
         starting = {t.number for t in snapshot.starting(n_runs)}
         return [
             (trial, snapshot.row(trial))
             for trial in snapshot.trials
             if trial.state == TrialState.RUNNING
+            and trial.number != own
             and (snapshot.is_own(trial) or trial.number in starting)
             and self._age(trial) > self.stale_after
         ]

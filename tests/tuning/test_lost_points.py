@@ -4,12 +4,14 @@ import logging
 import threading
 import time
 from datetime import timedelta
+from types import SimpleNamespace
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from skmixup.tuning import DesignExhausted, UniformDesignSampler
+from skmixup.tuning import DesignExhausted, UniformDesignSampler, stale
+from skmixup.tuning.rows import StudyRows
 from tests.tuning.studies import SPACE, assert_every_row_once, objective, row, study_with, suggest
 
 N_RUNS = 6
@@ -28,6 +30,13 @@ def die_amid_a_trial(study):
     return lost
 
 
+def has_begun_before(study, trial, seconds):
+    """Let a trial be so much older than it is."""
+    number, key = trial.number, "skmixup:mark"
+    mark, start, watched = study.trials[number].system_attrs[key]
+    study._storage.set_trial_system_attr(trial._trial_id, key, [mark, start - seconds, watched])
+
+
 # stale_after.
 
 
@@ -41,10 +50,27 @@ def test_one_optimize_runs_the_point_of_a_dead_worker():
 
 
 def test_one_optimize_in_threads_runs_the_point_of_a_dead_worker():
-    study = study_with(UniformDesignSampler(n_runs=N_RUNS, stale_after=0.5))
-    die_amid_a_trial(study)
+    study = study_with(UniformDesignSampler(n_runs=N_RUNS, stale_after=60))
+    has_begun_before(study, die_amid_a_trial(study), seconds=61)
     study.optimize(objective, n_jobs=3)
     assert_every_row_once(study, N_RUNS)
+
+
+def test_a_worker_does_not_give_up_its_own_trial_after_a_long_sleep(monkeypatch):
+    """The machine was suspended, or busy, after the trial had begun and before it had a point."""
+    study = study_with(UniformDesignSampler(n_runs=N_RUNS, stale_after=60))
+    has_begun_before(study, die_amid_a_trial(study), seconds=61)
+    mark = StudyRows._mark
+
+    def mark_and_sleep(rows, study, trial):
+        mark(rows, study, trial)
+        if trial.number == N_RUNS:
+            has_begun_before(study, trial, seconds=61)
+
+    monkeypatch.setattr(StudyRows, "_mark", mark_and_sleep)
+    study.optimize(objective)
+    assert_every_row_once(study, N_RUNS)
+    assert len(study.trials) == N_RUNS + 1
 
 
 def test_a_worker_that_died_before_it_wrote_anything():
@@ -107,7 +133,7 @@ def test_what_a_worker_sees_that_was_slow_not_dead():
     assert_every_row_once(study, N_RUNS)
 
 
-def test_a_retried_trial_is_not_as_old_as_the_one_that_died():
+def test_a_retried_trial_is_not_as_old_as_the_one_that_died(monkeypatch):
     """Optuna's retry callback copies the mark, which the trial renews a moment after it starts."""
     study = study_with(UniformDesignSampler(n_runs=N_RUNS, stale_after=2))
     dead = die_amid_a_trial(study)
@@ -116,13 +142,16 @@ def test_a_retried_trial_is_not_as_old_as_the_one_that_died():
     attrs = {"skmixup:row": 0, "skmixup:mark": [mark, start - 60, watched]}
     study.add_trial(optuna.create_trial(state=TrialState.RUNNING, system_attrs=attrs))
     renewed = study.trials[1]
-    mark = [mark, time.time(), watched]
-    timer = threading.Timer(
-        0.03, study._storage.set_trial_system_attr, (renewed._trial_id, "skmixup:mark", mark)
-    )
-    timer.start()
+    waited = []
+
+    def renew(seconds):  # while the other one waits before it looks again
+        waited.append(seconds)
+        value = [mark, time.time(), watched]
+        study._storage.set_trial_system_attr(renewed._trial_id, "skmixup:mark", value)
+
+    monkeypatch.setattr(stale, "time", SimpleNamespace(sleep=renew, time=time.time))
     study.sampler._design(study)._give_up_stale(study, N_RUNS)
-    timer.join()
+    assert waited == [0.1]
     assert study.trials[1].state == TrialState.RUNNING
 
 
@@ -195,12 +224,10 @@ def test_a_trial_has_a_heartbeat_from_its_first_moment(tmp_path):
 def test_a_trial_that_has_just_begun_is_a_line_in_the_log(caplog, n_trials):
     study = study_with(UniformDesignSampler(n_runs=N_RUNS))
 
-    def slow(trial):
-        time.sleep(0.3)
-        return objective(trial)
-
-    study.optimize(slow, n_trials=1)
-    study.optimize(objective, n_trials=n_trials)
+    study.optimize(objective, n_trials=1 + n_trials)
+    study._storage.get_all_trials(study._study_id, deepcopy=False)[0].datetime_start -= timedelta(
+        hours=1
+    )
     die_amid_a_trial(study)  # for all that is known, it is as long as the first
     with caplog.at_level(logging.WARNING, logger="skmixup"):
         study.optimize(objective)
