@@ -282,6 +282,7 @@ def test_settings_for_which_there_is_no_time(blobs, searching, monkeypatch, seco
     assert clf.n_completed_ == 1 + (seconds == 9.0)
 
 
+@pytest.mark.usefixtures("sleeping")
 def test_time_for_the_refit_is_kept_free():
     with_refit, without = (Clock(12.0, 5, refit, time.monotonic()) for refit in (True, False))
     assert without.has_time(11.0, 4.0)
