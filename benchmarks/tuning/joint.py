@@ -155,7 +155,7 @@ HIDDEN = ((_THIRD, "n + 1 parts"), ("CD", "cells"), DEFAULT)
 STAGES = {
     "choose": ("choose", (9, 25), tuple(product(ARRANGEMENTS, PLACEMENTS))),
     "narrow": ("choose", (9, 16, 25), NARROWED),
-    "confirm": ("confirm", (9, 16, 25, 50), (DEFAULT, *CONFIRMED)),
+    "confirm": ("confirm", (9, 16, 25, 50, 100), (DEFAULT, *CONFIRMED)),
     "noise": ("choose", (25,), HIDDEN),
 }
 
