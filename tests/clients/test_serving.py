@@ -1,7 +1,6 @@
 """A fitted estimator in a server: rows one at a time, threads, other processes."""
 
 import os
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +10,6 @@ import cloudpickle
 import joblib
 import numpy as np
 import pytest
-import torch
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -88,19 +86,21 @@ def test_another_process_predicts_the_same(classifiers, dump, tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
-@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
-def test_a_forked_worker_with_one_thread_predicts(classifiers):
+def test_a_forked_worker_with_one_thread_predicts(classifiers, tmp_path):
     """With torch's threads of the parent it would wait for them forever."""
-    clf, threads = classifiers[0], torch.get_num_threads()
-    rows = np.tile(X, (200, 1))
-    torch.set_num_threads(2)
-    try:
+    joblib.dump((classifiers[0], np.tile(X, (200, 1))), tmp_path / "server")
+    # a process of its own: threads of other tests may hold locks, which a fork would keep forever
+    code = """if True:
+        import joblib, os, signal, torch
+        torch.set_num_threads(2)
+        clf, rows = joblib.load("server")
         expected = clf.predict(rows)
         worker = os.fork()
         if worker == 0:
             signal.alarm(60)
             torch.set_num_threads(1)
-            os._exit(0 if np.array_equal(clf.predict(rows), expected) else 1)
-        assert os.waitpid(worker, 0)[1] == 0
-    finally:
-        torch.set_num_threads(threads)
+            os._exit(0 if (clf.predict(rows) == expected).all() else 1)
+        status = os.waitpid(worker, 0)[1]
+        assert status == 0, status"""
+    run = [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", code]
+    subprocess.run(run, cwd=tmp_path, check=True)

@@ -22,7 +22,7 @@ def test_turns_come_in_the_order_in_which_they_were_asked_for():
             pass
     lock.give_back()
     for thread in started:
-        thread.join(5)
+        thread.join(60)
     assert order == [0, 1, 2, 3]
 
 
@@ -33,11 +33,11 @@ def test_a_turn_that_does_not_come_is_given_up():
     answers = []
     thread = threading.Thread(target=lambda: answers.extend([lock.take(0), lock.take(0.01)]))
     thread.start()
-    thread.join(5)
+    thread.join(60)
     assert answers == [False, False]
     lock.give_back()
     lock.give_back()
     thread = threading.Thread(target=lambda: answers.append(lock.take(0)))
     thread.start()
-    thread.join(5)
+    thread.join(60)
     assert answers[-1]

@@ -84,15 +84,21 @@ def hanging(study):
     return next((t for t in running if "hangs" in t.user_attrs and t.params), None)
 
 
+def n_complete(study):
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)))
+
+
 def test_a_killed_worker_costs_no_point_and_doubles_none(storage):
     opened = open_storage(storage)
     name = f"design-{uuid.uuid4().hex}"
     study = optuna.create_study(study_name=name, storage=opened)
     worker = [str(WORKER), storage, name, str(N_RUNS)]
-    with processes([*worker, "hang"], worker) as (victim, survivor):
+    with processes([*worker, "hang"]) as (victim,):
         lost = wait_for(lambda: hanging(study))
-        os.kill(victim.pid, signal.SIGKILL)
-        assert survivor.wait(timeout=120) == 0
+        with processes(worker) as (survivor,):  # not before, or it may leave nothing to hang in
+            wait_for(lambda: n_complete(study) > 3)
+            os.kill(victim.pid, signal.SIGKILL)
+            assert survivor.wait(timeout=120) == 0
     # The lost point is all that may be missing: a worker notices it only through a heartbeat.
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     assert set(range(N_RUNS)) - {row(t) for t in complete} <= {row(lost)}

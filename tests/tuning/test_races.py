@@ -166,7 +166,8 @@ def test_a_proposal_of_a_dead_worker_is_adopted():
     assert (attrs["skmixup:column:x"], attrs["skmixup:column:y"]) == (0, 1)
 
 
-def test_a_column_whose_proposal_is_withdrawn_does_not_stay_free():
+def test_a_column_whose_proposal_is_withdrawn_does_not_stay_free(monkeypatch):
+    monkeypatch.setattr("skmixup.tuning.agreement._COURTESY", 60.0)
     study = study_with(UniformDesignSampler(n_runs=6))
     rival, ours = study.ask(), study.ask()
     proposal = {"skmixup:column:x": 0}
