@@ -123,7 +123,7 @@ class VicinalEstimator(LookingNet):
         if shape is None and self._knows_sizes():  # those of a file
             network, n_inputs, n_outputs = self._network_
         else:
-            check_default_shape(None if isinstance(shape, dict) else shape)
+            check_default_shape(shape)
             assert shape is not None
             network = "MLP" if len(shape) == 1 else "PreActResNet"
             n_inputs, n_outputs = shape[0], self._n_outputs()

@@ -71,6 +71,11 @@ def _check_numeric_array(X: Any) -> None:
         return
     if array is None:
         return
+    if array.dtype.names:
+        raise ValueError(
+            f"X is an array of records with the fields {', '.join(array.dtype.names[:10])}; pass "
+            "pd.DataFrame(X)"
+        )
     if array.dtype.kind in "mM":
         raise ValueError(
             f"X holds times ({array.dtype}); make numbers of them, small ones: for instance days "

@@ -22,7 +22,7 @@ _TO_FIRST = (
 )
 
 
-def check_default_shape(shape: Shape | None) -> None:
+def check_default_shape(shape: Shape | dict[Any, Shape] | None) -> None:
     """Raise ValueError unless there is a default network for rows of this shape.
 
     Images with the channels last, as files store them, are refused too: the network would take
@@ -32,6 +32,12 @@ def check_default_shape(shape: Shape | None) -> None:
         "module=None chooses a network for X of shape (n, n_features) or "
         "(n, channels, height, width)"
     )
+    if isinstance(shape, dict):
+        raise ValueError(
+            f"{known}; X is a dict, or rows that are dicts, of the keys {list(shape)[:10]}. If "
+            "they are columns of a table pass pd.DataFrame(X), and for a network of several "
+            "inputs a module of your own"
+        )
     if shape is None:
         raise ValueError(
             f"{known}; there are no data yet, or a data set whose items are not one tensor or "

@@ -89,7 +89,7 @@ def _check(p: NDArray[np.float64]) -> None:
     if (p < 0).any():
         row = int(np.flatnonzero((p < 0).any(axis=1))[0])
         raise ValueError(
-            f"y has shape {p.shape} and negative entries, first in row {row}: {p[row].tolist()}; "
+            f"y has shape {p.shape} and negative entries, first in row {row}: {_shown(p[row])}; "
             f"{KINDS_OF_LABELS}"
         )
     sums = p.sum(axis=1)
@@ -97,5 +97,10 @@ def _check(p: NDArray[np.float64]) -> None:
     if len(wrong):
         raise ValueError(
             f"y has shape {p.shape}, and {len(wrong)} of its rows do not sum to one, first row "
-            f"{wrong[0]}: {p[wrong[0]].tolist()} sums to {sums[wrong[0]]:.6g}; {KINDS_OF_LABELS}"
+            f"{wrong[0]}: {_shown(p[wrong[0]])} sums to {sums[wrong[0]]:.6g}; {KINDS_OF_LABELS}"
         )
+
+
+def _shown(row: NDArray[np.float64]) -> str:
+    """The numbers of a row, ten at most."""
+    return f"{row.tolist()}" if len(row) <= 10 else f"[{str(row[:10].tolist())[1:-1]}, …]"

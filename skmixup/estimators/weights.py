@@ -51,11 +51,11 @@ def row_weights(
             seen = np.unique(counted)
             per_class = np.ones(len(classes))
             per_class[seen] = compute_class_weight(class_weight, classes=seen, y=counted)
-        weight = weight * per_class[codes]
-    relative = _over_mean(weight, weight, "some row")
+        weight = (weight if as_they_are else weight / weight.max()) * per_class[codes]
     if as_they_are:
-        return weight.astype(np.float32)
-    _check_classes_left(weight, codes, classes)
+        return _in_float32(weight)
+    relative = _over_mean(weight, weight, "some row")
+    _check_classes_left(relative, codes, classes)
     return relative
 
 
@@ -138,7 +138,21 @@ def _over_mean(weight: NDArray[Any], of: NDArray[Any], which: str) -> NDArray[np
     """Divide weights by the mean of some of them, which must not be 0."""
     if not of.any():
         raise ValueError(f"sample_weight (times class_weight) must be positive for {which}")
-    return (weight / of.mean()).astype(np.float32)
+    most = of.max()  # sums of numbers next to the largest there is would be infinite
+    return (weight / most / (of / most).mean()).astype(np.float32)
+
+
+def _in_float32(weight: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Weights of a part of the rows, which nothing divides."""
+    with np.errstate(over="ignore", under="ignore"):
+        found = weight.astype(np.float32)
+    if not found.any() or not np.isfinite(found).all():
+        raise ValueError(
+            "sample_weight (times class_weight) must be positive for some row, and in partial_fit "
+            f"within the range of float32, 1e-38 to 1e38; got {weight.min():.4g} to "
+            f"{weight.max():.4g}"
+        )
+    return found
 
 
 def _weights_from_dict(class_weight: dict[Any, Any], classes: NDArray[Any]) -> NDArray[np.float64]:
@@ -160,7 +174,7 @@ def _weights_from_dict(class_weight: dict[Any, Any], classes: NDArray[Any]) -> N
 
 
 def _check_classes_left(
-    weight: NDArray[np.float64], codes: NDArray[np.int64], classes: NDArray[Any]
+    weight: NDArray[Any], codes: NDArray[np.int64], classes: NDArray[Any]
 ) -> None:
     """Rows without weight might as well be absent, and one class cannot be told from another."""
     present = np.unique(codes)

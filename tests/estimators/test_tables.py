@@ -283,3 +283,13 @@ def test_a_lazy_frame_is_to_be_collected():
     X = pl.DataFrame({"a": NOISE}).lazy()
     with pytest.raises(ValueError, match=r"X is a lazy frame; pass X.collect\(\)"):
         net(**FAST).fit(X, Y)
+
+
+def test_records_are_to_be_a_table():
+    X = pd.DataFrame({"a": NOISE, "b": NOISE})
+    for records in (X.to_records(index=False), np.array([(1, 2.0)] * N, "i8,f8")):
+        with pytest.raises(ValueError, match=r"array of records .*pass pd.DataFrame\(X\)"):
+            net(**FAST).fit(records, Y)
+    for columns in (X.to_dict("records"), {"a": NOISE, "b": NOISE}):
+        with pytest.raises(ValueError, match=r"keys \['a', 'b'\].*pass pd.DataFrame\(X\)"):
+            net(**FAST).fit(columns, Y)

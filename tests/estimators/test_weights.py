@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import torch
+from sklearn.base import clone
 from torch import nn
 from torch.utils.data import Subset
 
@@ -34,6 +35,27 @@ def test_a_constant_factor_changes_nothing(estimator):
     assert np.allclose(first, again, atol=1e-6)
     assert np.allclose(plain, ones, atol=1e-6)
     assert not np.allclose(first, plain, atol=1e-3)
+
+
+@pytest.mark.parametrize("class_weight", [None, "balanced", {"a": 1.0, "b": 2.0, "c": 3.0}])
+@pytest.mark.parametrize("factor", [1e-310, 1e-50, 1e50, 5e307])
+def test_weights_may_be_of_any_size(factor, class_weight):
+    net = MixupClassifier(class_weight=class_weight, **FAST)
+    found = clone(net).fit(X, Y, sample_weight=factor * WEIGHT).predict_proba(X)
+    expected = clone(net).fit(X, Y, sample_weight=WEIGHT).predict_proba(X)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_weights_beside_which_others_vanish_leave_one_class():
+    weight = np.r_[1e300, WEIGHT[1:]]
+    with pytest.raises(ValueError, match=r"leaves 1 class, \['a'\]"):
+        MixupClassifier(**FAST).fit(X, Y, sample_weight=weight)
+
+
+@pytest.mark.parametrize("factor", [1e-50, 1e50])
+def test_partial_fit_takes_weights_within_the_range_of_float32(factor):
+    with pytest.raises(ValueError, match="in partial_fit within the range of float32"):
+        MixupClassifier(**FAST).partial_fit(X, Y, sample_weight=factor * WEIGHT)
 
 
 @pytest.mark.parametrize("estimator", ALL)
