@@ -133,6 +133,8 @@ def top_label(
             f"y_prob has {prob.shape[1]} columns but {held} has {len(classes)} classes "
             f"{classes[:10].tolist()}{advice}"
         )
+    if len(np.unique(classes)) < len(classes):
+        raise ValueError(f"labels must differ, one for each column; got {classes[:10].tolist()}")
     unknown = unknown_labels(y, classes)
     if unknown:
         raise ValueError(f"y_true holds {unknown[:10]}, not in labels {classes[:10].tolist()}")

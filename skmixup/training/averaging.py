@@ -211,6 +211,22 @@ class AveragingNet(TensorNet):
         finally:
             self.show_average()
 
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Tell the callbacks; where one of them ends a fit with another average, go on from it.
+
+        As skorch's EarlyStopping does, which loads the best epoch. A callback that loads the
+        student as well, as a checkpoint may, has its way.
+        """
+        if method_name != "on_train_end" or not self._has_student:
+            super().notify(method_name, **kwargs)
+            return
+        average, student = _copies(self.average_network()), _copies(self.student_)
+        super().notify(method_name, **kwargs)
+        if not self._has_student or _equal(average, self.average_network()):
+            return
+        if _equal(student, self.student_):
+            self.student_.load_state_dict(self.average_network().state_dict())
+
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
         """Show callbacks the network in training."""
         self.show_student()
@@ -265,6 +281,15 @@ class AveragingNet(TensorNet):
 def _tensors(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters()
     yield from module.buffers()
+
+
+def _copies(module: nn.Module) -> list[Tensor]:
+    return [tensor.detach().clone() for tensor in _tensors(module)]
+
+
+def _equal(values: list[Tensor], module: nn.Module) -> bool:
+    now = list(_tensors(module))
+    return len(values) == len(now) and all(map(torch.equal, values, now))
 
 
 def _freeze_alike(module: nn.Module, as_in: nn.Module) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from skorch.callbacks import Callback, Checkpoint, LoadInitState
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, LoadInitState
 from skorch.hf import AccelerateMixin
 from torch import nn
 
@@ -49,6 +49,18 @@ def test_training_goes_on_from_the_files_of_a_checkpoint(tmp_path, with_student)
         np.testing.assert_array_equal(net.predict_proba(X), other.predict_proba(X))
         own, theirs = other.module_.state_dict(), other.student_.state_dict()
         assert all(torch.equal(own[name], theirs[name]) for name in own)
+
+
+@pytest.mark.parametrize("kind", ["stopping", "checkpoint", "with student"])
+def test_training_goes_on_from_the_best_epoch_that_a_callback_loads(tmp_path, kind):
+    files = {"f_student": "student.pt"} if kind == "with student" else {}
+    saves = Checkpoint("valid_loss_best", dirname=tmp_path, load_best=True, **files)
+    stops = EarlyStopping(patience=3, load_best=True)
+    callback = stops if kind == "stopping" else saves
+    net = averaged(callback, lr=0.3, max_epochs=30, train_split=0.25, ema_decay=0.5).fit(X, Y)
+    average, student = (part.state_dict() for part in (net.module_, net.student_))
+    equal = all(torch.equal(average[name], student[name]) for name in average)
+    assert equal is (kind != "with student")
 
 
 class Pickled(Callback):

@@ -99,6 +99,8 @@ def test_labels_of_any_type_and_missing_classes():
     assert measured == pytest.approx(0.15)
     with pytest.raises(ValueError, match=r"3 columns but y_true has 2.*labels=clf\.classes_"):
         expected_calibration_error(["ant", "bee"], prob)
+    with pytest.raises(ValueError, match="labels must differ, one for each column"):
+        expected_calibration_error(["ant", "bee"], prob, labels=["ant", "bee", "bee"])
     with pytest.raises(ValueError, match=r"\['dog'\], not in labels"):
         expected_calibration_error(["ant", "dog"], prob, labels=names)
 
