@@ -24,6 +24,11 @@ def is_matrix(y: Any) -> bool:
     return len(shape) == 2 and shape[1] > 1
 
 
+def computed(X: Any) -> Any:
+    """Compute a collection of Dask's, a lazy array or frame; leave everything else as it is."""
+    return X.compute() if hasattr(X, "__dask_graph__") and hasattr(X, "compute") else X
+
+
 def label_column(
     y: Any, *, what: str = "y", advice: str = "give every row a label or leave it out"
 ) -> NDArray[Any]:
@@ -44,6 +49,7 @@ def label_column(
     ValueError
         For more than one column, or for NaN, None and NA among the labels.
     """
+    y = computed(y)
     if hasattr(y, "detach"):  # a torch tensor; this module does without torch
         y = y.detach().cpu().numpy()
     _check_none_missing(y, what, advice)

@@ -15,12 +15,13 @@ from skmixup.estimators.dicts import check_dict, refuse_several_inputs, rows_as_
 from skmixup.estimators.images import advice_on_axes, check_range, note_range
 from skmixup.estimators.input_types import forget_inputs
 from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
-from skmixup.labels import label_column, of_one_type
+from skmixup.labels import computed, label_column, of_one_type
 from skmixup.training.batches import is_pixels
 
 
 def as_array(X: Any) -> Any:
-    """Turn a torch tensor into an array; leave everything else as it is."""
+    """Turn a torch tensor into an array, compute what Dask has; leave everything else as it is."""
+    X = computed(X)
     if isinstance(X, Tensor):
         X = X.detach().resolve_neg().resolve_conj()
         if X.dtype == torch.bfloat16:

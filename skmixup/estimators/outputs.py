@@ -12,11 +12,13 @@ from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.dataset_batches import DatasetBatches
 from skmixup.estimators.datasets import refuse_loader
 from skmixup.estimators.inputs import check_inputs
+from skmixup.networks import MLP
 from skmixup.randomness.fit import PreservedRandomness
 from skmixup.randomness.unseen import draws_nothing
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.divergence import check_outputs
 from skmixup.training.surroundings import own_surroundings
+from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.loss import first_output
 
 
@@ -37,7 +39,7 @@ class OutputNet(VicinalEstimator):
         # skorch's scoring callbacks put a cached forward_iter in the place of this one, whose
         # default for device is the parameter, which may be "auto".
         surroundings = own_surroundings(self._device_.type)
-        with surroundings, self._device_for_users_code(), self._prediction_window(X):
+        with surroundings, self._device_for_users_code(), self._prediction_window(X), _quick(self):
             parts = map(first_output, self.forward_iter(data, device="cpu"))
             if is_dataset(X):
                 outputs = torch.cat(list(parts)).double()
@@ -82,3 +84,17 @@ def _stacked(parts: Iterable[Tensor], n_rows: int) -> Tensor:
         rows[filled : filled + len(part)] = part
         filled += len(part)
     return rows[:filled]
+
+
+@contextmanager
+def _quick(net: Any) -> Iterator[None]:
+    """Let the default network for tables save memory, and with it time."""
+    module = unwrap(net.module_)
+    if not isinstance(module, MLP):
+        yield
+        return
+    module.overwrite_sums(True)
+    try:
+        yield
+    finally:
+        module.overwrite_sums(False)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -149,7 +149,6 @@ class MLP(nn.Module):
             block = nn.Sequential(nn.Linear(fan_in, fan_out))
             if batch_norm:
                 block.append(nn.BatchNorm1d(fan_out))
-            # in place: the sums before it are not needed again
             in_place = {"inplace": True} if activation is nn.ReLU else {}
             block.append(activation(**in_place))
             if dropout > 0:
@@ -180,6 +179,22 @@ class MLP(nn.Module):
                 else logits.mean(dim=2)
             )
         return logits / self.temperature
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; in evaluation mode nothing is overwritten, as explainers need it."""
+        super().train(mode)
+        return self.overwrite_sums(mode)
+
+    def overwrite_sums(self, overwrite: bool) -> Self:
+        """Let rectifiers overwrite the sums before them, which are not needed again.
+
+        But for explainers such as SHAP's DeepExplainer and captum's DeepLift.
+        """
+        for block in self.blocks:
+            for part in block.children():
+                if type(part) is nn.ReLU:
+                    part.inplace = overwrite
+        return self
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
         # Files that were written before there was a temperature have none.

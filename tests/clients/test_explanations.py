@@ -55,6 +55,22 @@ def test_deep_lift_adds_up_on_images(image_classifier):
     assert error.abs().max() < 1e-4
 
 
+@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:UserWarning")
+def test_deep_lift_adds_up_on_a_table_where_all_is_modules():
+    parts = {"n_members": 1, "scale_inputs": False, "embedding": None, "hidden_sizes": (8, 8)}
+    net = ManifoldMixupClassifier(**FAST, **{f"module__{k}": v for k, v in parts.items()})
+    rows = (TABLE - TABLE.mean(axis=0)) / TABLE.std(axis=0)
+    clf = net.fit(rows, CODES)
+    usual = clf.predict_proba(rows)
+    x = torch.from_numpy(rows[:4]).requires_grad_()
+    parts, error = DeepLift(clf.module_).attribute(
+        x, torch.zeros_like(x), target=2, return_convergence_delta=True
+    )
+    assert parts.abs().max() > 0.1
+    assert error.abs().max() < 1e-4
+    assert np.array_equal(clf.predict_proba(rows), usual)
+
+
 def test_what_shaps_gradient_explainers_do(table_classifier, image_classifier):
     """They put hooks on every module, take gradients of one output and take the hooks away."""
     for clf, rows in ((table_classifier, TABLE), (image_classifier, IMAGES)):

@@ -155,6 +155,17 @@ def test_frames_of_numbers_are_the_same_as_arrays(kind):
     assert np.array_equal(clf.predict_proba(X), expected.predict_proba(plain))
 
 
+@pytest.mark.parametrize("kind", ["array", "dataframe"])
+def test_what_dask_has_is_computed(kind):
+    lazy = pytest.importorskip(f"dask.{kind}")
+    make = lazy.from_array if kind == "array" else lazy.from_pandas
+    X = pd.DataFrame({"a": NOISE, "b": Y})
+    X = X.to_numpy() if kind == "array" else X
+    parts, labels = make(X, 40), make(Y if kind == "array" else pd.Series(Y), 40)
+    clf, expected = net(**FAST).fit(parts, labels), net(**FAST).fit(X, Y)
+    assert np.array_equal(clf.predict_proba(parts), expected.predict_proba(X))
+
+
 LABELS = {
     "str": pd.Series(WORD, dtype="str"),
     "category": pd.Series(pd.Categorical(WORD)),
