@@ -96,6 +96,12 @@ class RandomCrop(nn.Module):
         """Return images of shape (n, channels, height, width), each moved by its own offset."""
         _check_images(self, x)
         n, _, height, width = x.shape
+        if self.padding_mode == "reflect" and self.padding >= min(height, width):
+            raise ValueError(
+                f"padding={self.padding} is too wide a border to be reflected by images of "
+                f"{height} × {width} pixels: at most {min(height, width) - 1}, or another "
+                "padding_mode"
+            )
         value = self.fill if self.padding_mode == "constant" else None
         padded = F.pad(x, (self.padding,) * 4, self.padding_mode, value)
         n_offsets = 2 * self.padding + 1

@@ -101,6 +101,11 @@ def test_type_layout_and_the_batch_itself_are_kept(augmentation, dtype, layout):
         (lambda: Cutout(0), ValueError, "size must be an int of at least 1; got 0"),
         (lambda: Cutout(2)(torch.zeros(3, 4)), ValueError, r"Cutout takes images .* got \(3, 4\)"),
         (lambda: RandomCrop()([1]), ValueError, "RandomCrop takes images .* got list"),
+        (
+            lambda: RandomCrop(4, padding_mode="reflect")(torch.zeros(2, 3, 9, 4)),
+            ValueError,
+            "padding=4 is too wide a border .* 9 × 4 pixels: at most 3",
+        ),
     ],
 )
 def test_errors_name_parameter_and_value(make, error, message):

@@ -131,7 +131,7 @@ def _kind(X: Any) -> str:
 
 
 def _advice(function: Any) -> str:
-    name = type(function).__name__
+    name = getattr(function, "__name__", type(function).__name__)
     return f" ({name} takes whole minibatches: (n, …), a tensor on the device)"
 
 
