@@ -4,11 +4,14 @@ import random
 
 import numpy as np
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sklearn.datasets import make_moons
 
-# Property tests judge results, never the speed of the machine.
-settings.register_profile("untimed", deadline=None)
+# Property tests judge results, never the speed of the machine, and have the same examples in every
+# run; pytest --hypothesis-profile=random looks for new ones.
+untimed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("random", **untimed)
+settings.register_profile("untimed", derandomize=True, **untimed)
 settings.load_profile("untimed")
 
 
