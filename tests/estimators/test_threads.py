@@ -167,13 +167,15 @@ def test_a_fit_beside_predictions_and_beside_draws_of_the_callers():
 
     with ThreadPoolExecutor(1) as pool:
         outputs = pool.submit(predict)
-        assert np.array_equal(fitted(NETS["Noisy"]), expected)
-        done.set()
+        try:
+            assert np.array_equal(fitted(NETS["Noisy"]), expected)
+        finally:
+            done.set()
     assert all(np.array_equal(p, other.predict_proba(X)) for p in outputs.result())
 
 
 def meet(barrier):
-    barrier.wait(timeout=20)
+    barrier.wait(timeout=120)
 
 
 class Meets(Callback):

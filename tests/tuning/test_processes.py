@@ -63,12 +63,12 @@ def storage(request, tmp_path):
         )
         with processes(["-W", "ignore", "-c", serve, sqlite, str(port)]):
             proxy = open_storage(f"grpc:{port}")
-            proxy.wait_server_ready(timeout=60)
+            proxy.wait_server_ready(timeout=240)
             yield f"grpc:{port}"
             proxy.close()
 
 
-def wait_for(condition, seconds=90):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found = condition()
@@ -98,7 +98,7 @@ def test_a_killed_worker_costs_no_point_and_doubles_none(storage):
         with processes(worker) as (survivor,):  # not before, or it may leave nothing to hang in
             wait_for(lambda: n_complete(study) > 3)
             os.kill(victim.pid, signal.SIGKILL)
-            assert survivor.wait(timeout=120) == 0
+            assert survivor.wait(timeout=600) == 0
     # The lost point is all that may be missing: a worker notices it only through a heartbeat.
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     assert set(range(N_RUNS)) - {row(t) for t in complete} <= {row(lost)}
