@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 # With complex numbers: scikit-learn's validate_data refuses them, in the words that its
 # check_complex_data wants.
@@ -49,6 +50,17 @@ def check_numeric_columns(X: Any, estimator: str) -> None:
             f"    )"
         )
     raise ValueError(message)
+
+
+def refuse_sparse(X: Any) -> None:
+    """Raise TypeError for a sparse matrix, or a frame of sparse columns."""
+    if issparse(X) or hasattr(X, "sparse"):
+        raise TypeError(
+            "Sparse data was passed for X, but dense data is required: pass X.toarray(), of a "
+            "frame X.sparse.to_dense(). In a pipeline a ColumnTransformer gives dense data with "
+            "sparse_threshold=0, a OneHotEncoder with sparse_output=False, and a TruncatedSVD "
+            "makes few columns of many"
+        )
 
 
 def listed(n: int, names: Iterable[str]) -> str:

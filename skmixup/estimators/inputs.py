@@ -10,7 +10,7 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import assert_all_finite, validate_data
 from torch import Tensor
 
-from skmixup.estimators.columns import advice_on, check_numeric_columns
+from skmixup.estimators.columns import advice_on, check_numeric_columns, refuse_sparse
 from skmixup.estimators.dicts import check_dict, refuse_several_inputs, rows_as_dict
 from skmixup.estimators.images import advice_on_axes, check_range, note_range
 from skmixup.estimators.input_types import forget_inputs
@@ -64,6 +64,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
             f"keys {list(net.input_shape_)}"
         )
     given, estimator = as_array(X), type(net).__name__
+    refuse_sparse(given)
     check_numeric_columns(given, estimator)
     pixels = is_pixels(given)
     dtype = np.dtype(np.uint8 if pixels else np.float32 if reset else _dtype_of_fit(net, given))

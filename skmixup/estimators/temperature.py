@@ -113,7 +113,7 @@ def fit_temperature(
         return 1.0
     logs = log_probabilities(proba)
     picked = _of_labels(logs, codes)
-    shares = weight * (len(weight) / weight.sum())
+    shares = weight * (np.count_nonzero(weight) / weight.sum())
 
     def slope(log_beta: float) -> float:
         """The derivative with respect to β."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import scipy.sparse
 import skrub
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
@@ -304,3 +305,11 @@ def test_records_are_to_be_a_table():
     for columns in (X.to_dict("records"), {"a": NOISE, "b": NOISE}):
         with pytest.raises(ValueError, match=r"keys \['a', 'b'\].*pass pd.DataFrame\(X\)"):
             net(**FAST).fit(columns, Y)
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.coo_array, "frame"])
+def test_sparse_data_are_to_be_dense_also_in_a_pipeline(kind):
+    X = np.column_stack([NOISE, Y])
+    frame = pd.DataFrame(X).astype(pd.SparseDtype("float", 0))
+    with pytest.raises(TypeError, match=r"toarray\(\).*sparse_threshold=0"):
+        net(**FAST).fit(frame if kind == "frame" else kind(X), Y)

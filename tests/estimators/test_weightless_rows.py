@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.model_selection import PredefinedSplit
 from skorch.callbacks import Callback
 from skorch.helper import SliceDict
 from torch import nn
@@ -13,7 +14,9 @@ from skmixup import (
     InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
     MixupClassifier,
+    MixupClassifierCV,
     MixupRegressor,
+    MixupRegressorCV,
     VicinalClassifier,
 )
 
@@ -154,3 +157,21 @@ def test_labelled_rows_without_weight_are_absent_where_others_have_no_label():
     absent = clone(ict).fit(X[kept], y[kept], sample_weight=weight[kept])
     np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
     assert len(found.transduction_) == 60
+
+
+@pytest.mark.parametrize("search", [MixupClassifierCV, MixupRegressorCV])
+def test_cross_validation_inside_an_estimator(search):
+    net, target = MixupClassifier(**FAST), Y
+    if search is MixupRegressorCV:
+        net, target = MixupRegressor(**FAST), X[:, 0]
+    clf = search(net, param_distributions={"lr": [1e-3, 1e-2]}, n_runs=2, random_state=0)
+    fold = np.arange(60) % 7 % 2
+    found = clone(clf).set_params(cv=PredefinedSplit(fold)).fit(PADDED, target, SOME)
+    absent = clone(clf).set_params(cv=PredefinedSplit(fold[KEPT]))
+    absent.fit(X[KEPT], target[KEPT], SOME[KEPT])
+    assert found.best_score_ == pytest.approx(absent.best_score_, abs=1e-6)
+    np.testing.assert_allclose(predicted(found), predicted(absent), rtol=1e-4)
+
+
+def predicted(net):
+    return net.predict_proba(X) if hasattr(net, "predict_proba") else net.predict(X)
