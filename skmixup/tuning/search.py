@@ -207,6 +207,14 @@ class UniformDesignSearchCV(DesignSearchCV):
             n_spread += len(new) * (box.width == 1.0)
             points = np.vstack([points, new])
             results = evaluate(settings_at(factors, vary, new))
+        n_made = len(points) + len(outside)
+        if n_made < watch.n_expected and not watch.out_of_time:
+            warnings.warn(
+                f"n_runs={n_runs}, but no more than {n_made} different candidates were found: all "
+                "other values of param_distributions have next to no probability",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def _n_expected(self, n_runs: int, vary: Mapping[str, Factor], n_outside: int) -> int:
         """How many candidates there will be; a warning where they are fewer than asked for."""

@@ -66,6 +66,14 @@ def test_more_runs_than_settings_run_each_once(space, n_different, settings):
     assert len(found) == len(as_set(found)) == n_different
 
 
+@pytest.mark.parametrize("distribution", [stats.poisson(3), stats.binom(1000, 0.003)])
+@pytest.mark.parametrize("n_rounds", [1, 3])
+def test_values_that_hardly_ever_come_are_no_candidates(distribution, n_rounds):
+    with pytest.warns(UserWarning, match="n_runs=40, but no more than .* different candidates"):
+        found = candidates({"a": distribution}, n_runs=40, n_rounds=n_rounds)
+    assert 10 <= len(found) == len(as_set(found)) < 40
+
+
 @pytest.mark.parametrize("n_runs", [5, 8, 12])
 @pytest.mark.parametrize(
     "space",
