@@ -95,8 +95,11 @@ class Continuum:
     high: float
     log: bool = False
 
-    n_values = None
     ordered = True
+
+    @property
+    def n_values(self) -> int | None:
+        return 1 if self.low == self.high else None
 
     def at(self, u: float) -> float:
         if self.log:

@@ -23,7 +23,7 @@ def settings_at(
     columns = {name: column for column, name in enumerate(vary)}
     return [
         {
-            name: factor.at(float(point[columns[name]]) if name in columns else 0.0)
+            name: factor.at(float(point[columns[name]]) if name in columns else 0.5)
             for name, factor in factors.items()
         }
         for point in points

@@ -13,6 +13,7 @@ from skmixup.design.central import central_design, places_of_levels
 from skmixup.design.factors import Factor
 from skmixup.design.galois import prime_power
 from skmixup.design.levels import Floats, Ints, check_count, middle
+from skmixup.design.places import n_different_values
 from skmixup.tuning.criteria import MIDDLE, check_tuning_criterion, discrepancy_of
 from skmixup.tuning.few_values import (
     Column,
@@ -71,7 +72,7 @@ def check_levels(name: str, n_levels: Any, n_runs: int) -> int:
 
 def varying(factors: Mapping[str, Factor]) -> dict[str, Factor]:
     """The factors with more than one value: only they need a column of the design."""
-    return {name: factor for name, factor in factors.items() if factor.n_values != 1}
+    return {name: f for name, f in factors.items() if n_different_values(f) != 1}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from skmixup.design.factors import Factor
+from skmixup.design.places import n_different_values
 
 RUNS_PER_FACTOR = 10
 #: More runs than this only where there are many parameters, or categories of many values.
@@ -88,9 +89,9 @@ def resolve_n_runs(n_runs: Any, factors: Mapping[str, Factor] | None) -> Any:
             "n_runs='auto' follows from the parameters, so it needs a search_space: declare them, "
             "or give a number of runs"
         )
-    vary = [factor for factor in factors.values() if factor.n_values != 1]
+    vary = [factor for factor in factors.values() if n_different_values(factor) != 1]
     # A range of many numbers is nearly a continuum: neighbours stand in for what is left out.
     few = [f.n_values for f in vary if not f.ordered or f.n_values in range(RUNS_PER_FACTOR + 1)]
     automatic = auto_n_runs(len(vary), [n for n in few if n is not None])
-    settings = math.prod(math.inf if f.n_values is None else f.n_values for f in vary)
+    settings = math.prod(n_different_values(factor) for factor in vary)
     return int(min(automatic, settings))

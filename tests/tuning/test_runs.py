@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from scipy import stats
 
 from skmixup.design.completion import MAX_SEARCHED_ROWS
 from skmixup.design.factors import as_factors
@@ -60,6 +61,8 @@ def test_every_category_comes_equally_often():
         ({"n": IntDistribution(1, 1000)}, 10),
         ({"n": IntDistribution(1, 14), "m": IntDistribution(5, 5)}, 10),
         ({"c": CategoricalDistribution([str(i) for i in range(30)])}, 30),
+        ({"x": FloatDistribution(0, 1), "y": FloatDistribution(0.5, 0.5)}, 10),
+        ({"n": stats.randint(1, 4), "m": stats.randint(3, 4), "c": ["x", "x"]}, 3),
     ],
 )
 def test_spaces_of_few_values(space, n_runs):

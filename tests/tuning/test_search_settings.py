@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from optuna.distributions import IntDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
@@ -64,6 +64,15 @@ def test_more_runs_than_settings_run_each_once(space, n_different, settings):
     with pytest.warns(UserWarning, match=expected):
         found = candidates(space, n_runs=30, **settings)
     assert len(found) == len(as_set(found)) == n_different
+
+
+@pytest.mark.parametrize("settings", [{}, {"n_rounds": 2}, {"criterion": "CD"}])
+def test_what_has_one_value_is_no_parameter_to_search(settings):
+    space = {"a": stats.uniform(0, 1), "b": stats.randint(3, 4)}
+    assert {p["b"] for p in candidates(space, n_runs=4, **settings)} == {3}
+    space = {"b": ["x", "x"], "a": FloatDistribution(0.1, 0.1)}
+    with pytest.warns(UserWarning, match="more than the 1 different candidates"):
+        assert candidates(space, n_runs=2) == [{"b": "x", "a": 0.1}]
 
 
 @pytest.mark.parametrize("distribution", [stats.poisson(3), stats.binom(1000, 0.003)])

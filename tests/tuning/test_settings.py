@@ -49,6 +49,8 @@ def test_more_runs_than_settings_run_each_setting_once(n_runs):
         ({"x": FloatDistribution(0, 1), "k": IntDistribution(1, 50)}, {"x": 2, "k": 3}, 6),
         ({"x": FloatDistribution(0, 1, step=0.25), "k": IntDistribution(2, 2)}, None, 5),
         ({"only": CategoricalDistribution([7])}, None, 1),
+        ({"k": IntDistribution(1, 3), "x": FloatDistribution(0.5, 0.5)}, None, 3),
+        ({"k": IntDistribution(1, 3), "x": FloatDistribution(9, 9, log=True)}, None, 3),
     ],
 )
 def test_every_kind_of_few_values(space, n_levels, n_settings):
