@@ -79,7 +79,7 @@ class LabeledRows(Rows):
         if proba.shape[1:] != self.classes.shape or not np.array_equal(found, self.classes):
             raise ValueError(
                 f"{type(estimator).__name__} predicts {proba.shape[1:]} columns for the classes "
-                f"{list(found)}, but y has {self.classes.tolist()}"
+                f"{np.asarray(found).tolist()}, but y has {self.classes.tolist()}"
             )
         return finite(proba, "probabilities", estimator)
 

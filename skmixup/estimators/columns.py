@@ -54,7 +54,8 @@ def check_numeric_columns(X: Any, estimator: str) -> None:
 
 def refuse_sparse(X: Any) -> None:
     """Raise TypeError for a sparse matrix, or a frame of sparse columns."""
-    if issparse(X) or hasattr(X, "sparse"):
+    frame = hasattr(X, "sparse") and len(X.dtypes) > 0  # all of its columns are sparse
+    if issparse(X) or frame:
         raise TypeError(
             "Sparse data was passed for X, but dense data is required: pass X.toarray(), of a "
             "frame X.sparse.to_dense(). In a pipeline a ColumnTransformer gives dense data with "

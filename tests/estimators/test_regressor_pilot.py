@@ -156,8 +156,10 @@ def test_groups_are_held_out_whole_or_are_errors(found):
         estimator(max_epochs=2).fit(X, Y, groups=groups)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         estimator().fit(X, Y, groups=groups[:-1])
-    with pytest.raises(ValueError, match="1d array"):
+    with pytest.raises(ValueError, match=r"groups must be .*got \(200, 2\)"):
         estimator().fit(X, Y, groups=np.c_[groups, groups])
+    with pytest.raises(ValueError, match="groups mixes kinds"):
+        estimator().fit(X, Y, groups=np.array([1, "a"] * 100, dtype=object))
 
 
 def test_one_group_says_nothing(monkeypatch):

@@ -313,3 +313,8 @@ def test_sparse_data_are_to_be_dense_also_in_a_pipeline(kind):
     frame = pd.DataFrame(X).astype(pd.SparseDtype("float", 0))
     with pytest.raises(TypeError, match=r"toarray\(\).*sparse_threshold=0"):
         net(**FAST).fit(frame if kind == "frame" else kind(X), Y)
+
+
+def test_a_frame_without_columns_is_not_taken_for_sparse():
+    with pytest.raises(ValueError, match="at least one array"):
+        net(**FAST).fit(pd.DataFrame(index=range(N)), Y)
