@@ -1,6 +1,6 @@
 """
-Mixup is no defence: on digits, single steps fool it sooner than ERM
-====================================================================
+Mixup is no defence: on digits, single steps fool it as soon as ERM
+===================================================================
 
 The mixup papers report that mixing blunts adversarial examples that are made by one gradient step,
 on large networks for images. On digits and the default network it does not. This example attacks
@@ -80,10 +80,10 @@ plt.show()
 # What it means
 # -------------
 #
-# Without an attack (ε = 0) mixup is as accurate as ERM or more. Under attack it falls sooner, and
-# with ten steps nothing is left of any of them. The reason is the scaling of the inputs: pixels
-# that are rarely anything but 0 are scaled up, and a mixed network leans on them. With
-# ``module__scale_inputs=False``, or on larger images, mixup is ahead after one step, not after ten
-# (:doc:`the benchmark </benchmarks/adversarial>`). Whoever needs robust networks trains on
-# adversarial examples; mixup is for accuracy, calibration after a temperature, and wrong labels
-# (:ref:`sphx_glr_gallery_label_noise.py`).
+# Without an attack (ε = 0) mixup is as accurate as ERM or more. Under small attacks it falls as
+# soon or sooner, and with ten steps nothing is left of any of them. The reason is the scaling of
+# the inputs: pixels that are rarely anything but 0 are scaled up, and a mixed network leans on
+# them. With ``module__scale_inputs=False``, or on larger images, mixup is ahead after one step,
+# not after ten (:doc:`the benchmark </benchmarks/adversarial>`). Whoever needs robust networks
+# trains on adversarial examples; mixup is for accuracy, calibration after a temperature, and wrong
+# labels (:ref:`sphx_glr_gallery_label_noise.py`).
