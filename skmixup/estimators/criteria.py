@@ -194,6 +194,22 @@ def check_ignored_label(criterion: Any, classes: Any) -> None:
         )
 
 
+def _check_options(criterion: Any, n_classes: int) -> None:
+    smoothing = getattr(criterion, "label_smoothing", 0.0)
+    if isinstance(criterion, nn.CrossEntropyLoss) and not 0 <= smoothing <= 1:
+        raise ValueError(f"criterion__label_smoothing must be in [0, 1]; got {smoothing!r}")
+    weight = getattr(criterion, "weight", None)
+    if (
+        isinstance(criterion, nn.CrossEntropyLoss | nn.NLLLoss)
+        and weight is not None
+        and weight.shape != (n_classes,)
+    ):
+        raise ValueError(
+            f"criterion__weight has the shape {tuple(weight.shape)}; it needs one weight for each "
+            f"of the {n_classes} classes"
+        )
+
+
 def try_criterion(
     criterion: Any, output: Any, n_classes: int, *, are_logits: bool, needs_rows: bool
 ) -> None:
@@ -222,6 +238,7 @@ def try_criterion(
     UserWarning
         Where a cross-entropy, which takes logits, gets probabilities.
     """
+    _check_options(criterion, n_classes)
     logits = first_output(output).detach()
     if logits.ndim > 2 or not bool(torch.isfinite(logits).all()):
         return

@@ -15,6 +15,7 @@ from skmixup.networks.members import (
     average_members,
 )
 from skmixup.networks.scaling import RobustScaling
+from skmixup.networks.sizes import check_dropout, check_size, check_sizes
 
 #: Arguments of a network that is one of several trained apart: those are an ensemble without its
 #: having members, and it can be wider for the same time.
@@ -87,8 +88,8 @@ class MLP(nn.Module):
     Raises
     ------
     ValueError
-        For `n_members` below 1, for `batch_norm` with more than one member, and for an `embedding`
-        that does not exist.
+        For sizes that are no ints of at least 1, a `dropout` outside [0, 1), `batch_norm` with
+        more than one member, and for an `embedding` that does not exist.
 
     Notes
     -----
@@ -126,8 +127,9 @@ class MLP(nn.Module):
         embedding: str | None = "auto",
     ):
         super().__init__()
-        if n_members < 1:
-            raise ValueError(f"n_members must be at least 1; got {n_members}")
+        check_size("n_members", n_members)
+        check_sizes("hidden_sizes", hidden_sizes)
+        check_dropout(dropout)
         if batch_norm and n_members > 1:
             raise ValueError(
                 f"batch_norm=True needs n_members=1 (members would share statistics); got "

@@ -397,3 +397,18 @@ def test_options_of_functions():
     assert "mean_of_squares" in repr(net.criterion_)
     with pytest.raises(TypeError, match="criterion mean_of_squares returns one number"):
         clone(net).set_params(mix_per="sample").fit(X, Y)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label_smoothing": 1.5}, r"criterion__label_smoothing must be in \[0, 1\]; got 1.5"),
+        ({"label_smoothing": -0.1}, r"criterion__label_smoothing must be in \[0, 1\]; got -0.1"),
+        ({"weight": torch.ones(7)}, r"criterion__weight has the shape \(7,\)"),
+    ],
+)
+def test_options_that_no_cross_entropy_has_are_errors_before_training(options, message):
+    net = MixupClassifier(**FAST, **{f"criterion__{name}": v for name, v in options.items()})
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, Y)
+    assert not hasattr(net, "module_")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from skmixup.networks import MLP
+from skmixup.networks import MLP, PreActResNet
 from skmixup.networks.embeddings import PeriodicEmbeddings
 from skmixup.networks.members import MemberDropout
 
@@ -59,3 +59,19 @@ def test_files_without_a_temperature_load():
     other.load_state_dict(state)
     x = torch.randn(6, 4)
     assert torch.equal(other.eval()(x), net.eval()(x))
+
+
+@pytest.mark.parametrize("value", ["16", (0,), (8, -3), (2.5,), 2.5, None])
+def test_sizes_are_named_where_they_are_none(value):
+    with pytest.raises(ValueError, match="hidden_sizes must be ints of at least 1"):
+        MLP(4, 2, hidden_sizes=value)
+    with pytest.raises(ValueError, match="depths must be ints of at least 1"):
+        PreActResNet(1, 2, depths=value)
+    with pytest.raises(ValueError, match="width must be an int, at least 1"):
+        PreActResNet(1, 2, width=value)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, 2, float("nan"), None, "0.1"])
+def test_a_dropout_leaves_some_units(value):
+    with pytest.raises(ValueError, match="dropout must be at least 0 and less than 1"):
+        MLP(4, 2, dropout=value)
