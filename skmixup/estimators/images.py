@@ -6,7 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from skmixup.training.batches import is_pixels
+from skmixup.training.batches import SCALED, is_pixels
 from skmixup.vicinal.nested import tensors_in
 from skmixup.vicinal.vicinity import CutMix
 
@@ -14,8 +14,6 @@ Shape = tuple[int, ...]
 
 # Usual numbers of channels: grey, RGB, RGB and opacity.
 _CHANNELS = (1, 3, 4)
-# Images of floats with no larger value have been scaled: pixels of uint8 are 0 … 255.
-_SCALED = 16.0
 _TO_FIRST = (
     "pass X.transpose(0, 3, 1, 2) (a tensor: X.permute(0, 3, 1, 2); a Dataset: x.permute(2, 0, 1) "
     "of each image, as torchvision's ToTensor does)"
@@ -163,7 +161,7 @@ def _check_range_of(
     low, high, pixels = known
     if is_pixels(images) is pixels or images.size == 0:
         return
-    if not pixels and high <= _SCALED and (largest := int(images.max())) > max(high, 2.0):
+    if not pixels and high <= SCALED and (largest := int(images.max())) > max(high, 2.0):
         raise ValueError(
             f"{what} is images of uint8 with values up to {largest}, but {estimator} was fitted "
             f"on floats from {low:.4g} to {high:.4g}: scale {what} as the rows of `fit` were, for "

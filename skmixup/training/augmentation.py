@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skmixup.training.averaging import AveragingNet
+from skmixup.training.batches import SCALED
 from skmixup.vicinal.nested import map_tensors, tensors_in
 
 
@@ -26,7 +27,7 @@ class Augmentation:
         self.function = function
         # those of others may draw from Python's or numpy's generator
         self.is_own = _is_own(function)
-        self.look_for_nan = True
+        self.looks = True  # at the values of the next minibatch
 
     def __call__(self, X: Any) -> Any:
         """Return the augmented rows of a minibatch.
@@ -36,7 +37,8 @@ class Augmentation:
         TypeError
             If the result is not a tensor, or several, like the minibatch.
         ValueError
-            If it has another shape, or in the first minibatch NaN where there was none.
+            If it has another shape, or in the first minibatch of an epoch NaN where there was
+            none, or images within 0 and 1 where pixels were up to 255.
         """
         given = X if self.is_own else map_tensors(_copied, X)
         with torch.no_grad():
@@ -53,9 +55,11 @@ class Augmentation:
             )
         for what, x in before.items():
             _check_alike(what, x, after[what], self.function)
-            if self.look_for_nan and isinstance(x, Tensor) and x.is_floating_point():
+            if self.looks and isinstance(x, Tensor) and x.is_floating_point():
                 _check_finite(what, x, after[what])
-        self.look_for_nan = False
+                if not self.is_own and x.ndim >= 4:
+                    _check_pixels(what, x, after[what])
+        self.looks = False
 
 
 class AugmentingNet(AveragingNet):
@@ -82,7 +86,7 @@ class AugmentingNet(AveragingNet):
         augmentation = state.augmentation if training else None
         if augmentation is None:
             return step
-        augmentation.look_for_nan = True
+        augmentation.looks = True
         state.randomness.watches |= not augmentation.is_own
 
         def augment_and_step(batch: Any, **fit_params: Any) -> Any:
@@ -151,6 +155,20 @@ def _check_alike(what: str, x: Any, augmented: Any, function: Any) -> None:
                 f"augment must keep the {attribute} of {what}, {own}; it returned {theirs}. It "
                 "is called with a whole minibatch, (n, …), and labels belong to its rows"
             )
+
+
+def _check_pixels(what: str, x: Tensor, augmented: Tensor) -> None:
+    """Raise ValueError where raw pixels were taken for numbers in [0, 1], and cut off at 1."""
+    bright, values = (x > SCALED).flatten(1).sum(dim=1), augmented.flatten(1)
+    # a quarter of what the bright pixels would be as ones: not what is left of a shifted image
+    cut_off = (values.amax(dim=1) <= 1) & (values.sum(dim=1) > 0.25 * bright) & (bright > 0)
+    if bool(cut_off.any()):
+        raise ValueError(
+            f"augment made {int(cut_off.sum())} of {len(x)} images, with pixels up to "
+            f"{float(x.max()):.4g} in {what}, into images within 0 and 1: it takes numbers in "
+            "[0, 1], as the colours of kornia and torchvision do, and cuts off what is larger. "
+            "Fit on X / np.float32(255), or let augment divide by 255 and multiply again"
+        )
 
 
 def _check_finite(what: str, x: Tensor, augmented: Tensor) -> None:

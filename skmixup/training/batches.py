@@ -176,6 +176,10 @@ def _moved(data: ArrayDataset, device: torch.device) -> ArrayDataset:
     return ArrayDataset(inputs, target=target, weight=weight)
 
 
+#: Images of floats with no larger value have been scaled: pixels of uint8 are 0 … 255.
+SCALED = 16.0
+
+
 def is_pixels(X: Any) -> bool:
     """Whether `X`, an array or a tensor, is images of uint8, which become float32 in batches."""
     return getattr(X, "dtype", None) in (np.uint8, torch.uint8) and X.ndim >= 4

@@ -291,6 +291,25 @@ def test_errors_come_before_training_and_say_what_is_wrong(function, error, mess
     assert not clf.__sklearn_is_fitted__()
 
 
+def colours(x):
+    """Brighter, as kornia and torchvision make images of numbers in [0, 1]."""
+    return (1.1 * x).clamp(0, 1)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_raw_pixels_for_what_takes_numbers_from_0_to_1_are_an_error(kind):
+    pixels = np.random.default_rng(0).integers(256, size=(24, 1, 4, 4)).astype(kind)
+    with pytest.raises(ValueError, match=r"made 3 of 3 images, .* up to 2.* within 0 and 1"):
+        net(augment=colours).fit(pixels, Y)
+    with pytest.raises(ValueError, match="made 1 of 3 images"):
+        net(augment=lambda x: torch.cat([x[:2], colours(x[2:])])).fit(pixels, Y)
+    net(augment=lambda x: 255 * colours(x / 255)).fit(pixels, Y)
+    net(augment=colours).fit(pixels / np.float32(255), Y)
+    # what is left of images that are moved away or covered
+    net(augment=lambda x: 0.1 * x.clamp(0, 1)).fit(pixels, Y)
+    net(augment=torch.zeros_like).fit(pixels, Y)
+
+
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_minibatches_are_augmented_on_the_device():
