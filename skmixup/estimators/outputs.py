@@ -18,7 +18,6 @@ from skmixup.randomness.unseen import draws_nothing
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.divergence import check_outputs
 from skmixup.training.surroundings import own_surroundings
-from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.loss import first_output
 
 
@@ -89,8 +88,8 @@ def _stacked(parts: Iterable[Tensor], n_rows: int) -> Tensor:
 @contextmanager
 def _quick(net: Any) -> Iterator[None]:
     """Let the default network for tables save memory, and with it time."""
-    module = unwrap(net.module_)
-    if not isinstance(module, MLP):
+    module = net.module_
+    if not isinstance(module, MLP):  # a compiled one would be compiled once more
         yield
         return
     module.overwrite_sums(True)

@@ -184,8 +184,9 @@ class MLP(nn.Module):
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; in evaluation mode nothing is overwritten, as explainers need it."""
+        changes = mode is not self.training
         super().train(mode)
-        return self.overwrite_sums(mode)
+        return self.overwrite_sums(mode) if changes else self
 
     def overwrite_sums(self, overwrite: bool) -> Self:
         """Let rectifiers overwrite the sums before them, which are not needed again.
