@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from skmixup.training.batches import SCALED, is_pixels
 from skmixup.vicinal.nested import tensors_in
-from skmixup.vicinal.vicinity import CutMix
+from skmixup.vicinal.vicinity import CutMix, Gaussian
 
 Shape = tuple[int, ...]
 
@@ -78,6 +78,20 @@ def check_boxes(vicinity: Any, rows: Any) -> None:
                 "shape (n, channels, height, width); rows of shape "
                 f"{tuple(images.shape[1:])} look like images with their channels last. Pass "
                 "X.transpose(0, 3, 1, 2), and let the module permute it back if it wants them last"
+            )
+
+
+def check_noise(vicinity: Any, rows: Any) -> None:
+    """Warn of Gaussian noise that is next to nothing beside pixels from 0 to 255."""
+    brightest = max((float(x.max()) for _, x in tensors_in(rows) if x.ndim >= 4), default=0.0)
+    for member in vicinity.members():
+        if isinstance(member, Gaussian) and 0 < member.sigma < 1 and brightest > SCALED:
+            warnings.warn(
+                f"sigma={member.sigma:.4g} is noise of that size on images with values up to "
+                f"{brightest:.4g}, which changes next to nothing: if they were to be from 0 to 1, "
+                f"pass sigma={255 * member.sigma:.4g}, or images divided by 255",
+                UserWarning,
+                stacklevel=2,
             )
 
 

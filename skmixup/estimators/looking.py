@@ -18,7 +18,7 @@ from skmixup.estimators.first_look import (
     two_rows,
     usable_sites,
 )
-from skmixup.estimators.images import advice_for_convolutions, check_boxes
+from skmixup.estimators.images import advice_for_convolutions, check_boxes, check_noise
 from skmixup.estimators.input_types import input_cast, try_inputs
 from skmixup.estimators.validation import HoldingOutNet
 from skmixup.estimators.weights import weights_after_split
@@ -111,6 +111,7 @@ class LookingNet(HoldingOutNet):
         rows = three_rows(self, dataset) if self.mixes() else None
         if rows is not None and is_made_of_tensors(rows):
             check_boxes(state.vicinity, rows)
+            check_noise(state.vicinity, rows)
             state.sites = usable_sites(self, state.vicinity, state.sites, rows)
 
     def _check_augment(self, dataset: Any) -> None:

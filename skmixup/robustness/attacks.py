@@ -1,5 +1,6 @@
 """Adversarial examples: the small change of the input that hurts a network most."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -78,6 +79,11 @@ def fgsm(
     ValueError
         If `eps` or `batch_size` is negative, `X` outside `clip`, a label of `y` unknown, or if
         the columns of `X` are not those of `fit`.
+
+    Warns
+    -----
+    UserWarning
+        If `eps` is less than 1, of images of uint8.
 
     See Also
     --------
@@ -187,6 +193,7 @@ def ifgsm(
     net, X = last_step(clf, X)
     check_has_gradient(net, X)
     check_columns(net, X)
+    _warn_of_small_eps(net, X, eps)
     clean = _to_floats(X)
     low, high = _check_clip(clip, clean)
     columns = columns_of(net, y, clean)
@@ -302,6 +309,20 @@ def accuracy_under_attack(
     if several:
         return float(np.mean((indicators_of(victim, predicted) == labels).all(axis=1)))
     return float(np.mean(predicted == labels))
+
+
+def _warn_of_small_eps(net: Any, X: Any, eps: float) -> None:
+    """Warn of a radius below one pixel value, as of 8 / 255 where pixels are 0 … 255."""
+    fitted = net.__dict__.get("_pixel_range_")
+    pixels = isinstance(fitted, tuple) and bool(fitted[2])
+    pixels |= str(getattr(X, "dtype", "")).endswith("uint8") and X.ndim >= 4
+    if pixels and 0 < eps < 1:
+        warnings.warn(
+            f"eps={eps:.4g} is in units of pixels from 0 to 255, of which it changes next to "
+            f"nothing: if they were to be from 0 to 1, pass eps={255 * eps:.4g}",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _to_floats(X: Any) -> NDArray[Any]:

@@ -91,7 +91,7 @@ def test_they_mean_what_they_mean_as_floats(kind, tmp_path):
     ("estimator", "labels", "params"),
     [
         (VicinalClassifier, Y, {}),
-        (VicinalClassifier, Y, {"vicinity": Gaussian(0.1), "augment": lambda batch: batch}),
+        (VicinalClassifier, Y, {"vicinity": Gaussian(8.0), "augment": lambda batch: batch}),
         (ManifoldMixupClassifier, Y, {"layers": [0, "body"]}),
         (InterpolationConsistencyClassifier, HALF, {}),
         (MixupRegressor, Y.astype(float), {"module__n_outputs": 1}),

@@ -22,6 +22,7 @@ from skmixup.estimators import first_look
 from skmixup.networks import ChannelScaling
 from skmixup.robustness import fgsm
 from skmixup.training.batches import ArrayDataset
+from skmixup.vicinal import Gaussian, Mixup, RandomChoice
 from tests.estimators.pixels_in_memory import KINDS
 
 RNG = np.random.default_rng(0)
@@ -150,6 +151,15 @@ def test_attacks_are_in_the_units_of_the_pixels():
 
 
 # ---- bad input
+
+
+@pytest.mark.parametrize("images", [X, FLOATS], ids=["uint8", "floats"])
+def test_noise_of_a_tenth_of_a_pixel_value_is_noticed(images):
+    for vicinity in (Gaussian(0.1), RandomChoice([Mixup(1.0), Gaussian(0.1)])):
+        with pytest.warns(UserWarning, match=r"sigma=0.1 is noise .* pass sigma=25.5, or images"):
+            VicinalClassifier(vicinity=vicinity, **SMALL).fit(images, Y)
+    VicinalClassifier(vicinity=Gaussian(25.5), **SMALL).fit(images, Y)
+    VicinalClassifier(vicinity=Gaussian(0.1), **SMALL).fit(images / np.float32(255), Y)
 
 
 def test_other_ranges_than_in_fit():

@@ -225,3 +225,15 @@ def test_numbers_are_not_the_strings_that_numpy_takes_them_for():
         fgsm(clf, X[:2], ["1", "2"], 0.1)
     with pytest.raises(ValueError, match=r"y_true holds \['1', '2'\], not in labels"):
         expected_calibration_error(["1", "2"], X[:2], labels=many)
+
+
+def test_a_radius_below_one_pixel_value_is_noticed():
+    images = RNG.integers(256, size=(12, 1, 6, 6), dtype=np.uint8)
+    kwargs = {"module__width": 4, "module__depths": (1,), "max_epochs": 1, "random_state": 0}
+    clf = MixupClassifier(**kwargs).fit(images, CODES[:12])
+    for X in (images, images.astype(float)):
+        with pytest.warns(UserWarning, match=r"eps=0.03137 is in units .* 0 to 255.* pass eps=8"):
+            fgsm(clf, X, CODES[:12], 8 / 255)
+    assert np.abs(fgsm(clf, images, CODES[:12], 8) - images.astype(float)).max() <= 8
+    scaled = images / np.float32(255)
+    fgsm(MixupClassifier(**kwargs).fit(scaled, CODES[:12]), scaled, CODES[:12], 8 / 255)
