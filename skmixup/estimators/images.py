@@ -14,6 +14,8 @@ Shape = tuple[int, ...]
 
 # Usual numbers of channels: grey, RGB, RGB and opacity.
 _CHANNELS = (1, 3, 4)
+# Whose augmentations take images with the channels first.
+_AUGMENTATIONS = ("skmixup.", "kornia.", "torchvision.")
 _TO_FIRST = (
     "pass X.transpose(0, 3, 1, 2) (a tensor: X.permute(0, 3, 1, 2); a Dataset: x.permute(2, 0, 1) "
     "of each image, as torchvision's ToTensor does)"
@@ -78,6 +80,20 @@ def check_boxes(vicinity: Any, rows: Any) -> None:
                 "shape (n, channels, height, width); rows of shape "
                 f"{tuple(images.shape[1:])} look like images with their channels last. Pass "
                 "X.transpose(0, 3, 1, 2), and let the module permute it back if it wants them last"
+            )
+
+
+def check_augmented_axes(augment: Any, rows: Any) -> None:
+    """Raise ValueError if what turns or moves images would turn or move their channels."""
+    parts = augment.modules() if isinstance(augment, nn.Module) else [augment]
+    names = [type(p).__name__ for p in parts if type(p).__module__.startswith(_AUGMENTATIONS)]
+    for _, images in tensors_in(rows):
+        if names and images.ndim == 4 and channels_are_last(tuple(images.shape[1:])):
+            raise ValueError(
+                f"{names[0]} takes the last two axes for height and width, as in X of shape (n, "
+                f"channels, height, width); rows of shape {tuple(images.shape[1:])} look like "
+                "images with their channels last. Pass X.transpose(0, 3, 1, 2), and let the "
+                "module permute it back if it wants them last"
             )
 
 

@@ -18,7 +18,12 @@ from skmixup.estimators.first_look import (
     two_rows,
     usable_sites,
 )
-from skmixup.estimators.images import advice_for_convolutions, check_boxes, check_noise
+from skmixup.estimators.images import (
+    advice_for_convolutions,
+    check_augmented_axes,
+    check_boxes,
+    check_noise,
+)
 from skmixup.estimators.input_types import input_cast, try_inputs
 from skmixup.estimators.validation import HoldingOutNet
 from skmixup.estimators.weights import weights_after_split
@@ -119,6 +124,7 @@ class LookingNet(HoldingOutNet):
         augmentation = self.get_augmentation()
         rows = None if augmentation is None else three_rows(self, dataset)
         if augmentation is not None and rows is not None and is_made_of_tensors(rows):
+            check_augmented_axes(augmentation.function, rows)
             with preserved_randomness(self._device_):
                 augmentation(self._on_device(rows))
 

@@ -7,6 +7,7 @@ from torch import nn
 from torch.utils.data import TensorDataset
 
 from skmixup import MixupClassifier, VicinalClassifier
+from skmixup.augment import RandomCrop, RandomHorizontalFlip
 from skmixup.estimators.images import channels_are_last
 from skmixup.vicinal import CutMix, Mixup
 
@@ -73,6 +74,15 @@ def test_boxes_are_not_pasted_over_channels():
         net.fit(images(8, 8, 3), Y)
     assert not hasattr(net, "module_")
     assert net.set_params(vicinity=Mixup()).fit(images(8, 8, 3), Y).n_iter_ == 1
+
+
+@pytest.mark.parametrize("augment", [RandomHorizontalFlip(), nn.Sequential(RandomCrop(1))])
+def test_channels_are_not_turned_round_or_moved(augment):
+    net = MixupClassifier(ChannelsLast, augment=augment, max_epochs=1)
+    with pytest.raises(ValueError, match=r"Random.* last two axes .*transpose\(0, 3, 1, 2\)"):
+        net.fit(images(8, 8, 3), Y)
+    assert not hasattr(net, "module_")
+    net.set_params(augment=lambda x: x.flip(2)).fit(images(8, 8, 3), Y)
 
 
 def test_a_module_of_the_users_gets_what_is_given():
