@@ -135,7 +135,8 @@ def gradient_sign(net: Any, x: NDArray[Any], columns: NDArray[Any]) -> NDArray[A
         If the output of the module does not depend on `x` by a gradient.
     """
     like = next(iter(net.module_.parameters()), torch.empty(0))
-    with torch.inference_mode(False), torch.enable_grad():
+    exact = torch.autocast(like.device.type, enabled=False)
+    with torch.inference_mode(False), torch.enable_grad(), exact:
         inputs = torch.tensor(x, dtype=like.dtype, device=like.device, requires_grad=True)
         target = torch.tensor(columns, device=like.device)
         if isinstance(net, NeuralNetBinaryClassifier):

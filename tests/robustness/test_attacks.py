@@ -149,6 +149,13 @@ def test_dropout_and_batch_size_have_no_say(mlp_net, blobs):
         np.testing.assert_array_equal(whole, ifgsm(mlp_net, X, y, 0.1))
 
 
+def test_an_autocast_has_no_say(mlp_net, blobs):
+    expected = ifgsm(mlp_net, *blobs, 0.5, 0.05, 20)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = ifgsm(mlp_net, *blobs, 0.5, 0.05, 20)
+    assert np.array_equal(found, expected)
+
+
 def test_images(plain_net):
     rng = np.random.default_rng(0)
     X = rng.random((40, 2, 6, 6)).astype(np.float32)
