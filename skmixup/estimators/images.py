@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from skmixup.training.augmentation import AUGMENTATIONS, parts_of
 from skmixup.training.batches import SCALED, is_pixels
 from skmixup.vicinal.nested import tensors_in
 from skmixup.vicinal.vicinity import CutMix, Gaussian
@@ -14,8 +15,6 @@ Shape = tuple[int, ...]
 
 # Usual numbers of channels: grey, RGB, RGB and opacity.
 _CHANNELS = (1, 3, 4)
-# Whose augmentations take images with the channels first.
-_AUGMENTATIONS = ("skmixup.", "kornia.", "torchvision.")
 _TO_FIRST = (
     "pass X.transpose(0, 3, 1, 2) (a tensor: X.permute(0, 3, 1, 2); a Dataset: x.permute(2, 0, 1) "
     "of each image, as torchvision's ToTensor does)"
@@ -85,8 +84,8 @@ def check_boxes(vicinity: Any, rows: Any) -> None:
 
 def check_augmented_axes(augment: Any, rows: Any) -> None:
     """Raise ValueError if what turns or moves images would turn or move their channels."""
-    parts = augment.modules() if isinstance(augment, nn.Module) else [augment]
-    names = [type(p).__name__ for p in parts if type(p).__module__.startswith(_AUGMENTATIONS)]
+    kinds = [type(part) for part in parts_of(augment)]
+    names = [kind.__name__ for kind in kinds if kind.__module__.startswith(AUGMENTATIONS)]
     for _, images in tensors_in(rows):
         if names and images.ndim == 4 and channels_are_last(tuple(images.shape[1:])):
             raise ValueError(

@@ -1,5 +1,6 @@
 """Augmentation: what the user does to each minibatch in training, before it is mixed."""
 
+from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
@@ -9,6 +10,11 @@ from torch import Tensor, nn
 from skmixup.training.averaging import AveragingNet
 from skmixup.training.batches import SCALED
 from skmixup.vicinal.nested import map_tensors, tensors_in
+
+#: Packages whose augmentations are known: they take images with the channels first.
+AUGMENTATIONS = ("skmixup.", "kornia.", "torchvision.")
+# What of these belongs to the network, since it is wanted in prediction too.
+_SCALINGS = ("Normalize", "Denormalize", "Standardize")
 
 
 class Augmentation:
@@ -106,6 +112,17 @@ def check_augment(augment: Any) -> None:
             "augment must be None, or a function or nn.Module that takes a minibatch and returns "
             f"it augmented, such as skmixup.augment.RandomHorizontalFlip(); got {augment!r}"
         )
+    scalings = [
+        f"{type(part).__module__.split('.')[0]}'s {type(part).__name__}"
+        for part in parts_of(augment)
+        if type(part).__name__ in _SCALINGS and type(part).__module__.startswith(AUGMENTATIONS)
+    ]
+    if scalings:
+        raise ValueError(
+            f"augment has {scalings[0]}, and what is augmented is training only: predictions "
+            "would be of images that are not normalised. Make it the first layer of the module, "
+            "or normalise X in fit and predict; the default network normalises by itself"
+        )
     if isinstance(augment, nn.Module):
         trained = [name for name, p in augment.named_parameters() if p.requires_grad]
         if trained:
@@ -114,6 +131,15 @@ def check_augment(augment: Any) -> None:
                 "nothing trains them: make them part of the module, or pass "
                 "augment.requires_grad_(False)"
             )
+
+
+def parts_of(augment: Any) -> Iterator[Any]:
+    """The augmentation and what it is made of; torchvision keeps that in a list."""
+    yield augment
+    inside = list(augment.children()) if isinstance(augment, nn.Module) else []
+    listed = getattr(augment, "transforms", None)
+    for part in [*inside, *(listed if isinstance(listed, (list, tuple)) else ())]:
+        yield from parts_of(part)
 
 
 def _is_own(function: Any) -> bool:

@@ -291,6 +291,31 @@ def test_errors_come_before_training_and_say_what_is_wrong(function, error, mess
     assert not clf.__sklearn_is_fitted__()
 
 
+def test_what_prediction_needs_too_is_no_augmentation():
+    class Normalize(nn.Module):
+        __module__ = "torchvision.transforms.v2._misc"
+
+        def forward(self, x):
+            return (x - 0.5) / 0.2
+
+    class Compose:
+        def __init__(self, transforms):
+            self.transforms = transforms
+
+        def __call__(self, x):
+            return x
+
+    for augment in (
+        Normalize(),
+        nn.Sequential(RandomCrop(1), Normalize()),
+        Compose([Normalize()]),
+    ):
+        with pytest.raises(
+            ValueError, match=r"torchvision's Normalize.* training only.* X in fit"
+        ):
+            net(augment=augment).fit(X, Y)
+
+
 def colours(x):
     """Brighter, as kornia and torchvision make images of numbers in [0, 1]."""
     return (1.1 * x).clamp(0, 1)
