@@ -13,8 +13,18 @@ from skmixup.vicinal.nested import map_tensors, tensors_in
 
 #: Packages whose augmentations are known: they take images with the channels first.
 AUGMENTATIONS = ("skmixup.", "kornia.", "torchvision.")
-# What of these belongs to the network, since it is wanted in prediction too.
-_SCALINGS = ("Normalize", "Denormalize", "Standardize")
+# What of these is no augmentation of rows, each by itself and in training only, and why.
+_REFUSED = dict.fromkeys(
+    ("Normalize", "Denormalize"),
+    "and what is augmented is training only: predictions would be of images that are not "
+    "normalised. Make it the first layer of the module, or normalise X in fit and predict; the "
+    "default network normalises by itself",
+) | dict.fromkeys(
+    ("MixUp", "CutMix", "RandomMixUp", "RandomMixUpV2", "RandomCutMix", "RandomCutMixV2",
+     "PatchMix", "RandomMosaic", "RandomTransplantation"),
+    "which puts parts of other rows into a row, whose label would stay what it is. Mix rows and "
+    "labels by the vicinities of this package: MixupClassifier, or vicinity=CutMix()",
+)  # fmt: skip
 
 
 class Augmentation:
@@ -61,6 +71,8 @@ class Augmentation:
             )
         for what, x in before.items():
             _check_alike(what, x, after[what], self.function)
+            if self.looks and isinstance(x, Tensor) and not self.is_own:
+                _check_order(what, x, after[what])
             if self.looks and isinstance(x, Tensor) and x.is_floating_point():
                 _check_finite(what, x, after[what])
                 if not self.is_own and x.ndim >= 4:
@@ -112,17 +124,12 @@ def check_augment(augment: Any) -> None:
             "augment must be None, or a function or nn.Module that takes a minibatch and returns "
             f"it augmented, such as skmixup.augment.RandomHorizontalFlip(); got {augment!r}"
         )
-    scalings = [
-        f"{type(part).__module__.split('.')[0]}'s {type(part).__name__}"
-        for part in parts_of(augment)
-        if type(part).__name__ in _SCALINGS and type(part).__module__.startswith(AUGMENTATIONS)
-    ]
-    if scalings:
-        raise ValueError(
-            f"augment has {scalings[0]}, and what is augmented is training only: predictions "
-            "would be of images that are not normalised. Make it the first layer of the module, "
-            "or normalise X in fit and predict; the default network normalises by itself"
-        )
+    for kind in map(type, parts_of(augment)):
+        known = kind.__module__.startswith(AUGMENTATIONS)
+        reason = _REFUSED.get(kind.__name__) if known else None
+        if reason is not None:
+            package = kind.__module__.split(".")[0]
+            raise ValueError(f"augment has {package}'s {kind.__name__}, {reason}")
     if isinstance(augment, nn.Module):
         trained = [name for name, p in augment.named_parameters() if p.requires_grad]
         if trained:
@@ -181,6 +188,18 @@ def _check_alike(what: str, x: Any, augmented: Any, function: Any) -> None:
                 f"augment must keep the {attribute} of {what}, {own}; it returned {theirs}. It "
                 "is called with a whole minibatch, (n, …), and labels belong to its rows"
             )
+
+
+def _check_order(what: str, x: Tensor, augmented: Tensor) -> None:
+    """Raise ValueError for a few rows that have only changed places; their labels have not."""
+    if not 1 < len(x) <= 3:
+        return
+    same = (augmented[:, None] == x).flatten(2).all(dim=2)
+    if bool(same.any(dim=1).all()) and not bool(same.diagonal().all()):
+        raise ValueError(
+            f"augment has changed the order of the rows of {what}, and their labels stay where "
+            f"they are: the first axis of {tuple(x.shape)} is that of the rows"
+        )
 
 
 def _check_pixels(what: str, x: Tensor, augmented: Tensor) -> None:

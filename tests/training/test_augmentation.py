@@ -291,28 +291,40 @@ def test_errors_come_before_training_and_say_what_is_wrong(function, error, mess
     assert not clf.__sklearn_is_fitted__()
 
 
-def test_what_prediction_needs_too_is_no_augmentation():
-    class Normalize(nn.Module):
-        __module__ = "torchvision.transforms.v2._misc"
+class Others(nn.Module):
+    def forward(self, x):
+        return x
 
-        def forward(self, x):
-            return (x - 0.5) / 0.2
 
-    class Compose:
-        def __init__(self, transforms):
-            self.transforms = transforms
+class Compose:
+    def __init__(self, *transforms):
+        self.transforms = list(transforms)
 
-        def __call__(self, x):
-            return x
+    def __call__(self, x):
+        return x
 
-    for augment in (
-        Normalize(),
-        nn.Sequential(RandomCrop(1), Normalize()),
-        Compose([Normalize()]),
-    ):
-        with pytest.raises(
-            ValueError, match=r"torchvision's Normalize.* training only.* X in fit"
-        ):
+
+@pytest.mark.parametrize(
+    ("package", "name", "message"),
+    [
+        ("torchvision", "Normalize", "training only: .* not normalised"),
+        ("kornia", "Normalize", "training only: .* not normalised"),
+        ("kornia", "RandomMixUpV2", "whose label would stay"),
+        ("torchvision", "CutMix", "whose label would stay"),
+    ],
+)
+def test_what_is_no_augmentation_of_rows_is_refused(package, name, message):
+    other = type(name, (Others,), {"__module__": f"{package}.somewhere"})()
+    for augment in (other, nn.Sequential(RandomCrop(1), other), Compose(Compose(other))):
+        with pytest.raises(ValueError, match=f"augment has {package}'s {name}, .*{message}"):
+            net(augment=augment).fit(X, Y)
+    own = type(name, (Others,), {})()
+    net(augment=own).fit(X, Y)
+
+
+def test_rows_that_change_places_are_an_error():
+    for augment in (lambda x: x.flip(0), lambda x: x.roll(1, dims=0)):
+        with pytest.raises(ValueError, match=r"order of the rows .* axis of \(3, 1, 4, 4\)"):
             net(augment=augment).fit(X, Y)
 
 
