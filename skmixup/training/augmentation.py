@@ -194,11 +194,12 @@ def _check_order(what: str, x: Tensor, augmented: Tensor) -> None:
     """Raise ValueError for a few rows that have only changed places; their labels have not."""
     if not 1 < len(x) <= 3:
         return
-    same = (augmented[:, None] == x).flatten(2).all(dim=2)
+    rows, moved = (tensor.reshape(len(x), -1) for tensor in (x, augmented))
+    same = (moved[:, None] == rows).all(dim=2)
     if bool(same.any(dim=1).all()) and not bool(same.diagonal().all()):
         raise ValueError(
-            f"augment has changed the order of the rows of {what}, and their labels stay where "
-            f"they are: the first axis of {tuple(x.shape)} is that of the rows"
+            "augment has changed the order of the rows, and not that of their labels, in "
+            f"{what} of shape {tuple(x.shape)}, whose first axis is that of the rows"
         )
 
 

@@ -239,9 +239,9 @@ def test_dicts_are_augmented_as_dicts():
             self.inner = network()
 
         def forward(self, image, scale):
-            return self.inner(image) * scale
+            return self.inner(image) * scale[:, None]
 
-    data = {"image": X, "scale": np.ones((24, 1), dtype=np.float32)}
+    data = {"image": X, "scale": np.ones(24, dtype=np.float32)}
     clf = net(module=Two, augment=lambda d: {**d, "image": d["image"].flip(-1)}).fit(data, Y)
     plain = net(module=Two).fit({**data, "image": X[..., ::-1].copy()}, Y)
     np.testing.assert_array_equal(
@@ -324,7 +324,7 @@ def test_what_is_no_augmentation_of_rows_is_refused(package, name, message):
 
 def test_rows_that_change_places_are_an_error():
     for augment in (lambda x: x.flip(0), lambda x: x.roll(1, dims=0)):
-        with pytest.raises(ValueError, match=r"order of the rows .* axis of \(3, 1, 4, 4\)"):
+        with pytest.raises(ValueError, match=r"order of the rows.* \(3, 1, 4, 4\), whose first"):
             net(augment=augment).fit(X, Y)
 
 
