@@ -12,7 +12,7 @@ from skmixup.tuning.criteria import MIDDLE
 from skmixup.tuning.plans import Levels, orthogonal_plan, uniform_plan
 from skmixup.tuning.publishing import digest
 from skmixup.tuning.runs import resolve_n_runs
-from skmixup.tuning.trials import DesignSampler
+from skmixup.tuning.trials import DesignSampler, check_choices
 
 
 class UniformDesignSampler(DesignSampler):
@@ -277,4 +277,5 @@ def _check_space(search_space: Any) -> dict[str, Factor]:
                     f"search_space[{name!r}]={distribution!r} must be an Optuna distribution, as "
                     "optuna.distributions.FloatDistribution(1e-5, 1e-1, log=True)"
                 )
+            check_choices(name, distribution)
     return as_factors(search_space, "search_space")

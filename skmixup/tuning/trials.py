@@ -268,6 +268,8 @@ class DesignSampler(BaseSampler):
                 raise self._exhausted(study)
             # What the user left open in an enqueued trial: any row will do, it does not count.
             row = trial.number % self._plan.n_runs
+        if name not in known.columns:
+            check_choices(name, distribution)
         column = self._column(study, trial, name, known)
         if self._then == "zoom" and row >= self._plan.n_runs:
             u = known.zoom.at(study, row, column)
@@ -320,6 +322,19 @@ class DesignSampler(BaseSampler):
             if studies.get(study_id) is old:
                 studies[study_id] = new
             return studies[study_id]
+
+
+def check_choices(name: str, distribution: BaseDistribution) -> None:
+    """Raise ValueError for choices that Optuna stores as an equal one: of True and 1 the first."""
+    for index, choice in enumerate(getattr(distribution, "choices", ())):
+        stored = int(distribution.to_internal_repr(choice))
+        if stored != index:
+            first = distribution.to_external_repr(stored)
+            raise ValueError(
+                f"parameter {name!r} has the choices {first!r} and {choice!r}, which are equal: "
+                f"Optuna would store every trial with the second as one with {first!r}. Write "
+                "them as strings, or leave one out"
+            )
 
 
 def _first_free(taken: Collection[Any]) -> int:

@@ -126,3 +126,16 @@ def test_levels_for_a_name_that_never_comes_up_are_told(then):
         study.optimize(
             lambda t: t.suggest_float("x", 0, 1) + t.suggest_float("y", 0, 1), n_trials=7
         )
+
+
+@pytest.mark.parametrize("choices", [[True, 1], ["a", 2, 2.0], [0, None, False]])
+def test_choices_that_optuna_cannot_tell_apart_are_an_error(choices):
+    space = {"k": CategoricalDistribution(choices), "x": FloatDistribution(0, 1)}
+    for make in (
+        lambda: UniformDesignSampler(space, n_runs=9),
+        lambda: OrthogonalDesignSampler(space),
+    ):
+        with pytest.raises(ValueError, match=r"'k' has the choices .* equal: Optuna would store"):
+            make()
+    with pytest.raises(ValueError, match=r"'k' has the choices"):
+        settings_of(study_with(UniformDesignSampler(n_runs=9)), space)
