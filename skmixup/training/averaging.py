@@ -220,11 +220,11 @@ class AveragingNet(TensorNet):
         if method_name != "on_train_end" or not self._has_student:
             super().notify(method_name, **kwargs)
             return
-        average, student = _copies(self.average_network()), _copies(self.student_)
+        average, student = _versions(self.average_network()), _versions(self.student_)
         super().notify(method_name, **kwargs)
-        if not self._has_student or _equal(average, self.average_network()):
+        if not self._has_student or _are_now(average, self.average_network()):
             return
-        if _equal(student, self.student_):
+        if _are_now(student, self.student_):
             self.student_.load_state_dict(self.average_network().state_dict())
 
     def on_epoch_begin(self, net: Any, **kwargs: Any) -> None:
@@ -283,13 +283,18 @@ def _tensors(module: nn.Module) -> Iterator[Tensor]:
     yield from module.buffers()
 
 
-def _copies(module: nn.Module) -> list[Tensor]:
-    return [tensor.detach().clone() for tensor in _tensors(module)]
+def _versions(module: nn.Module) -> list[tuple[Tensor, int]]:
+    """Each tensor, and how often it has been written to: copies of all would take memory."""
+    return [(tensor, tensor._version) for tensor in _tensors(module)]
 
 
-def _equal(values: list[Tensor], module: nn.Module) -> bool:
-    now = list(_tensors(module))
-    return len(values) == len(now) and all(map(torch.equal, values, now))
+def _are_now(versions: list[tuple[Tensor, int]], module: nn.Module) -> bool:
+    """Whether no tensor has been written to or replaced since."""
+    now = _versions(module)
+    return len(versions) == len(now) and all(
+        one is other and version == latest
+        for (one, version), (other, latest) in zip(versions, now, strict=True)
+    )
 
 
 def _freeze_alike(module: nn.Module, as_in: nn.Module) -> None:
