@@ -6,7 +6,7 @@ import sklearn
 from sklearn.datasets import load_iris
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GroupKFold, KFold, cross_validate
+from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -18,6 +18,7 @@ from skmixup import (
 )
 from skmixup.estimators.pilot import Length
 from skmixup.estimators.validation import HeldOut
+from skmixup.tuning import UniformDesignSearchCV
 from tests.ensemble.toys import toy
 
 X, y = load_iris(return_X_y=True)
@@ -203,3 +204,13 @@ def test_settings_and_splits_without_a_use_for_groups_do_not_get_them(groups_of_
         ManifoldMixupClassifier(), param_distributions={}, cv=GroupKFold(2)
     )
     assert several.fit(X, np.c_[y == 1, X[:, 0] > 5].astype(int), groups=GROUPS).n_splits_ == 2
+
+
+@pytest.mark.usefixtures("routing")
+@pytest.mark.parametrize("search", [GridSearchCV, UniformDesignSearchCV])
+def test_searches_hand_groups_to_networks_that_ask_for_them(groups_of_fits, search):
+    cv, network = GroupKFold(2), ManifoldMixupClassifier().set_fit_request(groups=True)
+    options = {} if search is GridSearchCV else {"n_runs": 2}
+    search(network, {"alpha": [0.0, 1.0]}, cv=cv, refit=False, **options).fit(X, y, groups=GROUPS)
+    assert_groups(groups_of_fits[:2], cv)
+    assert_groups(groups_of_fits[2:], cv)
