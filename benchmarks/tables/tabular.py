@@ -41,7 +41,11 @@ MIN_CLASS = 10  # rarer classes are left out: they cannot be in every split
 def load_common(name):
     """Load a set without its rare classes; labels become codes."""
     data = load(name)
-    X, y = data.X, data.y
+    return without_rare_classes(data.X, data.y)
+
+
+def without_rare_classes(X, y):
+    """Rows of classes that have enough of them, and codes of their labels."""
     _, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
     kept = counts[codes] >= MIN_CLASS
     X, codes = X[kept].reset_index(drop=True), codes[kept]
@@ -58,7 +62,11 @@ def split(X, y, seed):
 
 def measure(name, seed, method):
     """Fit on the training rows of a split; return the scores on its test rows and fit seconds."""
-    X, y = load_common(name)
+    return measure_on(*load_common(name), seed, method)
+
+
+def measure_on(X, y, seed, method):
+    """The same for any table with codes as labels."""
     train, test = split(X, y, seed)
     X_train, X_test = X.iloc[train].reset_index(drop=True), X.iloc[test].reset_index(drop=True)
     model = make(method, seed)

@@ -80,7 +80,7 @@ def report(rows, sets):
     present = [m for m in METHODS if m not in missing]
     values = frame.pivot_table(index="set", columns="method", values=list(SCORES)).round(9)
     for score in SCORES:
-        text.append(_all_sets(values[score], score, present, parts))
+        text.append(all_sets(values[score], score, present, parts))
     million = RESULTS / "tabular_million.md"
     if million.exists():
         text.append("## A million rows\n\n" + million.read_text())
@@ -94,11 +94,11 @@ def _section(means, methods, title, sets, parts):
     text = [f"## {title} ({len(means)})\n"]
     if left_out:
         text.append(LEFT_OUT.format(len(left_out), ", ".join(left_out)))
-    ours = [_summary, _losses, _ranks]
+    ours = [summary, _losses, rank_lines]
     return "\n".join([*text, *(write(means, methods) for write in ours)])
 
 
-def _summary(means, methods):
+def summary(means, methods):
     """Means over the sets, mean ranks, and seconds."""
     ranks = {s: mean_ranks(means[s][methods] * sign) for s, sign in SIGNS.items()}
     rows = [
@@ -115,7 +115,7 @@ def _summary(means, methods):
     return table([*header, "rank, log-loss", "seconds, median", "largest"], rows)
 
 
-def _ranks(means, methods):
+def rank_lines(means, methods):
     """Mean ranks, Friedman's test and Nemenyi's critical difference."""
     networks = [m for m in methods if m in NETWORKS]
     lines = ["Mean ranks:\n"]
@@ -190,7 +190,7 @@ def _partly(frame, parts):
     return "## The slow ones, one by one\n\n" + table(header, rows)
 
 
-def _all_sets(values, score, methods, parts):
+def all_sets(values, score, methods, parts):
     """The scores set by set; – where there is none."""
     best = values.max(axis=1) if score == "accuracy" else values.min(axis=1)
     rows = []
@@ -198,7 +198,7 @@ def _all_sets(values, score, methods, parts):
         cells = [f"{v:.3f}" if score != "seconds" else f"{v:.2f}" for v in row]
         cells = ["–" if c == "nan" else c for c in cells]
         cells = [f"**{c}**" if v == best[name] else c for c, v in zip(cells, row, strict=True)]
-        rows.append([name + (" (kept)" if parts[name] == PARTS[0] else ""), *cells])
+        rows.append([name + (" (kept)" if parts.get(name) == PARTS[0] else ""), *cells])
     return f"## {score[0].upper()}{score[1:]}\n\n" + table(["", *methods], rows)
 
 
