@@ -61,7 +61,7 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
         "max_epochs": _epochs(own.max_epochs, *((1 / 3, 2) if is_table else (0.5, 1.5))),
         "module__dropout": uniform(0.0, 0.4) if is_table and has_dropout else None,
         "module__hidden_sizes": _sizes(net) if is_table else None,
-        "module__embedding": [None, "periodic"] if is_table else None,
+        "module__embedding": _embeddings(own) if is_table else None,
     }
     return {net.prefix + name: values for name, values in space.items() if values is not None}
 
@@ -77,6 +77,12 @@ def _pairing(own: Any) -> dict[str, Any]:
         "pairing": ["uniform", "similar"],
         "bandwidth": loguniform(own.bandwidth / 5, own.bandwidth * 2),
     }
+
+
+def _embeddings(own: Any) -> list[str | None]:
+    """Kinds of embeddings; an ensemble of classifiers gains from two kinds of curves."""
+    periodic: list[str | None] = [None, "periodic"]
+    return periodic if is_regressor(own) else [*periodic, "piecewise"]
 
 
 def _rates(own: Any, least: float, most: float) -> Any:

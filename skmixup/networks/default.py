@@ -44,8 +44,8 @@ def default_network_in(state: Mapping[str, Tensor]) -> tuple[str, int, int] | No
     if not parts <= {name.split(".")[0] for name in MLP(1, 1).state_dict()}:
         return None
     for name, axis in (
-        ("scaling.center", 0), ("embedding.frequency", 0), ("members.weight", 1),
-        ("blocks.0.0.weight", 1), ("head.weight", 1),
+        ("scaling.center", 0), ("embedding.frequency", 0), ("embedding.start", 0),
+        ("members.weight", 1), ("blocks.0.0.weight", 1), ("head.weight", 1),
     ):  # fmt: skip
         if name in sizes:
             return "MLP", sizes[name][axis], n_outputs

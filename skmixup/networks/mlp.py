@@ -7,7 +7,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from skmixup.networks.embeddings import PeriodicEmbeddings
+from skmixup.networks.embeddings import PeriodicEmbeddings, PiecewiseLinearEmbeddings
 from skmixup.networks.members import (
     MemberDropout,
     MemberHeads,
@@ -30,6 +30,7 @@ APART: dict[str, Any] = {
 #: a wide one with embeddings gains where targets follow from the columns, and loses in noise.
 NARROW: dict[str, Any] = {"hidden_sizes": (128, 128), "embedding": None}
 
+EMBEDDINGS = {"periodic": PeriodicEmbeddings, "piecewise": PiecewiseLinearEmbeddings}
 # Of more columns embedding="auto" embeds none.
 MAX_EMBEDDED = 256
 
@@ -62,10 +63,12 @@ class MLP(nn.Module):
     scale_inputs : bool, default=True
         Whether columns are scaled, by quantiles of the training rows that `fit` shows to
         :meth:`adapt_to_data`.
-    embedding : {"auto", "periodic"} or None, default="auto"
+    embedding : {"auto", "periodic", "piecewise"} or None, default="auto"
         "periodic": each scaled column beside three learnt periodic functions of it
-        (:class:`~skmixup.networks.embeddings.PeriodicEmbeddings`). "auto": that for up to 256
-        columns, and None for more, which would take several times as long.
+        (:class:`~skmixup.networks.embeddings.PeriodicEmbeddings`). "piecewise": beside three
+        learnt piecewise linear ones, with bins between quantiles of the training rows
+        (:class:`~skmixup.networks.embeddings.PiecewiseLinearEmbeddings`). "auto": "periodic" for
+        up to 256 columns, and None for more, which would take several times as long.
 
     Shape
     -----
@@ -135,14 +138,18 @@ class MLP(nn.Module):
                 f"batch_norm=True needs n_members=1 (members would share statistics); got "
                 f"n_members={n_members}"
             )
-        if embedding not in ("auto", "periodic", None):
-            raise ValueError(f"embedding must be 'auto', 'periodic' or None; got {embedding!r}")
+        if embedding not in ("auto", *EMBEDDINGS, None):
+            raise ValueError(
+                f"embedding must be 'auto', 'periodic', 'piecewise' or None; got {embedding!r}"
+            )
         self.n_members = n_members
         self.scaling = RobustScaling(n_features) if scale_inputs else nn.Identity()
         self.embedding: nn.Module = nn.Identity()
-        if embedding == "periodic" or (embedding and n_features <= MAX_EMBEDDED):
-            self.embedding = periodic = PeriodicEmbeddings(n_features)
-            n_features = periodic.n_outputs
+        if embedding == "auto":
+            embedding = "periodic" if n_features <= MAX_EMBEDDED else None
+        if embedding is not None:
+            self.embedding = embedded = EMBEDDINGS[embedding](n_features)
+            n_features = embedded.n_outputs
         sizes = [n_features, *hidden_sizes]
         self.members = MemberInputs(n_features, n_members) if n_members > 1 else nn.Identity()
         dropout_kind = MemberDropout if n_members > 1 else nn.Dropout
@@ -165,9 +172,11 @@ class MLP(nn.Module):
         self.mixup_layers = [f"blocks.{i}" for i in range(len(self.blocks))]
 
     def adapt_to_data(self, X: Tensor) -> None:
-        """Fit the scaling of the inputs to training rows `X` of shape (n, n_features)."""
+        """Fit the scaling of the inputs, and bins, to training rows `X` (n, n_features)."""
         if isinstance(self.scaling, RobustScaling):
             self.scaling.adapt_to_data(X)
+        if isinstance(self.embedding, PiecewiseLinearEmbeddings):
+            self.embedding.adapt_to_data(self.scaling(X))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (n, n_outputs), in training (n, n_outputs, n_members)."""

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 # At most so many rows: quantiles cost a sort of each column.
@@ -9,6 +10,14 @@ MAX_ROWS = 16_384
 # Pixels of images that are looked at together
 CHUNK_ELEMENTS = 2**21
 NORMAL_IQR = 1.349  # interquartile range of the standard normal distribution
+
+
+def some_rows(X: Tensor) -> NDArray[np.float64]:
+    """All rows, or of many 16 384 drawn at random: the first ones of sorted rows would mislead."""
+    if len(X) > MAX_ROWS:
+        generator = torch.Generator().manual_seed(0)
+        X = X[torch.randint(len(X), (MAX_ROWS,), generator=generator).to(X.device)]
+    return X.cpu().numpy().astype(np.float64)
 
 
 class RobustScaling(nn.Module):
@@ -53,11 +62,7 @@ class RobustScaling(nn.Module):
 
     def adapt_to_data(self, X: Tensor) -> None:
         """Set center and scale from the training rows `X`; of many, from 16 384 of them."""
-        if len(X) > MAX_ROWS:
-            # drawn at random: the first ones of sorted rows would mislead it
-            generator = torch.Generator().manual_seed(0)
-            X = X[torch.randint(len(X), (MAX_ROWS,), generator=generator).to(X.device)]
-        rows = X.cpu().numpy().astype(np.float64)
+        rows = some_rows(X)
         low, center, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
         scale = (high - low) / NORMAL_IQR
         for column in np.flatnonzero(scale == 0):

@@ -31,6 +31,10 @@ def table_classifier(**options):
 CLASSIFIERS = {
     "table": (table_classifier, np.concatenate([TABLE, EXTREME])),
     "one member": (lambda: table_classifier(module__n_members=1), TABLE),
+    "broken lines": (
+        lambda: table_classifier(module__embedding="piecewise"),
+        np.concatenate([TABLE, EXTREME]),
+    ),
     "hidden mixing": (
         lambda: ManifoldMixupClassifier(**FAST, module__hidden_sizes=(8,)).fit(TABLE, CODES % 2),
         TABLE,

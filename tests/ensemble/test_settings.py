@@ -12,6 +12,7 @@ from skmixup import (
     InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
     MixupClassifier,
+    MixupRegressor,
     VicinalClassifier,
 )
 from skmixup.ensemble.net import Net
@@ -73,7 +74,8 @@ def test_the_automatic_space_lies_around_the_own_values():
     assert 20 in epochs
     assert found["module__hidden_sizes"] == [(64, 32), (64, 32, 32), (128, 64)]
     assert 0.0 in found["alpha"]
-    assert found["module__embedding"] == [None, "periodic"]
+    assert found["module__embedding"] == [None, "periodic", "piecewise"]
+    assert space(MixupRegressor())["module__embedding"] == [None, "periodic"]
     assert own_setting(Net(net), found) == {
         "alpha": 0.2,
         "layers": "auto",
