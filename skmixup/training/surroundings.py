@@ -46,7 +46,8 @@ class _DefaultType:
 
     def is_changed(self) -> bool:
         """Whether it is not float32, or was not before others have set it."""
-        return self.n_inside > 0 or torch.get_default_dtype() is not torch.float32
+        with self.lock:  # or the last to leave might be about to put it back
+            return self.n_inside > 0 or torch.get_default_dtype() is not torch.float32
 
     @contextmanager
     def float32(self) -> Iterator[None]:
