@@ -50,7 +50,7 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         Very long training with mixup hurts on small data; turning it off late helps.
     class_weight : dict, "balanced" or None, default=None
         Weight of each class, as in scikit-learn; a dict must have every class. It multiplies
-        `sample_weight`.
+        `sample_weight`; "balanced" makes the sum of both the same for every class.
     random_state : int, RandomState or None, default=None
         Source of all randomness: initial weights, order of rows, dropout, vicinity. With the
         same int on the same machine, predictions are bit-identical on CPU. Global random states

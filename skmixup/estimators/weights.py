@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.validation import check_array
 
 from skmixup.estimators.inputs import as_array
@@ -47,10 +46,7 @@ def row_weights(
         if isinstance(class_weight, dict):
             per_class = _weights_from_dict(class_weight, classes)
         else:
-            counted = codes[weight > 0]
-            seen = np.unique(counted)
-            per_class = np.ones(len(classes))
-            per_class[seen] = compute_class_weight(class_weight, classes=seen, y=counted)
+            per_class = _balance(weight / weight.max(), codes, len(classes))
         weight = (weight if as_they_are else weight / weight.max()) * per_class[codes]
     if as_they_are:
         return _in_float32(weight)
@@ -124,12 +120,9 @@ def weights_after_split(
     """
     weight = weight.astype(np.float64)
     if balanced:
-        counts = (codes >= 0) & (weight > 0)
-        everywhere = np.bincount(codes[counts], minlength=codes.max() + 1)
-        here = np.bincount(codes[rows][counts[rows]], minlength=len(everywhere))
-        # "balanced" is n / (number of classes · n_c); constant factors go with the mean below.
-        factor = np.where(here > 0, everywhere / np.maximum(here, 1), 1.0)
-        weight = weight * np.where(codes >= 0, factor[codes], 1.0)
+        counts = rows[codes[rows] >= 0]
+        per_class = _balance(weight[counts], codes[counts], codes.max() + 1)
+        weight = weight * np.where(codes >= 0, per_class[codes], 1.0)
     trained_on = weight[rows][codes[rows] >= 0]
     return _over_mean(weight, trained_on, "some row that train_split leaves to train on")
 
@@ -153,6 +146,17 @@ def _in_float32(weight: NDArray[np.float64]) -> NDArray[np.float32]:
             f"{weight.max():.4g}"
         )
     return found
+
+
+def _balance(
+    weight: NDArray[Any], codes: NDArray[np.int64], n_classes: int
+) -> NDArray[np.float64]:
+    """Weights of classes that give each one that counts the same total, as scikit-learn's do."""
+    totals = np.bincount(codes, weights=weight, minlength=n_classes)
+    count = totals > 0
+    per_class = np.ones(n_classes)
+    per_class[count] = totals.sum() / (count.sum() * totals[count])
+    return per_class
 
 
 def _weights_from_dict(class_weight: dict[Any, Any], classes: NDArray[Any]) -> NDArray[np.float64]:

@@ -86,6 +86,20 @@ def test_balanced_gives_every_class_the_same_total():
     assert np.allclose(balanced.predict_proba(X), explicit.predict_proba(X), atol=1e-6)
 
 
+@pytest.mark.parametrize("train_split", [None, "first rows"])
+def test_so_it_does_with_weights_of_rows_as_if_these_were_repeated(train_split):
+    def split(dataset, y=None):
+        return Subset(dataset, range(0, 60, 2)), Subset(dataset, range(1, 60, 2))
+
+    params = FAST | {"train_split": train_split and split}
+    trained_on = slice(None, None, 2 if train_split else 1)
+    totals = {label: WEIGHT[trained_on][Y[trained_on] == label].sum() for label in "abc"}
+    balanced = MixupClassifier(class_weight="balanced", **params).fit(X, Y, WEIGHT)
+    explicit = WEIGHT / np.array([totals[label] for label in Y])
+    expected = MixupClassifier(**params).fit(X, Y, explicit)
+    np.testing.assert_allclose(balanced.predict_proba(X), expected.predict_proba(X), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("class_weight", "message"),
     [
