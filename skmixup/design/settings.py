@@ -25,7 +25,7 @@ def level_key(value: Any) -> Hashable:
 
     1, 1.0 and True are equal in Python, but as a number of features, a share of them and a switch
     they are three settings. Lists and their like, which cannot be dictionary keys, count by what
-    they hold.
+    they hold, and estimators, of which searches make copies, by their parameters.
     """
     value = plain(value)
     kind = type(value)
@@ -39,6 +39,8 @@ def level_key(value: Any) -> Hashable:
         return kind, frozenset(map(level_key, value))
     if isinstance(value, list | tuple):
         return kind, tuple(map(level_key, value))
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return kind, level_key(value.get_params(deep=False))
     try:
         hash(value)
     except TypeError:

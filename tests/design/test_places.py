@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy import stats
+from sklearn.decomposition import PCA, FastICA
+from sklearn.pipeline import Pipeline
 
 from skmixup.design.factors import as_factor
 from skmixup.design.places import n_different_values, place_of, places_of_values
@@ -15,6 +17,7 @@ FINITE = {
     "types": ([1, 1.0, True], 3),
     "unhashable": ([[1], {"k": 2}, [1]], 2),
     "numpy": (np.array([0.1, 0.2]), 2),
+    "estimators": ([PCA(2), PCA(2), PCA(3), FastICA(2), Pipeline([("p", PCA(2))]), PCA], 5),
     "category": (CategoricalDistribution([None, "x"]), 2),
     "integers": (IntDistribution(3, 9, step=2), 4),
     "logarithmic integers": (IntDistribution(1, 40, log=True), 40),
@@ -69,6 +72,14 @@ def test_places_of_numbers(distribution):
 def test_values_that_a_factor_does_not_have(distribution, values):
     factor = as_factor("p", distribution)
     assert [place_of(factor, v) for v in values] == [None] * len(values)
+
+
+def test_estimators_are_found_by_their_parameters():
+    factor = as_factor("p", [PCA(2), "passthrough", Pipeline([("p", PCA(3))])])
+    values = [PCA(2), "passthrough", Pipeline([("p", PCA(3))]), Pipeline([("p", PCA(4))]), PCA]
+    assert [place_of(factor, v) for v in values] == pytest.approx(
+        [1 / 6, 1 / 2, 5 / 6, None, None]
+    )
 
 
 def test_numbers_are_found_among_equal_ones():

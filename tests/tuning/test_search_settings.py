@@ -6,6 +6,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
+from sklearn.decomposition import PCA
 from sklearn.svm import SVC
 
 from skmixup.effects import design_effects
@@ -73,6 +74,14 @@ def test_what_has_one_value_is_no_parameter_to_search(settings):
     space = {"b": ["x", "x"], "a": FloatDistribution(0.1, 0.1)}
     with pytest.warns(UserWarning, match="more than the 1 different candidates"):
         assert candidates(space, n_runs=2) == [{"b": "x", "a": 0.1}]
+
+
+def test_the_present_estimator_is_a_setting_of_the_space():
+    space = {"a": [PCA(2), PCA(3)], "b": ["x", "y"]}
+    search = UniformDesignSearchCV(Anything(PCA(2), "x"), space, n_runs=4, cv=2, initial_params={})
+    found = search.fit(X, y).cv_results_["params"]  # none twice, and no warning of too many runs
+    assert len(found) == len(as_set(found)) == 4
+    assert "outside" not in str(design_effects(search).responses.notes)
 
 
 @pytest.mark.parametrize("distribution", [stats.poisson(3), stats.binom(1000, 0.003)])
