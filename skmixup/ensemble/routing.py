@@ -12,7 +12,8 @@ def router(owner: Any, estimator: Any, splitter: Any, scorer: Any) -> MetadataRo
     """Who may ask for metadata of ``fit``: the owner itself, its estimator, splitter, scorer."""
     parts = {"estimator": "fit", "splitter": "split", "scorer": "score"}
     objects = {"estimator": estimator, "splitter": splitter, "scorer": scorer}
-    made = MetadataRouter(owner=owner).add_self_request(owner)
+    # by name: scikit-learn before 1.7 copies the owner, which an iterator as its cv forbids
+    made = MetadataRouter(owner=type(owner).__name__).add_self_request(owner)
     for name, method in parts.items():
         mapping = MethodMapping().add(caller="fit", callee=method)
         made.add(method_mapping=mapping, **{name: objects[name]})
