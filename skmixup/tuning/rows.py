@@ -76,6 +76,8 @@ class StudyRows:
         """The row this trial runs; None for an enqueued trial and after the design."""
         if trial.number in self.rows:
             return self.rows[trial.number]
+        # At once: its thread may wait for long after it has taken a row that others see.
+        self.started[trial.number] = None
         row = self._take(study, trial)
         self.remember(trial, row)
         return row

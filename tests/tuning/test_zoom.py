@@ -9,6 +9,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 from skmixup.tuning import DesignExhausted, UniformDesignSampler
+from skmixup.tuning.rows import StudyRows
 from skmixup.tuning.valleys import MIN_WIDTH
 from tests.tuning.studies import study_with
 
@@ -265,3 +266,15 @@ def test_rounds_of_earlier_versions_are_gone_on_with():
     assert rounds(study)[3]["width"] == 1.0
     new = np.array([[t.params["x"], t.params["y"]] for t in study.trials[10:]])
     assert len(np.unique(new, axis=0)) == 10
+
+
+def test_a_trial_is_this_process_s_own_before_it_takes_a_row(monkeypatch):
+    take, seen = StudyRows._take, []
+
+    def watched(self, study, trial):
+        seen.append(trial.number in self.started)
+        return take(self, study, trial)
+
+    monkeypatch.setattr(StudyRows, "_take", watched)
+    zooming(n_runs=5, space=SMALL).optimize(small, n_trials=3)
+    assert seen == [True] * 3
