@@ -19,7 +19,7 @@ from skmixup.design.discrepancy import (
 )
 from skmixup.design.good_lattice import korobov_lattice
 from skmixup.design.levels import Floats, Ints, level_numbers, middle
-from skmixup.design.optimize import optimized
+from skmixup.design.optimize import MANY_RUNS, optimized
 from skmixup.design.ordering import prefix_uniform_order
 from skmixup.design.shipped import shipped_central_design
 from skmixup.design.task import Task
@@ -29,8 +29,6 @@ from skmixup.design.uniform import RandomState, generator, uniform_design
 _MIN_RUNS, _MIN_RUNS_FOR_PAIR, _MIN_RUNS_FOR_THREE = 4, 9, 16
 #: How far beside the middle they lie: a share of the range, and so many levels of a pair at least.
 _DISTANCE, _PAIR_LEVELS = 1 / 9, 2
-#: Beyond this many runs the search starts from a lattice, as that without a middle does.
-_MANY_RUNS = 200
 #: So many images of a shipped design are compared where they are not equally even.
 _N_IMAGES = 4
 #: Of a design with fewer levels than runs, which is good already, only so much is searched anew.
@@ -101,7 +99,7 @@ def central_design(
         return images[int(np.argmin(squared_discrepancy(*products, 0.0)))]
     if max(counts) < n_runs:
         design = _moved_to_the_middle(n_runs, counts, rows[0], random_state, effort)
-    elif n_runs > _MANY_RUNS and min(counts) == n_runs:
+    elif n_runs > MANY_RUNS and min(counts) == n_runs:
         task = Task(n_runs, counts, "CD", rows)
         start = with_first_runs(korobov_lattice(n_runs, n_factors), rows)
         design = optimized(task, effort, generator(random_state), start=start)

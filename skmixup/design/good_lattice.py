@@ -80,7 +80,8 @@ def korobov_lattice(n_runs: int, n_factors: int) -> Ints:
     By the wrap-around discrepancy, which is linear in n for a lattice: done in a millisecond for
     a thousand runs. Any generator is a permutation, so that there may be more factors than units.
     """
-    units = generators(n_runs)[1 : len(generators(n_runs)) // 2 + 1]  # a and −a are mirror images
+    units = generators(n_runs)
+    units = units[1 : len(units) // 2 + 1]  # a and −a are mirror images
     tried = units[np.linspace(0, len(units) - 1, min(len(units), _FEW_GENERATORS)).astype(int)]
     vectors = np.ones((len(tried), n_factors), dtype=np.intp)
     for j in range(1, n_factors):

@@ -15,7 +15,7 @@ from skmixup.design.task import Task
 
 #: Beyond this many runs a descent looks at random blocks instead of all pairs of runs, and the
 #: search starts from good lattice points, which a random start would take too long to reach.
-_MANY_RUNS = 200
+MANY_RUNS = 200
 #: The most chains in one array: more would leave the processor's cache.
 _SIDE_BY_SIDE = 32
 #: So many other balanced columns are tried where runs cannot be swapped apart.
@@ -50,7 +50,7 @@ class SearchBudget:
         free, s = max(task.n_free, 2), task.n_factors
         steps_per_column = min(3 * free + 0.4 * free**2, 15 * free, 1500, 600_000 / free)
         n_chains, block_size = np.clip(120 / free, 1, 16), 8 + 0.6 * free / s
-        if _levels_repeat(task) and free <= _MANY_RUNS:
+        if _levels_repeat(task) and free <= MANY_RUNS:
             n_chains, block_size = 2 * n_chains, 2.5 * block_size
             steps_per_column *= 0.45
         return cls(
@@ -141,8 +141,8 @@ def optimized(
     starts = [(design, _LOW_THRESHOLD) for design in _structured_starts(task, effort, rng)]
     if start is not None:
         starts.append((start, _LOW_THRESHOLD))
-    n_steps, random = budget.n_steps, not starts or task.n_free <= _MANY_RUNS
-    if task.n_free <= _MANY_RUNS and _wants_mirrored(task):
+    n_steps, random = budget.n_steps, not starts or task.n_free <= MANY_RUNS
+    if task.n_free <= MANY_RUNS and _wants_mirrored(task):
         # A step among mirrored designs takes nearly twice as long. The time is parted as served
         # best: random starts find nothing better unless levels repeat.
         random = _levels_repeat(task)
@@ -154,7 +154,7 @@ def optimized(
         designs = (task.random_design(rng, random_extras=i > 0) for i in range(budget.n_chains))
         threshold = _REPEATED_THRESHOLD if _levels_repeat(task) else _THRESHOLD
         starts += [(design, threshold) for design in designs]
-    block = budget.block_size if task.n_free > _MANY_RUNS else task.n_free
+    block = budget.block_size if task.n_free > MANY_RUNS else task.n_free
     best, best_value = starts[0][0], np.inf
     for first in range(0, len(starts), _SIDE_BY_SIDE):
         batch = starts[first : first + _SIDE_BY_SIDE]

@@ -98,17 +98,16 @@ def _completed(
     runs those that share one with an initial run are left out.
     """
     s, n, discrepancy = len(ordered), len(initial) + n_new, discrepancy_of(criterion)
-    central = np.empty((0, s))
+    rows = np.empty((0, s), dtype=int)
     if criterion == MIDDLE:
         rows = np.vstack([np.full((1, s), n // 2), central_runs(n, [n] * s)[1:]])
         rows = rows[: max(1, len(central_runs(n_new, [n_new] * s)))]
-        shared = (rows[:, None] == cell(initial, n)).any(axis=(1, 2))
-        central = middle(rows[~shared], n)
+    free = ~(rows[:, None] == cell(initial, n)).any(axis=(1, 2))
+    central, first = middle(rows[free], n), int(free[:1].sum())  # the middle is the first
     others = np.empty((0, s))
     if n_new > len(central):
         box, known = whole_cube(s), np.vstack([initial, central])
         others = fill_box(box, known, n_new - len(central), ordered, discrepancy, seed)
-    first = (cell(central, n) == n // 2).all(axis=1)[:1].sum()
     kept, new = np.vstack([initial, central[:first]]), np.vstack([central[first:], others])
     new = _in_prefix_order(kept, new, discrepancy)
     if criterion == MIDDLE:
