@@ -47,7 +47,11 @@ PARTS = {
     "noise": ("BBOB with noise", ("zoom after 10", "TPE"), 1),
     "categories": ("BBOB, one or two parameters as categories", ("zoom after 10", "TPE"), 1),
     "ten": ("BBOB in 10 dimensions", ("zoom after 16", "TPE"), 1),
-    "gp": ("BBOB in 2, 3 and 5 dimensions, instance 5", ("zoom after 10", "GP"), 1),
+    "gp": (
+        "BBOB in 2, 3 and 5 dimensions, instance 5",
+        ("zoom after 10", "zoom after 16", "GP"),
+        1,
+    ),
     "botorch": (
         "BBOB, functions 1 to 20 in 2 dimensions, instance 5",
         ("zoom after 10", "BoTorch"),
