@@ -72,6 +72,7 @@ def test_steps_are_those_of_the_mixup_paper():
         theirs.step()
 
 
+@pytest.mark.filterwarnings("ignore:The epoch parameter:UserWarning")  # torch 2.6 of its own
 def test_a_warm_up_is_torchs():
     sgd = optimizer()
     n, rising = 2000, 100
