@@ -18,9 +18,9 @@ from skmixup.design.discrepancy import (
 )
 from skmixup.design.exchange import (
     Chains,
-    best_moves,
     best_swaps,
-    swap_differences,
+    entries,
+    hollow,
     threshold_accepting,
 )
 from skmixup.design.levels import Floats, Ints, cell, middle
@@ -33,8 +33,9 @@ _N_CHAINS, _FEW_ROWS, _SHORT_COLUMN = 4, 100, 30
 #: The first threshold of the search for rows, as a share of the start's criterion.
 _THRESHOLD = 0.01
 _MAX_BLOCK = 64
-#: Steps at most of the search for one column, many swaps each; what a swap has to bring.
-_STEPS_PER_COLUMN, _LEAST = 30, -1e-12
+#: Steps at most of the search for one column, many swaps each, also where there are few rows;
+#: what a swap has to bring.
+_STEPS_PER_COLUMN, _STEPS_OF_FEW, _LEAST = 30, 24, -1e-12
 
 
 def least_used_levels(known: Ints, n_new: int, q: int, rng: np.random.Generator) -> Ints:
@@ -44,6 +45,8 @@ def least_used_levels(known: Ints, n_new: int, q: int, rng: np.random.Generator)
     while np.maximum(lowest - counts, 0).sum() > n_new:
         lowest -= 1
     levels = np.repeat(np.arange(q), np.maximum(lowest - counts, 0))
+    if len(levels) == n_new:
+        return rng.permutation(levels)
     once_more = rng.permutation(np.flatnonzero(counts <= lowest))[: n_new - len(levels)]
     return rng.permutation(np.append(levels, once_more))
 
@@ -83,11 +86,12 @@ def complete_column(
     """
     (n, n_others), m = others.shape, len(known)
     fixed = cell(known, n_levels)
-    columns = np.empty((_N_CHAINS if n <= _SHORT_COLUMN else 1, n), dtype=np.intp)
+    searched = n_others > 0 and n - m > 1 and n_levels > 1
+    columns = np.empty((_N_CHAINS if searched and n <= _SHORT_COLUMN else 1, n), dtype=np.intp)
     columns[:, :m] = fixed
     for column in columns:
         column[m:] = least_used_levels(fixed, n - m, n_levels, rng)
-    if n_others == 0 or n - m < 2 or n_levels < 2:
+    if not searched:
         return np.asarray(columns[0, m:])
     kernel, *kernels = level_kernels([n_levels] + [n] * n_others, criterion)
     return _descended(columns, m, *run_products(cell(others, n), kernels), kernel, rng)[m:]
@@ -106,38 +110,59 @@ def _descended(
     ``pairs`` and ``singles`` are the products over the other columns, the same for all chains. In
     each step all pairs of runs that are each other's best swap change places; where that brings
     less than the best swap alone, that one.
+
+    Here K is what :func:`swap_differences` calls so less (K_ii + K_jj)/2: zero on its diagonal.
+    That part and the linear term are two more columns of R (``weights``) and K (``table``). A
+    swap then adds 2/n² (S_ij + S_ji), where A is the product of both and r the diagonal of R:
+
+        S_ij = A_ij − A_ii + (R_ij − (r_i + r_j)/2) K_ij
     """
     n, q = columns.shape[1], len(kernel.single)
-    free, table = np.arange(m, n), kernel.pair.ravel()
-    active = np.arange(len(columns))
-    for _ in range(_STEPS_PER_COLUMN):
-        block = free if len(free) <= _MAX_BLOCK else rng.permutation(free)[:_MAX_BLOCK]
-        others, rest = pairs[block], singles[block]
-        whole = columns[active]
-        levels = whole[:, block]
-        pair = table.take(levels[:, :, None] * q + whole[:, None, :])
-        single = kernel.single[levels]
-        delta = swap_differences(others, pair, rest, single, block=block, n_runs=n)
-        partner = best_swaps(delta, _LEAST)
-        swapped = levels[np.arange(len(levels))[:, None], partner]
-        whole[:, block] = swapped
-        change = table.take(swapped[:, :, None] * q + whole[:, None, :])
+    n_free, tail = n - m, np.arange(2)
+    table = np.column_stack([hollow(kernel.pair), np.diagonal(kernel.pair) / 2, kernel.single])
+    weights = np.column_stack([pairs, pairs.sum(axis=1), -n * singles])
+    # The last two columns of the table are there for each run.
+    places = np.concatenate([columns, np.tile(q + tail, (len(columns), 1))], axis=1)
+    order = np.concatenate([np.arange(m, n), np.arange(m), n + tail])
+    size, active = min(n_free, _MAX_BLOCK), np.arange(len(columns))
+    for step in range(_STEPS_OF_FEW if n <= _FEW_ROWS else _STEPS_PER_COLUMN):
+        if step == 0 or size < n_free:
+            if size < n_free:
+                rng.shuffle(order[:n_free])  # The block comes first.
+            others = weights[order[:size]].take(order, axis=1)
+            within = hollow(others[:, :size])
+            # Of the runs outside the block each is met once, of those inside each twice.
+            once = others.copy()
+            once[:, :size] /= 2
+        whole = places[active].take(order, axis=1)
+        levels = whole[:, :size].copy()
+        pair = entries(table, levels, whole)
+        half = others @ np.swapaxes(pair, 1, 2)
+        half -= np.diagonal(half, axis1=1, axis2=2)[:, :, None].copy()
+        half += within * pair[:, :, :size]
+        partner, gains = best_swaps(half + np.swapaxes(half, 1, 2), _LEAST * n**2 / 2)
+        run, chains = gains.argmin(axis=1), np.arange(len(active))
+        best = gains[chains, run]
+        whole[:, :size] = levels[chains[:, None], partner]
+        change = entries(table, whole[:, :size], whole)
         change -= pair
-        change *= others
-        # Of the runs outside the block each is met once, of those inside each twice.
-        added = 2 * change.sum(axis=(1, 2)) - change[:, :, block].sum(axis=(1, 2))
-        added = added / n**2 - 2 / n * ((kernel.single[swapped] - single) * rest).sum(axis=1)
-        moved, best = best_moves(delta, _LEAST)
-        worse = added[moved] > delta[moved, best[:, 0], best[:, 1]]
-        if worse.any():
-            alone, best = moved[worse, None], best[worse]
-            whole[alone, block] = levels[alone[:, 0]]
-            whole[alone, block[best]] = levels[alone, best[:, ::-1]]
-        columns[active] = whole
-        if len(free) <= _MAX_BLOCK:
-            active = active[moved]
-        if not len(active):
-            break
+        worse = np.flatnonzero(change.reshape(len(chains), -1) @ once.ravel() > best)
+        if len(worse):
+            two = np.stack([run[worse], partner[worse, run[worse]]], axis=1)
+            whole[worse, :size] = levels[worse]
+            whole[worse[:, None], two] = levels[worse[:, None], two[:, ::-1]]
+        places[active[:, None], order[:size]] = whole[:, :size]
+        if size == n_free:
+            active = active[best < 0]
+            if not len(active):
+                break
+    return _best_column(places[:, :n], pairs, singles, kernel)
+
+
+def _best_column(columns: Ints, pairs: Floats, singles: Floats, kernel: LevelKernel) -> Ints:
+    """The column with the smallest criterion beside the others, of which these are products."""
+    if len(columns) == 1:
+        return np.asarray(columns[0])
     found = pairs * kernel.pair[columns[:, :, None], columns[:, None, :]]
     values = squared_discrepancy(found, singles * kernel.single[columns], 0.0)
     return np.asarray(columns[int(np.argmin(values))])

@@ -29,29 +29,35 @@ def swap_differences(
 ) -> Floats:
     """What every swap of two runs of the block adds to the criterion, (..., m, m).
 
-    With R the product of the pair kernel over the other factors and K the kernel of this one,
-    A = R K; swapping the levels of runs i and j changes Σ R∘K by S + Sᵀ, where
+    With R the product of the pair kernel over the other factors, K the kernel of this one, F and f
+    the same of the single kernel, and A = R K − n F fᵀ, swapping the levels of runs i and j adds
+    2/n² (S_ij + S_ji), where
 
-        S_ij = 2 [A_ij − A_ii + (R_ij − R_ii)(K_ij − K_jj) + (R_ii K_ii − R_ii K_jj)/2]
-
-    and the linear term by L + Lᵀ, L_ij = F_i f_j − F_i f_i.
+        S_ij = A_ij − A_ii + (R_ij − (R_ii + R_jj)/2) (K_ij − (K_ii + K_jj)/2)
 
     ``others`` is R[block, :] and ``pair`` K[block, :], both (..., m, n); ``rest`` is F[block] and
     ``single`` f[block], both (..., m). R and K need only be symmetric: with R summed over the
     runs of each level, the same formula gives the differences of exchanging whole levels.
     """
-    products = others @ np.swapaxes(pair, -1, -2)
-    within, pair_block = others[..., block], pair[..., block]
-    r = np.diagonal(within, axis1=-2, axis2=-1)[..., :, None]
-    k = np.diagonal(pair_block, axis1=-2, axis2=-1)[..., None, :]
-    own = np.diagonal(products, axis1=-2, axis2=-1)[..., :, None]
-    half = (within - r) * (pair_block - k)
-    half += products
-    half -= own - r * np.swapaxes(k, -1, -2) / 2
-    half -= r * k / 2
+    half = others @ np.swapaxes(pair, -1, -2)
+    half -= n_runs * rest[..., :, None] * single[..., None, :]
+    half -= np.diagonal(half, axis1=-2, axis2=-1)[..., :, None].copy()
+    half += hollow(others[..., block]) * hollow(pair[..., block])
     half *= 2 / n_runs**2
-    half -= 2 / n_runs * rest[..., :, None] * (single[..., None, :] - single[..., :, None])
     return np.asarray(half + np.swapaxes(half, -1, -2))
+
+
+def hollow(kernel: Floats) -> Floats:
+    """A symmetric kernel K less (K_ii + K_jj)/2: zeros on its diagonal."""
+    own = np.diagonal(kernel, axis1=-2, axis2=-1) / 2
+    return np.asarray(kernel - own[..., :, None] - own[..., None, :])
+
+
+def entries(table: Floats, rows: Ints, columns: Ints) -> Floats:
+    """A table at some rows (chains, m) and columns (chains, n), for each chain: (chains, m, n)."""
+    if len(rows) == 1:
+        return np.asarray(table[rows[0]].take(columns[0], axis=1)[None])
+    return table.ravel().take(rows[:, :, None] * table.shape[1] + columns[:, None, :])
 
 
 def best_moves(delta: Floats, threshold: Floats | float) -> tuple[Ints, Ints]:
@@ -65,16 +71,17 @@ def best_moves(delta: Floats, threshold: Floats | float) -> tuple[Ints, Ints]:
     return moved, np.stack(np.divmod(chosen[moved], delta.shape[2]), axis=1)
 
 
-def best_swaps(delta: Floats, threshold: float) -> Ints:
-    """With whom each member of a block changes places, (chains, m): itself where it stays.
+def best_swaps(delta: Floats, threshold: float) -> tuple[Ints, Floats]:
+    """With whom each member of a block changes places, (chains, m), and what that adds alone.
 
     All pairs that are each other's best swap and add less than the threshold; the best of all
-    swaps is one of them.
+    swaps is one of them. Who stays has itself for a partner, and adds 0.
     """
     chains, own = np.arange(len(delta))[:, None], np.arange(delta.shape[2])
     partner = delta.argmin(axis=2)
-    mutual = (partner[chains, partner] == own) & (delta[chains, own, partner] < threshold)
-    return np.where(mutual, partner, own)
+    gains = delta[chains, own, partner]
+    mutual = (partner[chains, partner] == own) & (gains < threshold)
+    return np.where(mutual, partner, own), np.where(mutual, gains, 0.0)
 
 
 class Chains:
@@ -119,7 +126,7 @@ class Chains:
         kernel = self.kernels[column]
         u = self.designs[:, :, column]
         levels = u[:, block]
-        pair = kernel.pair.ravel().take(levels[:, :, None] * len(kernel.single) + u[:, None, :])
+        pair = entries(kernel.pair, levels, u)
         others = self.pairs[:, block] / pair
         single = kernel.single[levels]
         rest = self.singles[:, block] / single if single.any() else np.zeros_like(single)

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from skmixup.design import discrepancy, to_unit_cube, uniform_design
+from skmixup.design import completion, discrepancy, to_unit_cube, uniform_design
 from skmixup.design.completion import (
     complete_column,
     complete_rows,
@@ -55,13 +55,18 @@ def test_a_new_column_keeps_the_places_that_are_known(n_known):
         assert value < discrepancy(np.column_stack([design[:, :2], column]), 15)
 
 
+@pytest.mark.parametrize("block", [64, 7])
+@pytest.mark.parametrize("n_known", [0, 2])
 @pytest.mark.parametrize("criterion", ["CD", "WD", "MD"])
-def test_no_swap_of_two_runs_makes_a_new_column_better(criterion):
-    others = to_unit_cube(uniform_design(12, 3), 12)
-    column = complete_column(others, np.empty(0), criterion, np.random.default_rng(3), 6)
-    design = np.column_stack([cell(others, 12), column])
+def test_no_swap_of_two_runs_makes_a_new_column_better(criterion, n_known, block, monkeypatch):
+    monkeypatch.setattr(completion, "_MAX_BLOCK", block)
+    monkeypatch.setattr(completion, "_STEPS_OF_FEW", 300)
+    others, known = to_unit_cube(uniform_design(12, 3), 12), middle(np.arange(n_known), 6)
+    levels = complete_column(others, known, criterion, np.random.default_rng(3), 6)
+    design = np.column_stack([cell(others, 12), np.append(np.arange(n_known), levels)])
+    assert np.bincount(design[:, 3]).tolist() == [2] * 6
     value = discrepancy(design, (12, 12, 12, 6), criterion)
-    for i, j in itertools.combinations(range(12), 2):
+    for i, j in itertools.combinations(range(n_known, 12), 2):
         swapped = design.copy()
         swapped[[i, j], 3] = design[[j, i], 3]
         assert discrepancy(swapped, (12, 12, 12, 6), criterion) > value - 1e-10

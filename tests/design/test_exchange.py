@@ -50,10 +50,11 @@ def test_swaps_at_once_are_disjoint_and_hold_the_best_of_all(seed):
     delta = np.random.default_rng(seed).integers(-3, 3, (3, 6, 6)).astype(float)
     delta = np.minimum(delta, np.swapaxes(delta, 1, 2))
     delta[:, range(6), range(6)] = 0
-    for chain, partner in zip(delta, best_swaps(delta, -0.5), strict=True):
+    for chain, partner, alone in zip(delta, *best_swaps(delta, -0.5), strict=True):
         assert (partner[partner] == np.arange(6)).all()
         gains = chain[np.arange(6), partner]
         assert gains.min() == chain.min()
+        assert (alone == np.where(partner == np.arange(6), 0, gains)).all()
         assert (gains[partner != np.arange(6)] < -0.5).all()
 
 
