@@ -297,6 +297,8 @@ class VicinalEstimator(LookingNet):
 
     def check_trained(self) -> None:
         """Raise NotFittedError if the module is not trained."""
+        if self.__sklearn_is_fitted__():
+            return
         changed = self.__dict__.get("_untrained_after_")
         reason = f"set_params({', '.join(f'{name}=…' for name in changed)})" if changed else ""
         message = (

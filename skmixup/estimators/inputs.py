@@ -64,6 +64,8 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
             f"keys {list(net.input_shape_)}"
         )
     given, estimator = as_array(X), type(net).__name__
+    if not reset and (checked := _checked_at_once(net, given)) is not None:
+        return checked
     refuse_sparse(given)
     check_numeric_columns(given, estimator)
     pixels = is_pixels(given)
@@ -104,6 +106,28 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
     return X
 
 
+def _checked_at_once(net: Any, X: Any) -> NDArray[np.float32] | None:
+    """A small array in which nothing can be wrong, as float32; None: it needs a closer look.
+
+    One row is predicted in less time than scikit-learn's checks take to find nothing.
+    """
+    fitted = net.__dict__
+    if (
+        type(X) is not np.ndarray
+        or X.ndim != 2
+        or X.dtype.kind not in "fiub"
+        or not 0 < X.size <= _FEW_VALUES
+        or X.shape[1:] != fitted.get("input_shape_")
+        or X.shape[1] != fitted.get("n_features_in_")
+        or "feature_names_in_" in fitted
+        or fitted.get("_input_dtype_") != "float32"
+    ):
+        return None
+    with np.errstate(over="ignore"):
+        rows = X.astype(np.float32, order="C", copy=False)
+    return rows if np.isfinite(rows).all() else None
+
+
 def _dtype_of_fit(net: Any, X: Any) -> str:
     """Return float32, or the integer type if the net was fitted on a data set of integers."""
     dtype: str = net.__dict__.get("_input_dtype_", "float32")
@@ -112,6 +136,8 @@ def _dtype_of_fit(net: Any, X: Any) -> str:
     )
 
 
+#: Of more values, scikit-learn's checks are a small part of a prediction.
+_FEW_VALUES = 2**14
 _INTEGERS = [np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8", "bool")]
 
 

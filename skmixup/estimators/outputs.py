@@ -15,9 +15,10 @@ from skmixup.estimators.inputs import check_inputs
 from skmixup.networks import MLP
 from skmixup.randomness.fit import PreservedRandomness
 from skmixup.randomness.unseen import draws_nothing
-from skmixup.training.batches import ArrayDataset, TensorBatches
+from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
 from skmixup.training.divergence import check_outputs
 from skmixup.training.surroundings import own_surroundings
+from skmixup.training.tensor_net import MIN_PREDICTION_ROWS
 from skmixup.vicinal.loss import first_output
 
 
@@ -38,7 +39,8 @@ class OutputNet(VicinalEstimator):
         # skorch's scoring callbacks put a cached forward_iter in the place of this one, whose
         # default for device is the parameter, which may be "auto".
         surroundings = own_surroundings(self._device_.type)
-        with surroundings, self._device_for_users_code(), self._prediction_window(X), _quick(self):
+        window = self._prediction_window(X)
+        with surroundings, self._device_for_users_code(), window, _quick(self, data):
             parts = map(first_output, self.forward_iter(data, device="cpu"))
             if is_dataset(X):
                 outputs = torch.cat(list(parts)).double()
@@ -86,10 +88,11 @@ def _stacked(parts: Iterable[Tensor], n_rows: int) -> Tensor:
 
 
 @contextmanager
-def _quick(net: Any) -> Iterator[None]:
+def _quick(net: Any, data: Any) -> Iterator[None]:
     """Let the default network for tables save memory, and with it time."""
     module = net.module_
-    if not isinstance(module, MLP):  # a compiled one would be compiled once more
+    few = in_memory(data) is not None and len(data) <= MIN_PREDICTION_ROWS
+    if few or not isinstance(module, MLP):  # a compiled one would be compiled once more
         yield
         return
     module.overwrite_sums(True)

@@ -24,8 +24,16 @@ def draws_nothing(module: nn.Module) -> bool:
         and not child.training
         and not child._forward_hooks
         and not child._forward_pre_hooks
-        for child in module.modules()
+        for child in parts_of(module)
     )
+
+
+def parts_of(module: nn.Module) -> list[nn.Module]:
+    """The module and all within it, in less time than ``modules()``, which makes up names."""
+    parts = [module]
+    for part in parts:  # which grows meanwhile
+        parts.extend(child for child in part._modules.values() if child is not None)
+    return parts
 
 
 def draws_unseen(module: nn.Module) -> bool:

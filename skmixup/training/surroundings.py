@@ -22,8 +22,10 @@ def own_surroundings(device_type: str) -> Iterator[None]:
         Of the device that the module is on.
     """
     with ExitStack() as stack:
-        stack.enter_context(torch.inference_mode(False))
-        stack.enter_context(torch.enable_grad())
+        if torch.is_inference_mode_enabled():
+            stack.enter_context(torch.inference_mode(False))
+        if not torch.is_grad_enabled():
+            stack.enter_context(torch.enable_grad())
         for kind in {device_type, "cpu"} & {"cpu", "cuda", "mps", "xpu"}:
             if torch.is_autocast_enabled(kind):
                 # Autocasts inside this one, of `precision`, would not clear their cache either.

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from skmixup.randomness.fit import FitRandomness
+from skmixup.randomness.unseen import parts_of
 from skmixup.training.batches import (
     TensorBatches,
     auto_batch_size,
@@ -29,6 +30,10 @@ from skmixup.vicinal.nested import n_rows, take, tensors_in
 PREDICTION_ELEMENTS = 2**18
 MIN_PREDICTION_ROWS = 16
 MAX_PREDICTION_ROWS = 2048  # more lie in no cache
+
+#: The positions of few rows, again and again: of n rows at n.
+_ROWS = torch.arange(MIN_PREDICTION_ROWS, device="cpu")
+_REPEATED = [_ROWS % max(n, 1) for n in range(MIN_PREDICTION_ROWS)]
 
 # Arguments that need no DataLoader.
 _BATCH_OPTIONS = frozenset(inspect.signature(TensorBatches).parameters) - {"dataset", "device"}
@@ -226,11 +231,11 @@ class TensorNet(RunningNet):
         if training:
             return super().evaluation_step(batch, training=True)
         module = getattr(self, "module_", None)  # which subclasses may call by another name
-        if module is None or any(part.training for part in module.modules()):
+        if module is None or any(part.training for part in parts_of(module)):
             self.set_training(False)
         few = n < MIN_PREDICTION_ROWS and _all_tensors(X)
         with torch.no_grad():
-            output = self.infer(take(X, torch.arange(MIN_PREDICTION_ROWS) % n) if few else X)
+            output = self.infer(take(X, _REPEATED[n]) if few else X)
         if not few:
             return output
         if isinstance(output, tuple):

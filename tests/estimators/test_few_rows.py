@@ -1,0 +1,106 @@
+"""A row or two are checked as many are, though by a shorter way where nothing is wrong."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.sparse import csr_matrix
+
+from skmixup import MixupClassifier, MixupRegressor
+from skmixup.estimators import inputs
+from skmixup.estimators.inputs import check_inputs
+
+X = np.random.default_rng(0).normal(size=(40, 3))
+Y = np.arange(40) % 2
+SMALL = {"max_epochs": 1, "module__hidden_sizes": (4,), "random_state": 0}
+
+WRONG = {
+    "NaN": [[0.0, np.nan, 1.0]],
+    "infinity": np.array([[0.0, -np.inf, 1.0]], np.float32),
+    "too large for float32": np.array([[0.0, 1e300, 1.0]]),
+    "fewer columns": X[:1, :2],
+    "more columns": np.ones((1, 4)),
+    "no columns": np.ones((1, 0)),
+    "no rows": X[:0],
+    "one axis": X[0],
+    "three axes": X[:1, :, None],
+    "complex": X[:1] + 0j,
+    "text": np.array([["1", "2", "3"]]),
+    "text in objects": np.array([["1", 2, 3]], dtype=object),
+    "times": np.zeros((1, 3), "M8[s]"),
+    "records": np.zeros((1, 3), [("a", float)]),
+    "masked": np.ma.masked_array(X[:1], [[True, False, False]]),
+    "sparse": csr_matrix(X[:1]),
+    "NaN in a tensor": torch.tensor([[0.0, np.nan, 1.0]]),
+}
+
+
+@pytest.fixture(scope="module")
+def clf():
+    return MixupClassifier(**SMALL).fit(X, Y)
+
+
+def the_long_way(monkeypatch):
+    monkeypatch.setattr(inputs, "_FEW_VALUES", 0)
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast")  # scikit-learn's
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_wrong_with_one_row_is_told_as_of_many(clf, kind, monkeypatch):
+    with pytest.raises((TypeError, ValueError)) as short:
+        clf.predict_proba(WRONG[kind])
+    the_long_way(monkeypatch)
+    with pytest.raises((TypeError, ValueError)) as long:
+        clf.predict_proba(WRONG[kind])
+    assert (type(short.value), str(short.value)) == (type(long.value), str(long.value))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        X[:1],
+        X[:7:2],
+        X[:2].astype(np.float32),
+        np.asfortranarray(X[:5]),
+        X[3:1:-1],
+        X[:2].astype(">f8"),
+        X[:2].astype(np.float16),
+        X[:2].astype(np.longdouble),
+        np.array([[1, 2, 3]]),
+        np.array([[True, False, True]]),
+        np.zeros((2, 3), np.uint8),
+        torch.from_numpy(X[:2]),
+        [[1, 2.5, 3]],
+    ],
+    ids=lambda rows: f"{type(rows).__name__} {getattr(rows, 'dtype', '')}",
+)
+def test_the_short_way_gives_the_rows_that_the_long_way_gives(clf, rows, monkeypatch):
+    short = check_inputs(clf, rows, reset=False)
+    proba = clf.predict_proba(rows)
+    the_long_way(monkeypatch)
+    long = check_inputs(clf, rows, reset=False)
+    assert short.dtype == long.dtype == np.float32
+    assert short.flags.c_contiguous
+    assert long.flags.c_contiguous
+    np.testing.assert_array_equal(short, long)
+    np.testing.assert_array_equal(proba, clf.predict_proba(rows))
+
+
+def test_names_of_columns_are_missed_in_one_row_too():
+    frame = pd.DataFrame(X, columns=["a", "b", "c"])
+    reg = MixupRegressor(**SMALL).fit(frame, X[:, 0])
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        reg.predict(X[:1])
+    with pytest.raises(ValueError, match="feature names should match"):
+        reg.predict(frame.iloc[:1, ::-1])
+
+
+def test_a_row_is_predicted_within_and_without_inference_mode(clf):
+    with torch.inference_mode():
+        inside = clf.predict_proba(X[:1])
+    with torch.no_grad():
+        beside = clf.predict_proba(X[:1])
+    assert (inside == clf.predict_proba(X[:1])).all()
+    assert (beside == inside).all()
+    assert torch.is_grad_enabled()
+    assert not torch.is_inference_mode_enabled()
