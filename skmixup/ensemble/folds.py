@@ -33,12 +33,14 @@ def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
     ------
     ValueError
         For one class only, a class with fewer rows than folds, or one that is missing among the
-        rows that a fold trains on; for targets that are all the same, there or altogether. The
-        message names class or target, and fold.
+        rows that a fold trains on; for targets that are all the same, there or altogether; for
+        folds that are no rows. The message names class or target, and fold.
     """
     rows.check_number_of_folds(cv)
     splitter = check_cv(cv, rows.y, classifier=rows.of_classes)
-    folds = [Fold(*map(_positions, split)) for split in splitter.split(rows.X, rows.y, **params)]
+    splits = splitter.split(rows.X, rows.y, **params)
+    n = len(rows.y)
+    folds = [Fold(*(_positions(part, n, cv, k) for part in s)) for k, s in enumerate(splits)]
     for number, fold in enumerate(folds):
         rows.check_training(fold.train, number, cv)
         if rows.weight is not None and not rows.weight[fold.train].any():
@@ -53,7 +55,16 @@ def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
     return folds
 
 
-def _positions(rows: Any) -> Ints:
+def _positions(rows: Any, n_rows: int, cv: Any, fold: int) -> Ints:
     """Rows as integers; a splitter of one's own may give masks."""
     rows = np.asarray(rows)
-    return np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+    if rows.dtype == bool and len(rows) == n_rows:
+        return np.flatnonzero(rows)
+    whole = rows.dtype.kind in "iu" or rows.size == 0
+    if not whole or rows.ndim != 1 or (rows < -n_rows).any() or (rows >= n_rows).any():
+        raise ValueError(
+            f"cv={cv!r} gives for fold {fold} an array of shape {rows.shape} and type "
+            f"{rows.dtype}: it needs positions of rows, integers below {n_rows}, or a mask of "
+            f"{n_rows} booleans"
+        )
+    return rows.astype(np.int64)

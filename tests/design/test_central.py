@@ -73,6 +73,24 @@ def test_fewer_levels_than_runs(n, counts, seed):
     assert discrepancy(design, counts) < 1.35 * even
 
 
+@pytest.mark.parametrize(("n", "n_most"), [(60, 60), (300, 89), (400, 50)])
+def test_the_run_that_becomes_the_middle_is_sought_among_fewer_of_many_runs(
+    monkeypatch, n, n_most
+):
+    looked_at = []
+
+    def counted(rows, counts):
+        looked_at.append(len(rows))
+        return discrepancy(rows, counts)
+
+    monkeypatch.setattr(central, "discrepancy", counted)
+    design = central_design(n, 3, (20, 8, 16), random_state=0, effort=(60 / n) ** 2)
+    assert len(looked_at) == n_most  # of 1000 runs all took a minute
+    assert columns_are_balanced(design, (20, 8, 16))
+    assert (design[0] == [10, 4, 8]).all()
+    assert len(np.unique(design, axis=0)) == n
+
+
 def test_an_orthogonal_array_stays_one():
     design = central_design(9, 4, 3)
     for a in range(4):

@@ -92,6 +92,25 @@ def test_folds_without_rows(blobs):
     refused(ValueError, "gives no folds", *blobs, cv=PredefinedSplit(np.full(90, -1)))
 
 
+@pytest.mark.parametrize(
+    "rows",
+    [
+        np.tile([1.0, 0.0], 45),  # a mask of floats: its positions would be rows 1 and 0
+        np.tile(np.array([True, False], dtype=object), 45),
+        np.arange(89.0),
+        np.arange(2, 91),
+        np.arange(-91, -1),
+        np.ones(89, dtype=bool),
+        np.arange(90)[:, None],
+    ],
+)
+def test_folds_that_are_no_rows(blobs, rows):
+    match = r"gives for fold 1 an array .* integers below 90, or a mask of 90 booleans"
+    whole = np.arange(90)
+    refused(ValueError, match, *blobs, cv=[(whole, whole), (rows, whole)])
+    refused(ValueError, match, *blobs, cv=[(whole, whole), (whole, rows)])
+
+
 def of_module(estimator, X, y):
     return float(estimator.module_ is not None)
 
