@@ -110,7 +110,7 @@ def test_a_network_that_ends_in_probabilities_is_exported_like_any_other(tmp_pat
     np.testing.assert_allclose(proba, clf.predict_proba(TABLE[:2]), atol=1e-5)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 @pytest.mark.parametrize(
     "read", [pytest.param(torch.fx.symbolic_trace, marks=SINCE_2_7), torch.jit.script]
 )
@@ -128,7 +128,7 @@ def test_the_module_is_ready_after_fit(fitted):
     np.testing.assert_allclose(proba, clf.predict_proba(rows), atol=1e-6)
 
 
-@pytest.mark.filterwarnings("ignore:`torch.jit.trace:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:`torch.jit.trace")
 def test_a_traced_network_takes_no_number_from_the_example():
     """A number that a trace makes a constant is a warning of torch; warnings are errors here."""
     module = MLP(5, 3, hidden_sizes=(8,)).eval()

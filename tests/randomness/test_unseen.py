@@ -14,6 +14,7 @@ def through_a_function(function, x):
     return again(function, x, use_reentrant=False)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit")
 def test_modules_that_have_to_wait_are_known():
     from torch.utils.checkpoint import checkpoint as again
 
@@ -27,9 +28,7 @@ def test_modules_that_have_to_wait_are_known():
 
     assert draws_unseen(nn.Sequential(Checkpointed(2, 2)))
     assert draws_unseen(nn.Sequential(Indirectly(2, 2)))
-    with pytest.warns(DeprecationWarning, match="script"):
-        scripted = torch.jit.script(nn.Linear(2, 2))
-    assert draws_unseen(nn.Sequential(scripted))
+    assert draws_unseen(nn.Sequential(torch.jit.script(nn.Linear(2, 2))))
     compiled = nn.Linear(2, 2)
     compiled.compile(backend="eager")
     assert draws_unseen(nn.Sequential(compiled))

@@ -216,7 +216,7 @@ def test_a_layer_that_is_not_called_is_refused():
     refused(RuntimeError, "layer 'unused' .* did not call it", Lists, layers=["unused"])
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit")
 def test_a_scripted_module_runs_no_hooks_inside():
     scripted = torch.jit.script(
         nn.Sequential(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), nn.Linear(4, 3))
