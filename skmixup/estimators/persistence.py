@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -92,7 +93,8 @@ class PersistentNet(ParametrizedNet):
 
     def users_classes(self) -> list[type]:
         """Return the classes of this net that are no library's."""
-        return [c for c in type(self).__mro__ if not c.__module__.startswith(_LIBRARIES)]
+        kind: Any = type(self)
+        return list(_users_classes(kind))
 
     # ---- files of parameters
 
@@ -302,3 +304,8 @@ def _read(file: Any, torch_load_kwargs: Any) -> Any:
     if position is not None:
         file.seek(position)
     return state
+
+
+@lru_cache(maxsize=64)
+def _users_classes(kind: type) -> tuple[type, ...]:
+    return tuple(c for c in kind.__mro__ if not c.__module__.startswith(_LIBRARIES))

@@ -52,7 +52,8 @@ def _rows(inputs: Any, read: Callable[[Tensor], Tensor]) -> Any:
 def targets_at(data: ArrayDataset, index: Any) -> Any:
     """Return the second half of a batch: the targets at `index`, with their weights if any."""
     if data.target is None:
-        return torch.zeros(np.shape(index))  # skorch's placeholder where there is no y
+        # skorch's placeholder where there is no y
+        return torch.zeros(() if isinstance(index, slice) else np.shape(index))
     if data.weight is None:
         return data.target[index]
     return data.target[index], data.weight[index]
@@ -222,6 +223,10 @@ class _WritableAlias:
         }
 
 
+#: The most rows of a minibatch in training, unless the user asks for more.
+MAX_AUTO_BATCH = 256
+
+
 def auto_batch_size(n_rows: int) -> int:
     """Some thirty steps an epoch up to 64 rows; from 8192 rows on n/128, within 16 … 256.
 
@@ -229,7 +234,7 @@ def auto_batch_size(n_rows: int) -> int:
     batches cost a CPU little.
     """
     rows = max(n_rows / 128, min(n_rows / 32, 64), 16)
-    return int(min(2 ** round(np.log2(rows)), 256))
+    return int(min(2 ** round(np.log2(rows)), MAX_AUTO_BATCH))
 
 
 def n_batches(batches: Any) -> float:

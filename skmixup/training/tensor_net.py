@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from skmixup.randomness.fit import FitRandomness
 from skmixup.randomness.unseen import parts_of
 from skmixup.training.batches import (
+    MAX_AUTO_BATCH,
     TensorBatches,
     auto_batch_size,
     in_memory,
@@ -352,14 +353,16 @@ class TensorNet(RunningNet):
 
     def rows_per_batch(self, dataset: Dataset[Any], training: bool) -> int:
         """Return the batch size: the user's, or for ``"auto"`` one from the number of rows."""
-        size = self.batch_size
-        if size == "auto":
-            size = auto_batch_size(len(dataset)) if hasattr(dataset, "__len__") else 128
+        size, least = self.batch_size, 0
         found = None if training else in_memory(dataset)
-        if found is not None and size > 0:
+        if found is not None:
             row = max(1, sum(x[:1].numel() for _, x in tensors_in(found[0].inputs)))
-            size = max(size, min(MAX_PREDICTION_ROWS, PREDICTION_ELEMENTS // row))
-        return size
+            least = min(MAX_PREDICTION_ROWS, PREDICTION_ELEMENTS // row)
+        if size == "auto":
+            if least >= MAX_AUTO_BATCH:
+                return least
+            size = auto_batch_size(len(dataset)) if hasattr(dataset, "__len__") else 128
+        return max(size, least) if size > 0 else size
 
     def split_on_device(self, y: Any) -> tuple[Any, Any]:
         """Targets, and weights or None, on the device of the module."""

@@ -9,7 +9,9 @@ from torch import Tensor
 
 def tensors_in(X: Any, what: str = "the input") -> Iterator[tuple[str, Any]]:
     """All tensors of `X`, each with words that say which it is."""
-    if isinstance(X, Mapping):
+    if isinstance(X, Tensor):
+        yield what, X
+    elif isinstance(X, Mapping):
         for key, value in X.items():
             yield from tensors_in(value, f"{what}, {key!r},")
     elif isinstance(X, (list, tuple)):
@@ -60,5 +62,7 @@ def n_rows(X: Any) -> int:
 
 def leading(X: Any) -> Tensor:
     """The tensor that numbers drawn for all of `X` take dtype and device from: floats, if any."""
+    if isinstance(X, Tensor):
+        return X
     tensors = [tensor for _, tensor in tensors_in(X)]
     return next((tensor for tensor in tensors if tensor.is_floating_point()), tensors[0])
