@@ -1,5 +1,6 @@
 """From what users pass to a regressor's `fit` to standardised targets, and back to predictions."""
 
+import warnings
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -41,6 +42,10 @@ _NOT_OF_NUMBERS = (
     nn.KLDivLoss, nn.SoftMarginLoss, nn.MultiLabelSoftMarginLoss, nn.MultiLabelMarginLoss,
     nn.MultiMarginLoss, nn.HingeEmbeddingLoss,
 )  # fmt: skip
+
+# Targets of a later call, in standard deviations of those of the first, that a network which was
+# made for outputs of about 1 hardly reaches.
+_FAR = 10.0
 
 
 class TargetNet(PilotedNet):
@@ -106,6 +111,16 @@ class TargetNet(PilotedNet):
             raise ValueError(
                 f"y has {columns.shape[1]} targets, but {type(self).__name__} was fitted on "
                 f"{n_targets}"
+            )
+        distance = np.abs(self.standardized(columns)).mean(axis=0, dtype=np.float64).max()
+        if distance > _FAR:
+            warnings.warn(
+                f"the targets are {distance:.4g} standard deviations away, on average, from those "
+                f"of the first call, whose mean and spread are the units that "
+                f"{type(self).__name__} trains in: it can hardly learn them. Begin anew, with a "
+                "first call whose targets are like those of all rows",
+                UserWarning,
+                stacklevel=2,
             )
 
     def standardized(self, y: Any) -> NDArray[np.float32]:

@@ -168,9 +168,10 @@ def _check_weight(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64
     )
     if weight.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), got {weight.shape}")
-    if weight.min() < 0 or weight.sum() == 0:
+    if weight.min() < 0 or not weight.any():
         raise ValueError("sample_weight must be non-negative and not all zero")
-    return weight / weight.sum()
+    weight = weight / weight.max()  # the sum of very large ones would be infinite
+    return np.asarray(weight / weight.sum())
 
 
 def bin_rows(

@@ -354,8 +354,19 @@ def test_partial_fit_keeps_the_units_of_the_first_call():
     for _ in range(3):
         clf.partial_fit(X[:30], Y[:30])
     before = clf.predict(X).mean()
-    clf.set_params(lr=1e-9).partial_fit(X[30:], Y[30:] + 1000)
+    clf.set_params(lr=1e-9).partial_fit(X[30:], Y[30:] + 2)
     assert abs(clf.predict(X).mean() - before) < 1
+
+
+@pytest.mark.parametrize("several", [False, True])
+@pytest.mark.parametrize("again", ["partial_fit", "fit"])
+def test_targets_far_from_those_of_the_first_call_are_warned_of(again, several):
+    y, far = (np.c_[Y, Y], np.c_[Y, Y + 1000]) if several else (Y, Y + 1000)
+    reg = net(max_epochs=1, warm_start=True).fit(X, y)
+    getattr(reg, again)(X, y + 2)
+    with pytest.warns(UserWarning, match="standard deviations away.* first call"):
+        getattr(reg, again)(X, far)
+    reg.set_params(warm_start=False).fit(X, far)
 
 
 def test_images_and_data_sets():

@@ -85,7 +85,7 @@ def test_integer_weights_are_repeated_rows(predictions, strategy):
     repeated = expected_calibration_error(
         np.repeat(y, weight), np.repeat(prob, weight, axis=0), strategy=strategy
     )
-    for scale in (1, 0.1):
+    for scale in (1, 0.1, 5e-324, 5e307):
         weighted = expected_calibration_error(
             y, prob, strategy=strategy, sample_weight=weight * scale
         )
