@@ -1,5 +1,7 @@
 """First layers that bring inputs to a common scale: columns of tables, channels of images."""
 
+import warnings
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -62,6 +64,14 @@ class RobustScaling(nn.Module):
 
     def adapt_to_data(self, X: Tensor) -> None:
         """Set center and scale from the training rows `X`; of many, from 16 384 of them."""
+        if len(X) == 1:
+            warnings.warn(
+                "columns are scaled by the rows that the network is shown first, and one row has "
+                "no spread: begin with some hundred rows in the first call of partial_fit, or "
+                "scale them before",
+                UserWarning,
+                stacklevel=2,
+            )
         rows = some_rows(X)
         low, center, high = np.quantile(rows, [0.25, 0.5, 0.75], axis=0)
         scale = (high - low) / NORMAL_IQR

@@ -5,6 +5,7 @@ import pytest
 import torch
 from sklearn.preprocessing import RobustScaler
 
+from skmixup import VicinalClassifier
 from skmixup.networks import MLP, scaling
 from skmixup.networks.scaling import ChannelScaling, RobustScaling
 
@@ -49,6 +50,16 @@ def test_the_largest_of_a_few_amounts_does_not_hide_the_others():
     scaled = layer(torch.from_numpy(gains).float().unsqueeze(1)).numpy().ravel()
     assert np.median(scaled[:40]) == pytest.approx(2, rel=1e-3)
     np.testing.assert_array_equal(scaled[40:], 0)
+
+
+@pytest.mark.parametrize("embedding", [None, "piecewise"])
+def test_a_stream_whose_first_call_has_one_row_is_warned_of(embedding):
+    X = 1000 * np.random.default_rng(0).normal(size=(40, 3))
+    clf = VicinalClassifier(module__embedding=embedding, max_epochs=1, random_state=0)
+    with pytest.warns(UserWarning, match="scaled by the rows .* one row has no spread"):
+        clf.partial_fit(X[:1], [0], classes=[0, 1])
+    clf.partial_fit(X[1:2], [1])  # told once
+    clf.set_params(module__scale_inputs=False).partial_fit(X[:1], [0], classes=[0, 1])
 
 
 def test_a_column_of_smallest_numbers_is_finite():
