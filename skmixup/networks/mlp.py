@@ -93,6 +93,8 @@ class MLP(nn.Module):
     ValueError
         For sizes that are no ints of at least 1, a `dropout` outside [0, 1), `batch_norm` with
         more than one member, and for an `embedding` that does not exist.
+    TypeError
+        For an `activation` that is no class of modules made without arguments.
 
     Notes
     -----
@@ -158,8 +160,7 @@ class MLP(nn.Module):
             block = nn.Sequential(nn.Linear(fan_in, fan_out))
             if batch_norm:
                 block.append(nn.BatchNorm1d(fan_out))
-            in_place = {"inplace": True} if activation is nn.ReLU else {}
-            block.append(activation(**in_place))
+            block.append(_made(activation))
             if dropout > 0:
                 block.append(dropout_kind(dropout))
             self.blocks.append(block)
@@ -213,3 +214,21 @@ class MLP(nn.Module):
         if f"{prefix}head.bias" in state:
             state.setdefault(f"{prefix}temperature", torch.ones(()))
         super()._load_from_state_dict(state, prefix, *args)
+
+
+def _made(activation: Any) -> nn.Module:
+    """A layer of these activations; rectifiers overwrite the sums before them."""
+    in_place = {"inplace": True} if activation is nn.ReLU else {}
+    error = None
+    if callable(activation) and not isinstance(activation, nn.Module):
+        try:
+            made = activation(**in_place)
+        except TypeError as raised:
+            error = raised
+        else:
+            if isinstance(made, nn.Module):
+                return made
+    raise TypeError(
+        "activation must be a class of modules that is made without arguments, such as "
+        f"torch.nn.ReLU; got {activation!r}"
+    ) from error

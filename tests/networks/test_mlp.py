@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from skmixup import MixupClassifier
 from skmixup.networks import MLP, PreActResNet
 from skmixup.networks.embeddings import PeriodicEmbeddings
 from skmixup.networks.members import MemberDropout
@@ -75,3 +76,12 @@ def test_sizes_are_named_where_they_are_none(value):
 def test_a_dropout_leaves_some_units(value):
     with pytest.raises(ValueError, match="dropout must be at least 0 and less than 1"):
         MLP(4, 2, dropout=value)
+
+
+@pytest.mark.parametrize("value", ["relu", None, nn.GELU(), torch.relu, nn.Linear, dict])
+def test_activations_are_classes_of_modules(value):
+    with pytest.raises(TypeError, match=r"activation must be .* such as torch\.nn\.ReLU"):
+        MLP(4, 2, activation=value)
+    with pytest.raises(TypeError, match="activation must be a class of modules"):
+        MixupClassifier(module__activation=value).fit(torch.randn(8, 4), [0, 1] * 4)
+    assert isinstance(MLP(4, 2, activation=lambda: nn.LeakyReLU(0.2)).blocks[0][1], nn.LeakyReLU)
