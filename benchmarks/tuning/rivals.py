@@ -17,6 +17,42 @@ def botorch_sampler(seed: int) -> optuna.samplers.BaseSampler:
     return BoTorchSampler(seed=seed)
 
 
+def quicker_pymoo() -> None:
+    """Let HEBO's search of its surface take a third of the time and find the same.
+
+    Pymoo compares the settings of a population pair by pair, and sorts it in loops of Python. Here
+    both are done at once; order and results stay.
+    """
+    from pymoo.core.mixed import MixedVariableDuplicateElimination
+    from pymoo.util.dominator import Dominator
+    from pymoo.util.nds import fast_non_dominated_sort as module
+
+    def duplicates(_: Any, pop: Any, other: Any, found: np.ndarray) -> np.ndarray:
+        settings = [tuple(p.X.items()) for p in pop]
+        seen = set() if other is None else {tuple(p.X.items()) for p in other}
+        for i in reversed(range(len(settings))):
+            found[i] = settings[i] in seen
+            if other is None:
+                seen.add(settings[i])
+        return found
+
+    def fronts(values: np.ndarray, **_: Any) -> list[list[int]]:
+        order = Dominator.calc_domination_matrix(values)
+        left = (order < 0).sum(axis=1)
+        found = [np.flatnonzero(left == 0).tolist()]
+        while sum(map(len, found)) < len(order):
+            following: list[int] = []
+            for i in found[-1]:
+                below = np.flatnonzero(order[i] > 0)
+                left[below] -= 1
+                following += below[left[below] == 0].tolist()
+            found.append(following)
+        return found
+
+    MixedVariableDuplicateElimination._do = duplicates
+    module.fast_non_dominated_sort = fronts
+
+
 class HeboSampler(optuna.samplers.BaseSampler):
     """HEBO with its defaults, one suggestion at a time, of floats in the unit interval."""
 
@@ -45,6 +81,8 @@ class HeboSampler(optuna.samplers.BaseSampler):
             from hebo.design_space.design_space import DesignSpace
             from hebo.optimizers.hebo import HEBO
 
+            quicker_pymoo()
+            np.random.seed(self.seed)  # noqa: NPY002 - pymoo's own, which HEBO leaves alone
             names = [{"name": n, "type": "num", "lb": 0, "ub": 1} for n in search_space]
             self.hebo = HEBO(DesignSpace().parse(names), scramble_seed=self.seed)
         self.asked[trial.number] = rows = self.hebo.suggest(n_suggestions=1)

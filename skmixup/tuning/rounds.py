@@ -41,6 +41,11 @@ class Box:
     best_before: float
     n_told: int = 0
 
+    def is_like(self, other: "Box", noise: bool) -> bool:
+        """Whether nothing has become better between this box and another."""
+        same = self.centre == other.centre if noise else self.best_before == other.best_before
+        return same and self.width == other.width
+
     def edges(self, ordered: Sequence[bool]) -> tuple[Floats, Floats]:
         """Where the box begins, and how wide it is, in every factor."""
         widths = np.where(ordered, self.width, 1.0)
@@ -64,12 +69,13 @@ def round_sizes(n_runs: int, n_rounds: int) -> list[int]:
     return sizes
 
 
-def next_box(points: Floats, losses: Floats, boxes: Sequence[Box]) -> Box:
+def next_box(points: Floats, losses: Floats, boxes: Sequence[Box], noise: bool = False) -> Box:
     """Where the next round looks, given all runs so far and the boxes of the rounds so far.
 
     Around the best point. The box of the first round after the design is the whole cube; it
     shrinks to half after three runs in a row without improvement, and grows by half after a round
-    with one.
+    with one. With ``noise`` losses are averages that change from round to round: then another
+    centre is what counts as an improvement.
 
     Runs without a value have the loss NaN or infinity. While all have, nothing is known and the
     last box stays.
@@ -79,13 +85,15 @@ def next_box(points: Floats, losses: Floats, boxes: Sequence[Box]) -> Box:
     if not np.isfinite(losses).any():
         return replace(last, n_told=0)
     best, width = float(losses.min()), last.width
-    if best < last.best_before:
+    centre = tuple(points[int(np.argmin(losses))].tolist())
+    if (centre != last.centre) if noise else (best < last.best_before):
         width = min(width * GROWTH, 1.0)
     else:
-        since = [*takewhile(lambda b: (b.best_before, b.width) == (best, width), boxes[::-1])]
+        alike = Box(centre, width, best)
+        since = takewhile(lambda box: box.is_like(alike, noise), boxes[::-1])
         if sum(box.n_told for box in since) >= PATIENCE:
             width /= 2
-    return Box(tuple(points[int(np.argmin(losses))].tolist()), width, best)
+    return Box(centre, width, best)
 
 
 def inside(box: Box, points: Floats, ordered: Sequence[bool]) -> NDArray[np.bool_]:

@@ -44,14 +44,14 @@ def guided_points(
     rng = np.random.default_rng([seed, len(points)])
     candidates = _candidates(box, max(_MIN_CANDIDATES, 4 * n_new), factors, rng)
     told = ~np.isnan(losses)
-    places = _coded(points, factors, _CATEGORY)
-    coded = _coded(candidates, factors, _CATEGORY)
-    height = _marks(_surface(places[told], losses[told], _coded_centre(box, factors))(coded))
+    places = coded(points, factors, _CATEGORY)
+    new = coded(candidates, factors, _CATEGORY)
+    height = _marks(_surface(places[told], losses[told], _coded_centre(box, factors))(new))
     if not all(factor.ordered for factor in factors):
         # Beside the width of the box another category is as far away as in the whole space.
         scale = _CATEGORY * box.width
-        places, coded = _coded(points, factors, scale), _coded(candidates, factors, scale)
-    gaps = _gaps(coded, places)
+        places, new = coded(points, factors, scale), coded(candidates, factors, scale)
+    gaps = _gaps(new, places)
     chosen: list[int] = []
     for k in range(n_new):
         weight = WEIGHTS[(len(points) + k) % len(WEIGHTS)]
@@ -62,7 +62,7 @@ def guided_points(
         best = int(np.argmin(total))
         chosen.append(best)
         if k < n_new - 1:
-            gaps = np.minimum(gaps, np.sqrt(_squares(coded, coded[[best]])[:, 0]))
+            gaps = np.minimum(gaps, np.sqrt(squares(new, new[[best]])[:, 0]))
     return candidates[chosen]
 
 
@@ -77,7 +77,7 @@ def _candidates(box: Box, n: int, factors: Sequence[Factor], rng: np.random.Gene
     return np.clip(found, 0.0, _BELOW_ONE)
 
 
-def _coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats:
+def coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats:
     """Columns of numbers, where points with the same setting are at the same place.
 
     Categories become one column each, so that the linear part of a surface has their means.
@@ -110,7 +110,7 @@ def _places_of_log_integers(factor: LogIntegers, column: Floats) -> Floats:
 
 
 def _coded_centre(box: Box, factors: Sequence[Factor]) -> Floats:
-    return _coded(np.array([box.centre]), factors, _CATEGORY)[0]
+    return coded(np.array([box.centre]), factors, _CATEGORY)[0]
 
 
 def _surface(places: Floats, losses: Floats, centre: Floats) -> Callable[[Floats], Floats]:
@@ -170,13 +170,13 @@ def _gaps(candidates: Floats, places: Floats) -> Floats:
         # Only places nearer to the candidates' middle than the nearest one, and twice their spread
         # beyond it, can be the nearest to any of them.
         middle = candidates.mean(axis=0, keepdims=True)
-        away = np.sqrt(_squares(middle, places)[0])
-        spread = np.sqrt(_squares(middle, candidates).max())
+        away = np.sqrt(squares(middle, places)[0])
+        spread = np.sqrt(squares(middle, candidates).max())
         places = places[away <= away.min() + 2 * spread]
-    return np.asarray(np.sqrt(_squares(candidates, places).min(axis=1)))
+    return np.asarray(np.sqrt(squares(candidates, places).min(axis=1)))
 
 
-def _squares(a: Floats, b: Floats) -> Floats:
+def squares(a: Floats, b: Floats) -> Floats:
     """The squared distances of two sets of points."""
     squares = a @ (-2 * b.T)
     squares += (a**2).sum(axis=1)[:, None]
@@ -186,7 +186,7 @@ def _squares(a: Floats, b: Floats) -> Floats:
 
 def _cubes(a: Floats, b: Floats) -> Floats:
     """The cubed distances of two sets of points."""
-    cubes = _squares(a, b)
+    cubes = squares(a, b)
     cubes *= np.sqrt(cubes)
     return cubes
 

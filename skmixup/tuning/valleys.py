@@ -19,12 +19,16 @@ from numpy.typing import NDArray
 
 from skmixup.design.factors import Factor
 from skmixup.design.levels import Floats, Ints, cell
+from skmixup.tuning.noise import averaged, noisy
 from skmixup.tuning.rounds import Box, inside, next_box, whole_cube
+from skmixup.tuning.surface import coded
 
 #: A box that would be narrower than this has told what it can.
 MIN_WIDTH = 1e-4
 #: The width of the box around the end of a zoom that counts as looked at.
 EXPLORED_WIDTH = 1 / 8
+#: How far apart two categories are: further than any two numbers.
+_CATEGORY = 2.0
 
 
 class Valleys:
@@ -90,12 +94,17 @@ def next_look(
     ``told`` are the losses of all points; ``cycles`` holds the boxes from each start in the whole
     space; ``n_spread`` is the number of points that were spread over it. Points within 1.5 times
     their spacing may be in one valley. ``valleys`` remembers the last look at the same study.
+
+    Where losses are noisy, the box goes by averages of them.
     """
     valleys = valleys or Valleys()
     explored = [boxes[-1] for boxes in cycles[:-1]]
     reach = 1.5 * n_spread ** (-1 / max(len(factors), 1))
     losses = unexplored_losses(points, told, factors, explored, reach, valleys)
-    box = next_box(points, losses, cycles[-1])
+    places = coded(points, factors, _CATEGORY)
+    noise = noisy(places, losses)
+    counted = averaged(places, losses) if noise else losses
+    box = next_box(points, counted, cycles[-1], noise)
     if box.width < MIN_WIDTH:
         explored.append(box)
         losses = unexplored_losses(points, told, factors, explored, reach, valleys)

@@ -195,9 +195,10 @@ class StudyZoom:
             for k in own:
                 r = self.rounds[k]
                 best = np.inf if r["best"] is None else r["best"]
-                if boxes and (boxes[0].width, boxes[0].best_before) != (r["width"], best):
+                box = Box(tuple(r["centre"]), r["width"], best, self._told(k, snapshot))
+                if boxes and not any(box.is_like(boxes[0], noise) for noise in (False, True)):
                     break
-                boxes.insert(0, Box(tuple(r["centre"]), r["width"], best, self._told(k, snapshot)))
+                boxes.insert(0, box)
                 if indices is not self._rounds_of[-1]:
                     break
             cycles.append(boxes or [whole_cube(n_factors)])
