@@ -40,7 +40,8 @@ def initial_settings(
         if missing:
             raise ValueError(
                 f"initial_params[{i}] has no value of {missing}, and {type(estimator).__name__} "
-                "has no such parameter"
+                "has no such parameter, or does not list its present value, as skorch's nets do "
+                "with arguments of a module that were not set: give a value"
             )
         complete = {n: setting[n] if n in setting else present[n] for n in names}
         settings.setdefault(tuple(level_key(v) for v in complete.values()), complete)
