@@ -112,11 +112,11 @@ class TargetNet(PilotedNet):
                 f"y has {columns.shape[1]} targets, but {type(self).__name__} was fitted on "
                 f"{n_targets}"
             )
-        distance = np.abs(self.standardized(columns)).mean(axis=0, dtype=np.float64).max()
-        if distance > _FAR:
-            warnings.warn(
-                f"the targets are {distance:.4g} standard deviations away, on average, from those "
-                f"of the first call, whose mean and spread are the units that "
+        distance = np.abs(self.standardized(columns)).mean(axis=0, dtype=np.float64)
+        if (distance > _FAR).any():
+            warnings.warn(  # without the distance, so that a stream is told once
+                f"the targets are more than {_FAR:g} standard deviations away, on average, from "
+                "those of the first call, whose mean and spread are the units that "
                 f"{type(self).__name__} trains in: it can hardly learn them. Begin anew, with a "
                 "first call whose targets are like those of all rows",
                 UserWarning,
