@@ -223,7 +223,7 @@ def test_bad_initial_params(initial, error, message):
 
 
 def test_an_initial_setting_that_the_estimator_cannot_complete():
-    with pytest.raises(ValueError, match=r"no value of \['z'\], and Anything has no such .* give a"):
+    with pytest.raises(ValueError, match=r"no value of .*z.*, and Anything has no such .* give a"):
         candidates({"a": [1, 2], "z": [1, 2]}, n_runs=4, initial_params={"a": 1})
 
 
