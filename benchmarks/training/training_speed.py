@@ -22,103 +22,17 @@ import resource
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from benchmarks.records import Records, command_line, table, write_page
 from benchmarks.training import image_speed
+from benchmarks.training.contenders import EPOCHS, hand_written, ours, plain_skorch, sklearn_mlp
 
 SIZES = [(5_000, 20, (64, 64), 32), (10_000, 50, (256, 256), 128)]
-EPOCHS = 3
 OTHERS = ("hand-written mixup loop", "skorch default, no mixup")  # seconds are relative to
-
-
-def make_network(n_features, hidden, n_classes):
-    """Plain ReLU network, the same for every contender."""
-    from torch import nn
-
-    sizes = [n_features, *hidden]
-    layers = []
-    for fan_in, fan_out in pairwise(sizes):
-        layers += [nn.Linear(fan_in, fan_out), nn.ReLU()]
-    return nn.Sequential(*layers, nn.Linear(sizes[-1], n_classes))
-
-
-def hand_written(X, y, hidden, batch_size, *, fused):
-    """The loop of a mixup tutorial: TensorDataset-free gathers, one λ a batch, AdamW."""
-    import numpy as np
-    import torch
-    import torch.nn.functional as F
-
-    X, y = torch.from_numpy(X), torch.from_numpy(y)
-    net = make_network(X.shape[1], hidden, int(y.max()) + 1)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3, fused=fused)
-
-    def epochs():
-        net.train()
-        for _ in range(EPOCHS):
-            order = torch.randperm(len(X))
-            for start in range(0, len(X), batch_size):
-                index = order[start : start + batch_size]
-                xb, yb = X[index], y[index]
-                lam = float(np.random.beta(1.0, 1.0))  # noqa: NPY002 - as tutorials have it
-                partner = torch.randperm(len(xb))
-                output = net(lam * xb + (1 - lam) * xb[partner])
-                loss = lam * F.cross_entropy(output, yb)
-                loss = loss + (1 - lam) * F.cross_entropy(output, yb[partner])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-
-    return epochs
-
-
-def ours(X, y, hidden, batch_size, estimator):
-    """An estimator with its own defaults for all but the network and the batch size."""
-    net = estimator(
-        make_network(X.shape[1], hidden, int(y.max()) + 1),
-        batch_size=batch_size,
-        max_epochs=EPOCHS,
-        random_state=0,
-        device="cpu",
-    ).fit(X[:1000], y[:1000])
-    return lambda: net.partial_fit(X, y)
-
-
-def plain_skorch(X, y, hidden, batch_size):
-    """Skorch as it comes, without mixup: its DataLoader reads row by row."""
-    import torch
-    from skorch import NeuralNetClassifier
-
-    net = NeuralNetClassifier(
-        make_network(X.shape[1], hidden, int(y.max()) + 1),
-        criterion=torch.nn.CrossEntropyLoss,
-        optimizer=torch.optim.AdamW,
-        lr=1e-3,
-        batch_size=batch_size,
-        max_epochs=EPOCHS,
-        train_split=None,
-        iterator_train__shuffle=True,
-        verbose=0,
-    ).initialize()
-    return lambda: net.partial_fit(X, y)
-
-
-def sklearn_mlp(X, y, hidden, batch_size):
-    """scikit-learn's own network, without mixup."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.neural_network import MLPClassifier
-
-    def epochs():
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            MLPClassifier(hidden, batch_size=batch_size, max_iter=EPOCHS).fit(X, y)
-
-    return epochs
 
 
 def cpu_seconds() -> float:
@@ -171,6 +85,9 @@ def training(n_rounds: int) -> dict[str, dict[str, list[float]]]:
             "VicinalClassifier (ERM)": ours(X, y, hidden, batch, VicinalClassifier),
             "hand-written mixup loop": hand_written(X, y, hidden, batch, fused=False),
             "the same, AdamW(fused=True)": hand_written(X, y, hidden, batch, fused=True),
+            "manifold mixup by hand, fused": hand_written(
+                X, y, hidden, batch, fused=True, hidden_too=True
+            ),
             "skorch default, no mixup": plain_skorch(X, y, hidden, batch),
             "sklearn MLPClassifier, no mixup": sklearn_mlp(X, y, hidden, batch),
         }
@@ -199,6 +116,40 @@ def prediction(n_rounds: int) -> dict[str, list[float]]:
     return rounds_of(
         {"predict_proba": lambda: clf.predict_proba(X), "bare module": bare}, n_rounds
     )
+
+
+def one_row(n_rounds: int) -> dict[str, list[float]]:
+    """Seconds for predict_proba on one row of 20 columns, 200 times."""
+    import numpy as np
+    import torch
+    from sklearn.neural_network import MLPClassifier
+
+    from skmixup import ManifoldMixupClassifier, MixupClassifier, MixupRegressor
+
+    X = np.random.default_rng(0).standard_normal((1000, 20))
+    y = (X[:, 0] > 0).astype(int) + (X[:, 1] > 0)
+    mixup = MixupClassifier(max_epochs=1, device="cpu", random_state=0).fit(X, y)
+    manifold = ManifoldMixupClassifier(max_epochs=1, device="cpu", random_state=0).fit(X, y)
+    regressor = MixupRegressor(max_epochs=1, device="cpu", random_state=0).fit(X, X[:, 0])
+    mlp = MLPClassifier((256, 256), max_iter=5).fit(X, y)
+    row, tensor = X[:1], torch.from_numpy(X[:1]).float()
+
+    def bare():
+        with torch.no_grad():
+            return mixup.module_(tensor).softmax(1)
+
+    calls = {
+        "MixupClassifier": lambda: mixup.predict_proba(row),
+        "ManifoldMixupClassifier": lambda: manifold.predict_proba(row),
+        "MixupRegressor": lambda: regressor.predict(row),
+        "its module alone": bare,
+        "MLPClassifier": lambda: mlp.predict_proba(row),
+    }
+
+    def often(call):
+        return lambda: [call() for _ in range(200)]
+
+    return rounds_of({name: often(call) for name, call in calls.items()}, 3 * n_rounds)
 
 
 def memory() -> dict[str, float]:
@@ -243,6 +194,7 @@ def measure(n_rounds: int) -> dict:
         "threads": torch.get_num_threads(),
         "training": training(n_rounds),
         "prediction": prediction(n_rounds),
+        "one row": one_row(n_rounds),
     }
 
 
@@ -257,10 +209,18 @@ Gradients of the small network derived by hand, on flat parameters, take 0.23 of
 (hidden 64-64) and 0.61 (256-256): that is what torch's autograd, optimizer and dispatch cost when
 layers are small. Of that we took: fused AdamW; whole-tensor batches instead of a DataLoader;
 members averaged only where somebody looks at the outputs (7 % of the default network's epoch);
-skorch's profiling wrapper of a step skipped where it has nothing to do; one fetch of the losses an
-epoch. An `autograd.Function` of the whole network with its gradients by hand gained 2 to 6 % and
-was left out. Only a step without autograd comes to 0.6, and that would be a second definition of
-network, mixing at hidden layers and loss beside the first: not built.
+skorch's profiling wrapper of a step skipped where it has nothing to do; one fetch of the losses
+an epoch; AdamW's fused kernel called without the grouping of tensors and wrappers that torch has
+around it, which took two thirds of its step (a tenth of the small network's epoch, bit for bit
+the same).
+
+Left out: an `autograd.Function` of the whole network with its gradients by hand gained 2 to 6 %;
+autograd's engine called past `backward`, by a private method, would gain 5 % by its own time,
+step counters of all weights in one tensor 3 %, minibatches as slices of an epoch gathered at once
+2 %; `torch.autograd.grad` in the place of `backward` is slower. Hooks that mix at hidden layers
+cost 4 % of manifold mixup's step more than a forward written around them. Only a step without
+autograd comes to 0.6, and that would be a second definition of network, mixing at hidden layers
+and loss beside the first: not built.
 """
 
 
@@ -311,6 +271,9 @@ def page(results: list[dict]) -> str:
             f"{ratio(seconds, 'predict_proba', 'bare module'):.2f} of the bare module in batches "
             "of the same size.",
             "",
+            f"One row: {one_row_text(result['one row'])}. Rows are filled up to 16, so that the "
+            "probabilities of a row do not depend on how many come with it.",
+            "",
             "One epoch on 1 000 000 × 50 float32 with the defaults: peak memory "
             f"{result['memory']['beyond X, × X']:.2f} × X beyond X itself, "
             f"{result['memory']['seconds']:.1f} s.",
@@ -322,6 +285,12 @@ def page(results: list[dict]) -> str:
             "",
         ]
     return "\n".join(lines)
+
+
+def one_row_text(seconds: dict[str, list[float]]) -> str:
+    """Milliseconds of each, the median and the least."""
+    per = {name: [5 * s for s in values] for name, values in seconds.items()}  # of 200 calls
+    return ", ".join(f"{n} {median(ms):.2f} ms (least {min(ms):.2f})" for n, ms in per.items())
 
 
 def run_worker(what: str, n_rounds: int, env: dict[str, str]) -> dict:
