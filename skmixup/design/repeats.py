@@ -1,5 +1,7 @@
 """No run twice: a repeated run would tell a tuner nothing new."""
 
+from collections import Counter
+
 import numpy as np
 
 from skmixup.design.exchange import Chains
@@ -22,7 +24,7 @@ def _swap_repeated(chains: Chains, run: int, rng: np.random.Generator) -> None:
     random one is made, so that the next attempt starts elsewhere.
     """
     design = chains.designs[0]
-    before = len(repeated_runs(design))
+    occurs = Counter(row.tobytes() for row in design)
     block = chains.free
     if len(block) > _MOST_PARTNERS:  # all swaps of a thousand runs would take a second
         others = rng.permutation(block[block != run])[:_MOST_PARTNERS]
@@ -38,13 +40,23 @@ def _swap_repeated(chains: Chains, run: int, rng: np.random.Generator) -> None:
         ]
     options.sort()
     for _, column, other in options:
+        before = [design[i].tobytes() for i in (run, other)]
         design[[run, other], column] = design[[other, run], column]
-        if len(repeated_runs(design)) < before:
+        after = [design[i].tobytes() for i in (run, other)]
+        if _n_new(occurs, before, after) > 0:
             return
         design[[run, other], column] = design[[other, run], column]
     if options:
         _, column, other = options[rng.integers(len(options))]
         design[[run, other], column] = design[[other, run], column]
+
+
+def _n_new(occurs: Counter[bytes], before: list[bytes], after: list[bytes]) -> int:
+    """How many more different runs there are where two of them become two others."""
+    return sum(
+        (occurs[run] - before.count(run) + after.count(run) > 0) - (occurs[run] > 0)
+        for run in {*before, *after}
+    )
 
 
 def swap_repeats_apart(chains: Chains, rng: np.random.Generator, patience: int = 20) -> Ints:
