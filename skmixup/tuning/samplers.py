@@ -129,8 +129,8 @@ class UniformDesignSampler(DesignSampler):
 
     **Sizes.** A declared design of more than 1000 runs, and one of more than 400 whose columns are
     made as names come up, is a Sobol' sequence instead of a search; so are the points of "augment"
-    beyond row 400. Attributes hold columns of up to about 1100 runs; longer ones are computed by
-    every worker.
+    beyond row 400. A setting of parameters that have few values may then be run more than once.
+    Attributes hold columns of up to about 1100 runs; longer ones are computed by every worker.
 
     References
     ----------
