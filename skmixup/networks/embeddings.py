@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from skmixup.networks.scaling import some_rows
+from skmixup.networks.sizes import check_each
 
 # Frequencies and phases are stored so many times as large: Adam moves every parameter by about one
 # learning rate a step, so that these two move by a tenth of it, as RealMLP has it.
@@ -62,6 +63,7 @@ class PeriodicEmbeddings(nn.Module):
         self, n_features: int, n_frequencies: int = 16, n_curves: int = 3, spread: float = 0.1
     ):
         super().__init__()
+        check_each(n_features=n_features, n_frequencies=n_frequencies, n_curves=n_curves)
         self.stored, self.turn = STORED, 2 * pi / STORED  # TorchScript reads no globals
         self.n_outputs = n_features * (1 + n_curves)
         waves, bound = (n_features, n_frequencies), n_frequencies**-0.5  # as nn.Linear
@@ -127,6 +129,7 @@ class PiecewiseLinearEmbeddings(nn.Module):
 
     def __init__(self, n_features: int, n_bins: int = 16, n_curves: int = 3):
         super().__init__()
+        check_each(n_features=n_features, n_bins=n_bins, n_curves=n_curves)
         self.n_outputs = n_features * (1 + n_curves)
         bins, bound = (n_features, n_bins), n_bins**-0.5  # as nn.Linear
         even = torch.linspace(-3, 3, n_bins + 1)[:-1]

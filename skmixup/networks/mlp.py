@@ -15,7 +15,7 @@ from skmixup.networks.members import (
     average_members,
 )
 from skmixup.networks.scaling import RobustScaling
-from skmixup.networks.sizes import check_dropout, check_size, check_sizes
+from skmixup.networks.sizes import check_dropout, check_each, check_sizes
 
 #: Arguments of a network that is one of several trained apart: those are an ensemble without its
 #: having members, and it can be wider for the same time.
@@ -132,7 +132,7 @@ class MLP(nn.Module):
         embedding: str | None = "auto",
     ):
         super().__init__()
-        check_size("n_members", n_members)
+        check_each(n_features=n_features, n_outputs=n_outputs, n_members=n_members)
         check_sizes("hidden_sizes", hidden_sizes)
         check_dropout(dropout)
         if batch_norm and n_members > 1:

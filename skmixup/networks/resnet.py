@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from skmixup.networks.scaling import ChannelScaling
-from skmixup.networks.sizes import check_size, check_sizes
+from skmixup.networks.sizes import check_each, check_sizes
 
 
 class PreActBlock(nn.Module):
@@ -100,7 +100,7 @@ class PreActResNet(nn.Module):
         scale_inputs: bool = True,
     ):
         super().__init__()
-        check_size("width", width)
+        check_each(n_channels=n_channels, n_outputs=n_outputs, width=width)
         check_sizes("depths", depths)
         self.scaling = ChannelScaling(n_channels) if scale_inputs else nn.Identity()
         self.stem = nn.Conv2d(n_channels, width, 3, padding=1, bias=False)

@@ -18,6 +18,12 @@ def check_size(name: str, value: Any) -> None:
         raise ValueError(f"{name} must be an int, at least 1; got {value!r}")
 
 
+def check_each(**values: Any) -> None:
+    """Raise ValueError unless all of these parameters are ints of at least 1."""
+    for name, value in values.items():
+        check_size(name, value)
+
+
 def check_dropout(value: Any) -> None:
     """Raise ValueError unless it is a share of the units that leaves some."""
     try:

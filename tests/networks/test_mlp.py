@@ -6,7 +6,7 @@ from torch import nn
 
 from skmixup import MixupClassifier
 from skmixup.networks import MLP, PreActResNet
-from skmixup.networks.embeddings import PeriodicEmbeddings
+from skmixup.networks.embeddings import PeriodicEmbeddings, PiecewiseLinearEmbeddings
 from skmixup.networks.members import MemberDropout
 
 
@@ -70,6 +70,16 @@ def test_sizes_are_named_where_they_are_none(value):
         PreActResNet(1, 2, depths=value)
     with pytest.raises(ValueError, match="width must be an int, at least 1"):
         PreActResNet(1, 2, width=value)
+    for name in ("n_features", "n_outputs", "n_members"):
+        with pytest.raises(ValueError, match=f"{name} must be an int, at least 1"):
+            MLP(**{"n_features": 4, "n_outputs": 2, name: value})
+    for kind, name in (
+        (PeriodicEmbeddings, "n_frequencies"),
+        (PiecewiseLinearEmbeddings, "n_bins"),
+        (PiecewiseLinearEmbeddings, "n_curves"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} must be an int, at least 1"):
+            kind(4, **{name: value})
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.0, 2, float("nan"), None, "0.1"])
