@@ -5,7 +5,7 @@
 
 On COCO's BBOB (24 functions, instances 5 and 6, in 2, 3 and 5 dimensions; needs the packages
 coco-experiment and cmaes) and on real tuning surfaces (`surfaces.py`). A run resumes; about a
-quarter of an hour of one core, and as much for the parts gp, botorch and hebo together. Writes
+quarter of an hour of one core, as much for the parts gp and botorch together, and for hebo. Writes
 benchmarks/results/tuning_sequential.{jsonl,md}.
 """
 
@@ -195,7 +195,11 @@ def shares(part: str, method: str, rival: str) -> tuple[Shares, list[int]]:
                 result += [np.nan] * (len(BUDGETS) - len(result))
                 for g in {group, "all"}:
                     won.setdefault(g, []).append(result)
-    mean = {g: np.nanmean(results, axis=0).tolist() for g, results in won.items()}
+    reached = sum(bool(names) for names in compared)
+    mean = {
+        g: np.nanmean([r[:reached] for r in results], axis=0).tolist()
+        for g, results in won.items()
+    }
     return mean, [len(names) for names in compared]
 
 
@@ -220,10 +224,11 @@ def against(part: str, title: str, ours: list[str], rival: str) -> list[str]:
     for method in ours:
         by_group, n = shares(part, method, rival)
         for group, won in sorted(by_group.items()):
-            rows.append([method, group, *(f"{w:.2f}" for w in won)])
+            empty = [""] * (len(BUDGETS) - len(won))
+            rows.append([method, group, *(f"{w:.2f}" for w in won), *empty])
     if not rows:
         return []
-    problems = f"{n[0]} problems" + (f", {n[-1]} of them at 100 runs" if n[-1] < n[0] else "")
+    problems = f"{n[0]} problems" + (f", {n[-1]} of them at 100 runs" if 0 < n[-1] < n[0] else "")
     return [
         f"## {title}: against {rival}\n\nShare won from {rival}, {problems}.\n",
         table(["method", "problems", *(f"n = {b}" for b in BUDGETS)], rows),
