@@ -1,6 +1,6 @@
 """Arrangement and placement in one trial: every arrangement with every placement.
 
-    python benchmarks/tuning/joint.py choose     # then: narrow, confirm, noise
+    python benchmarks/tuning/joint.py choose     # then: narrow, confirm, nine, noise
     python benchmarks/tuning/joint.py report
 
 `construction.py` decided on the arrangement first and on the placement for it alone. Here they are
@@ -49,13 +49,14 @@ class Look:
     factors: tuple[int, ...]
     n_functions: int
     dimensions: tuple[int, ...]
+    #: Of BBOB, as COCO writes them; "" are the 15 of its own, 1 to 5 and 71 to 80.
     instances: str
     n_instances: int
 
 
 LOOKS = {
-    "choose": Look(21, surfaces.CHOOSING, 50, (2, 3, 5, 8), 300, (2, 3, 5), "1-15", 15),
-    "confirm": Look(31, surfaces.FRESH, 50, (3, 4, 6), 600, (2, 5, 10), "16-30", 15),
+    "choose": Look(21, surfaces.CHOOSING, 50, (2, 3, 5, 8), 300, (2, 3, 5), "", 15),
+    "confirm": Look(31, surfaces.FRESH, 50, (3, 4, 6), 600, (2, 5, 10), "instances: 16-30", 15),
 }
 BBOB_REPETITIONS = 2
 
@@ -98,7 +99,7 @@ def on_bbob(look: Look, name: str, placement: str, n: int, block: int) -> list[n
         n_problems = 24 * look.n_instances
         draws = drawn(name, n, s, n_problems * BBOB_REPETITIONS, block)
         points = placed(draws, placement, n, s) * 10 - 5
-        suite = cocoex.Suite("bbob", "", f"dimensions: {s} instance_indices: {look.instances}")
+        suite = cocoex.Suite("bbob", look.instances, f"dimensions: {s}")
         assert len(suite) == n_problems
         for k, problem in enumerate(suite):
             rows = points[k * BBOB_REPETITIONS : (k + 1) * BBOB_REPETITIONS]
@@ -150,12 +151,15 @@ NARROWED = (
     (_THIRD, "ends kept 0.75"),
 )
 CONFIRMED = (*product((_THIRD,), ("medians", "n + 1 parts")), ("Hammersley + middle", "medians"))
+#: At nine runs, after all these: the best of those that are behind nowhere in the first look.
+_NEAR = tuple(product(("CD, middle, near pair",), ("n + 1 parts", "medians")))
 #: How far noise hides differences.
 HIDDEN = ((_THIRD, "n + 1 parts"), ("CD", "cells"), DEFAULT)
 STAGES = {
     "choose": ("choose", (9, 25), tuple(product(ARRANGEMENTS, PLACEMENTS))),
     "narrow": ("choose", (9, 16, 25), NARROWED),
     "confirm": ("confirm", (9, 16, 25, 50, 100), (DEFAULT, *CONFIRMED)),
+    "nine": ("confirm", (9,), (DEFAULT, *_NEAR)),
     "noise": ("choose", (25,), HIDDEN),
 }
 
@@ -227,6 +231,7 @@ TITLES = {
     "choose": "Chosen on: 9 and 25 runs",
     "narrow": "What was left, at 9, 16 and 25 runs",
     "confirm": "Confirmed on other tables, instances, dimensions and seeds",
+    "nine": "The same at nine runs, with a nearer pair",
 }
 
 
