@@ -52,9 +52,9 @@ def without_rare_classes(X, y):
     return X, np.unique(codes, return_inverse=True)[1]
 
 
-def split(X, y, seed):
+def split(X, y, seed, train_rows=TRAIN_ROWS):
     """Rows for training and for testing, stratified."""
-    n_train = min(TRAIN_ROWS, int(0.75 * len(y)))
+    n_train = min(train_rows, int(0.75 * len(y)))
     n_test = min(TEST_ROWS, len(y) - n_train)
     splitter = StratifiedShuffleSplit(1, train_size=n_train, test_size=n_test, random_state=seed)
     return next(splitter.split(X, y))
@@ -65,9 +65,9 @@ def measure(name, seed, method):
     return measure_on(*load_common(name), seed, method)
 
 
-def measure_on(X, y, seed, method):
+def measure_on(X, y, seed, method, train_rows=TRAIN_ROWS):
     """The same for any table with codes as labels."""
-    train, test = split(X, y, seed)
+    train, test = split(X, y, seed, train_rows)
     X_train, X_test = X.iloc[train].reset_index(drop=True), X.iloc[test].reset_index(drop=True)
     model = make(method, seed)
     start = time.process_time()

@@ -43,9 +43,6 @@ folds' networks instead); TabM is TabArena's; CatBoost tuned tries ten settings 
 bags the best on five, where `MixupClassifierCV` tries twenty on one and at most six on five.
 CatBoost, RealMLP and TabM take text columns as they are, told which these are; the rest
 is in `skrub.tabular_pipeline`.
-The rows of `MixupClassifierCV` are from before its space had piecewise linear embeddings: with
-them, on 18 of the sets kept aside and one split, its mean rank in accuracy is 4.47, where it was
-5.06 and CatBoost tuned has 4.61 ([self_tuning](self_tuning.md)).
 
 Seconds are those of the processor for one fit in one thread ({machine}), taken beside other work:
 compare them by their ratios, and roughly.
