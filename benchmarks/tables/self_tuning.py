@@ -273,11 +273,12 @@ dermatology, ecoli, glass, ionosphere): −0.061 ± 0.042, better on 4, most of 
 setting of the design is another then (on dermatology, −0.205, no piecewise network has a weight);
 error −0.08 ± 0.09, a quarter more seconds. `MixupRegressorCV` is as before.
 
-On the sets kept aside, splits 100 and 101 of [the benchmark](tabular.md), 44 races: accuracy .8726
-where it was .8675, higher on 21 and lower on 9, error −0.08 ± 0.03; by mean rank among twelve it is
-first, 4.31, where it was 5.55 behind CatBoost tuned. Log-loss lower on 27, −0.06 ± 0.04 in its
-logarithm (balance_scale .059 → .006 and .078 → .011; arrhythmia .797 → .826 and .787 → .824, sonar,
-52 rows for the test, .364 → .446 and .312 → .279), mean .308 where it was .310. The same seconds.
+On the sets kept aside, splits 100 and 101 of [the benchmark](tabular.md), 44 races: accuracy
+.8726 where it was .8675, higher on 21 and lower on 9, error −0.08 ± 0.03; by mean rank among
+twelve it is first, 4.31, where it was 5.55 behind CatBoost tuned. Log-loss lower on 27, −0.06 ±
+0.04 in its logarithm (balance_scale .059 → .006 and .078 → .011; arrhythmia .797 → .826 and .787
+→ .824, sonar, 52 rows for the test, .364 → .446 and .312 → .279), mean .308 where it was .310.
+The same seconds.
 
 What gained nothing, by the same races:
 
