@@ -11,6 +11,7 @@ from skmixup import InterpolationConsistencyClassifier, MixupClassifier
 
 RNG = np.random.default_rng(0)
 CODES = np.arange(30) % 3
+DAYS = np.datetime64("2020-01-01") + CODES * np.timedelta64(1, "D")
 X = RNG.normal(size=(30, 2))
 NAMES = np.array(["a", "b", "c"])[CODES]
 MARKED = np.array([-1, 0, 1])[CODES]
@@ -37,7 +38,7 @@ MISSING = {
     "pandas array": pd.array(NAMES.tolist(), dtype="string").copy(),
     "polars strings": pl.Series([None if c == 1 else "ab"[c // 2] for c in CODES]),
     "polars integers": pl.Series([None if c == 1 else c for c in CODES.tolist()]),
-    "NaT": np.where(CODES == 1, np.datetime64("NaT"), np.datetime64("2020-01-01") + CODES),
+    "NaT": np.where(CODES == 1, np.datetime64("NaT", "D"), DAYS),
     "masked": masked(CODES),
 }
 MISSING["pandas array"][CODES == 1] = pd.NA
@@ -71,7 +72,7 @@ TAKEN = {
     "a tensor that requires gradients": (torch.tensor(CODES * 1.0, requires_grad=True), float),
     "strings": (pd.Series(NAMES, dtype="string"), str),
     "polars Enum": (pl.Series(NAMES.tolist(), dtype=pl.Enum(["c", "b", "a"])), str),
-    "dates": (np.datetime64("2020-01-01") + CODES, np.datetime64),
+    "dates": (DAYS, np.datetime64),
 }
 
 
