@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import friedmanchisquare, studentized_range, wilcoxon
 
+from benchmarks.records import command_line
+
 PARTS = ("kept aside", "chosen on")
 
 
@@ -77,3 +79,16 @@ def duel(gain):
     """Sets won and lost, the mean gain and p of Wilcoxon's signed-rank test, as cells."""
     p = wilcoxon(gain).pvalue if gain.any() else 1.0
     return [f"{(gain > 0).sum()} / {(gain < 0).sum()}", f"{p:.2g}"]
+
+
+def run_or_report(doc, records, planned, measure, report):
+    """What a script does: compute what is missing of the methods asked for, or write the page."""
+    planned = list(planned)  # set, split, method
+    methods = list(dict.fromkeys(method for *_, method in planned))
+    parser = command_line(doc)
+    parser.add_argument("--methods", nargs="+", default=methods, choices=methods)
+    arguments = parser.parse_args()
+    if arguments.report:
+        report(records.rows)
+    else:
+        records.run((key for key in planned if key[2] in arguments.methods), measure)

@@ -13,8 +13,8 @@ from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.records import Records, command_line, write_page
-from benchmarks.tables.comparison import common, frame_of, machine, measured_on_most
+from benchmarks.records import Records, write_page
+from benchmarks.tables.comparison import common, frame_of, machine, measured_on_most, run_or_report
 from benchmarks.tables.peers import METHODS, SLOW
 from benchmarks.tables.tabular import measure_on, without_rare_classes
 from benchmarks.tables.tabular_page import SCORES, all_sets, rank_lines, summary
@@ -121,16 +121,5 @@ and 0.569 against 0.547 and 0.572), and `Chile`, 0.828 against 0.851 (on three o
 """
 
 
-def main():
-    """Compute what is missing, or write the page."""
-    parser = command_line(__doc__)
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    arguments = parser.parse_args()
-    if arguments.report:
-        report(RECORDS.rows)
-    else:
-        RECORDS.run(product(TABLES, SEEDS, arguments.methods), measure)
-
-
 if __name__ == "__main__":
-    main()
+    run_or_report(__doc__, RECORDS, product(TABLES, SEEDS, METHODS), measure, report)

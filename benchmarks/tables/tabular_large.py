@@ -13,9 +13,9 @@ from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.records import Records, command_line, write_page
+from benchmarks.records import Records, write_page
 from benchmarks.tables import r_tables
-from benchmarks.tables.comparison import common, frame_of, machine, measured_on_most
+from benchmarks.tables.comparison import common, frame_of, machine, measured_on_most, run_or_report
 from benchmarks.tables.peers import METHODS
 from benchmarks.tables.tabular import load_common, measure_on
 from benchmarks.tables.tabular_page import SCORES, all_sets, rank_lines, summary
@@ -70,16 +70,5 @@ four times CatBoost's seconds. RealMLP-TD-S was measured on two sets, for want o
 """
 
 
-def main():
-    """Compute what is missing, or write the page."""
-    parser = command_line(__doc__)
-    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
-    arguments = parser.parse_args()
-    if arguments.report:
-        report(RECORDS.rows)
-    else:
-        RECORDS.run(product(TABLES, SEEDS, arguments.methods), measure)
-
-
 if __name__ == "__main__":
-    main()
+    run_or_report(__doc__, RECORDS, product(TABLES, SEEDS, METHODS), measure, report)

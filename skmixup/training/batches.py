@@ -223,10 +223,6 @@ class _WritableAlias:
         }
 
 
-#: The most rows of a minibatch in training, unless the user asks for more.
-MAX_AUTO_BATCH = 256
-
-
 def auto_batch_size(n_rows: int) -> int:
     """Some thirty steps an epoch up to 64 rows; from 8192 rows on n/128, within 16 … 256.
 
@@ -234,7 +230,7 @@ def auto_batch_size(n_rows: int) -> int:
     batches cost a CPU little.
     """
     rows = max(n_rows / 128, min(n_rows / 32, 64), 16)
-    return int(min(2 ** round(np.log2(rows)), MAX_AUTO_BATCH))
+    return int(min(2 ** round(np.log2(rows)), 256))
 
 
 def n_batches(batches: Any) -> float:

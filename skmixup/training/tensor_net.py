@@ -12,7 +12,6 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from skmixup.randomness.fit import FitRandomness
 from skmixup.randomness.unseen import parts_of
 from skmixup.training.batches import (
-    MAX_AUTO_BATCH,
     TensorBatches,
     auto_batch_size,
     in_memory,
@@ -359,8 +358,6 @@ class TensorNet(RunningNet):
             row = max(1, sum(x[:1].numel() for _, x in tensors_in(found[0].inputs)))
             least = min(MAX_PREDICTION_ROWS, PREDICTION_ELEMENTS // row)
         if size == "auto":
-            if least >= MAX_AUTO_BATCH:
-                return least
             size = auto_batch_size(len(dataset)) if hasattr(dataset, "__len__") else 128
         return max(size, least) if size > 0 else size
 

@@ -181,13 +181,15 @@ def test_digits_with_few_labels_are_learnt_better_than_from_the_labels_alone():
         rows = np.flatnonzero(y[:900] == c)[:5]
         partly[rows] = c
     known = partly >= 0
-    alone = VicinalClassifier(lr=0.003, max_epochs=60, random_state=0).fit(
-        X[known], y[:900][known]
-    )
-    clf = Classifier(labeled_alpha=0, lr=0.01, batch_size=128, max_epochs=30, random_state=0)
-    clf.fit(X, partly)
-    errors = [np.mean(c.predict(X)[~known] != y[:900][~known]) for c in (clf, alone)]
-    assert errors[0] < 0.95 * errors[1]
+    errors = np.zeros(2)
+    for seed in range(3):  # one alone depends on how torch draws the first weights
+        alone = VicinalClassifier(lr=0.003, max_epochs=60, random_state=seed)
+        alone.fit(X[known], y[:900][known])
+        clf = Classifier(
+            labeled_alpha=0, lr=0.01, batch_size=128, max_epochs=30, random_state=seed
+        ).fit(X, partly)
+        errors += [np.mean(c.predict(X)[~known] != y[:900][~known]) for c in (clf, alone)]
+    assert errors[0] < 0.8 * errors[1]
 
 
 # ---- bad input
