@@ -93,11 +93,6 @@ class LookingNet(HoldingOutNet):
             return rows
         return np.flatnonzero(counts) if rows is None else rows[counts[rows]]
 
-    def names_rows(self) -> bool:
-        """Whether a sampler of the user's names rows to train on by their positions."""
-        params = self.get_params_for("iterator_train")
-        return any(params.get(name) is not None for name in ("sampler", "batch_sampler"))
-
     def row_codes(self, data: ArrayDataset) -> NDArray[np.int64]:
         """Return the class of each row of data in memory, below 0 where it has no label."""
         return np.asarray(data.target)

@@ -42,12 +42,14 @@ class PilotedNet(OutputNet):
 
         They would be mixed with others, and inputs scaled by them. A `train_split` that is a
         function, and a sampler, may name rows by their positions, and get all; what is on a disk
-        is not copied. There `weigh_split` leaves them out, but for a sampler.
+        is not copied, unless pilots do so anyway. There `weigh_split` leaves them out, but for a
+        sampler.
         """
         counts = None if rows.weight is None else np.asarray(rows.weight) > 0
         if counts is None or counts.all() or self.names_rows():
             return rows
-        if callable(self.train_split) or lies_on_a_disk(rows.X):
+        copies = getattr(rows.X, "ndim", 0) == 2 and finds_length(self)
+        if callable(self.train_split) or (lies_on_a_disk(rows.X) and not copies):
             return rows
         groups, sample_weight = _checked_groups(rows), rows.sample_weight
         if groups is not None:

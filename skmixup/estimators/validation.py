@@ -14,6 +14,7 @@ from skorch.utils import data_from_dataset, multi_indexing
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from skmixup.estimators.datasets import labels_of
+from skmixup.estimators.inputs import as_array
 from skmixup.estimators.monitors import check_monitors
 from skmixup.estimators.persistence import PersistentNet
 from skmixup.training.batches import in_memory
@@ -51,11 +52,17 @@ class HoldingOutNet(PersistentNet):
             return
         if "_split_seed_" not in self.__dict__:
             self._split_seed_ = int(self._rng_.integers(2**32))
-        object.__setattr__(self, "train_split", HeldOut(given, groups, self._split_seed_))
+        held_out = HeldOut(given, groups, self._split_seed_, self.names_rows())
+        object.__setattr__(self, "train_split", held_out)
         try:
             yield
         finally:
             object.__setattr__(self, "train_split", given)
+
+    def names_rows(self) -> bool:
+        """Whether a sampler of the user's names rows to train on by their positions."""
+        params = self.get_params_for("iterator_train")
+        return any(params.get(name) is not None for name in ("sampler", "batch_sampler"))
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Split as `train_split` says; arrays that are held out are checked as X is."""
@@ -83,11 +90,14 @@ class HeldOut:
         Rows of a group are held out together.
     seed : int, default=0
         Which rows make up the fraction.
+    all_rows : bool, default=False
+        Whether the fraction is one of all rows; otherwise of those that count.
     """
 
     given: Any
     groups: Any = None
     seed: int = 0
+    all_rows: bool = False
 
     def __call__(self, dataset: Any, y: Any = None) -> tuple[Any, Any]:
         """Return the data set to train on and the one held out."""
@@ -106,6 +116,10 @@ class HeldOut:
                 "with a data set to hold out"
             )
         codes, options = _codes(dataset, y), {"test_size": self.given, "random_state": self.seed}
+        rows = None if self.all_rows else _rows_with_weight(dataset, codes)
+        if rows is not None:
+            dataset, codes = Subset(dataset, rows), None if codes is None else codes[rows]  # type: ignore[arg-type]
+            groups = {name: np.asarray(as_array(values))[rows] for name, values in groups.items()}
         if groups:
             splitter = GroupShuffleSplit(1, **options)
         else:
@@ -128,6 +142,22 @@ def _codes(dataset: Any, y: Any) -> NDArray[np.int64] | None:
         return codes if rows is None else codes[rows]
     labels = labels_of(dataset) if y is None else y
     return None if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
+
+
+def _rows_with_weight(dataset: Any, codes: NDArray[np.int64] | None) -> NDArray[np.int64] | None:
+    """Positions of the rows that count, or have no label; None: all do, or no weights are listed.
+
+    The others might as well be absent: of arrays in memory they already are.
+    """
+    found = in_memory(dataset)
+    if found is None or found[0].weight is None:
+        return None
+    rows = found[1]
+    counts = np.asarray(found[0].weight) > 0
+    counts = counts if rows is None else counts[rows]
+    if codes is not None:
+        counts |= codes < 0
+    return None if counts.all() else np.flatnonzero(counts)
 
 
 def arrays_of(dataset: Dataset[Any]) -> tuple[Any, Any] | None:

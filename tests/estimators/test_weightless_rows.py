@@ -1,6 +1,7 @@
 """Rows of weight zero might as well be absent, wherever rows are handed to an estimator."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.base import clone
@@ -18,7 +19,9 @@ from skmixup import (
     MixupRegressor,
     MixupRegressorCV,
     VicinalClassifier,
+    VicinalRegressor,
 )
+from tests.estimators.pixels_in_memory import memory_map
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)).astype(np.float32)
@@ -133,6 +136,26 @@ def test_a_call_of_partial_fit_without_any_weight_is_an_error(estimator):
     with pytest.raises(ValueError, match=r"class_weight.* must be positive for some row"):
         net.partial_fit(X, np.zeros(60, dtype=int))
     assert np.array_equal(net.predict_proba(X), before)
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+@pytest.mark.parametrize("params", [{"train_split": 0.25}, {"max_epochs": "auto"}, {}], ids=str)
+@pytest.mark.parametrize("kind", [MixupClassifier, VicinalRegressor])
+def test_memory_maps_are_trained_on_as_arrays_are(kind, params, grouped, tmp_path):
+    n = 180
+    rows = np.random.default_rng(1).normal(size=(n, 4)).astype(np.float32)
+    y = rows[:, 0].round() if kind is VicinalRegressor else np.arange(n) % 3
+    weight = np.where(np.arange(n) % 4, rows[:, 1] ** 2 + 0.1, 0)
+    net = kind(**FAST | params)
+    groups = {"groups": pd.Series(np.arange(n) // 6)[::-1]} if grouped and params else {}
+    found = clone(net).fit(memory_map(rows, tmp_path), y, sample_weight=weight, **groups)
+    usual = clone(net).fit(rows, y, sample_weight=weight, **groups)
+    assert found.n_epochs_ == usual.n_epochs_
+    assert found.loss_curve_ == pytest.approx(usual.loss_curve_, rel=1e-4)
+    np.testing.assert_allclose(found.predict(rows), usual.predict(rows), rtol=1e-3, atol=1e-5)
+    if net.train_split:
+        found, usual = (model.history[:, "valid_loss"] for model in (found, usual))
+        assert found == pytest.approx(usual, rel=1e-4)
 
 
 def test_a_sampler_finds_all_rows():
