@@ -17,6 +17,8 @@ from skmixup.tuning.surface import guided_points
 
 #: Spaces with more settings are not listed one by one.
 _MAX_LISTED = 20_000
+#: Among so many of them one is sought that is near to a point.
+_MAX_NEAR = 2_000
 #: Enough to widen the narrowest box of a zoom to the whole space.
 _MAX_ATTEMPTS = 15
 #: Places of a continuum that are no further apart may be the same setting.
@@ -49,14 +51,44 @@ def setting_key(factors: Sequence[Factor], point: Floats) -> Hashable:
 
 def without_repeats(factors: Sequence[Factor], new: Floats, known: Floats) -> Floats:
     """The new points whose settings no known one and no earlier one has."""
+    return new[~_repeat(factors, new, known)]
+
+
+def _repeat(factors: Sequence[Factor], new: Floats, known: Floats) -> NDArray[np.bool_]:
+    """Which new points have the setting of a known or of an earlier one."""
     taken = {setting_key(factors, point) for point in known[_may_equal(factors, known, new)]}
-    keep = []
+    repeat = np.zeros(len(new), dtype=bool)
     for i, point in enumerate(new):
         key = setting_key(factors, point)
-        if key not in taken:
-            taken.add(key)
-            keep.append(i)
-    return new[keep]
+        repeat[i] = key in taken
+        taken.add(key)
+    return repeat
+
+
+def moved_apart(
+    factors: Sequence[Factor], new: Floats, known: Floats, rng: np.random.Generator
+) -> Floats:
+    """The new points, those that repeat a setting moved to the nearest one that none has.
+
+    Another category is as far away as the other end of a range. Where every setting is taken the
+    other repeats stay as they are, and come last.
+    """
+    repeat = _repeat(factors, new, known)
+    if not repeat.any():
+        return new
+    moved = new.copy()
+    left = _unused(factors, np.vstack([known, new[~repeat]]), _MAX_NEAR, rng)
+    left = rng.permutation(left)  # of settings at the same distance any one
+    for i in np.flatnonzero(repeat)[: len(left)]:
+        gaps = np.abs(left - new[i])
+        for c, factor in enumerate(factors):
+            if not factor.ordered and factor.n_values is not None:
+                gaps[:, c] = cell(left[:, c], factor.n_values) != cell(new[i, c], factor.n_values)
+        nearest = int(np.argmin(gaps.sum(axis=1)))
+        moved[i] = left[nearest]
+        left = np.delete(left, nearest, axis=0)
+        repeat[i] = False
+    return moved[np.argsort(repeat, kind="stable")]
 
 
 def _may_equal(factors: Sequence[Factor], known: Floats, new: Floats) -> NDArray[np.bool_]:
@@ -112,13 +144,19 @@ def _nearest_unused(box: Box, factors: Sequence[Factor], known: Floats, n_points
 
     Where there are many, of a random sample of settings: more than ``n_points`` of them are left.
     """
-    if n_different(factors) > _MAX_LISTED:
-        rng = np.random.default_rng(len(known))
-        grid = rng.random((len(known) + _MAX_LISTED, len(factors)))
-    else:
-        places = [places_of_values(factor) for factor in factors]
-        grid = np.array([*product(*places)], dtype=np.float64).reshape(-1, len(factors))
-    left = without_repeats(factors, grid, known)
+    left = _unused(factors, known, _MAX_LISTED, np.random.default_rng(len(known)))
     ordered = np.array([factor.ordered for factor in factors], dtype=bool)
     distance = np.abs(left - np.array(box.centre))[:, ordered].max(axis=1, initial=0.0)
     return left[np.argsort(distance, kind="stable")[:n_points]]
+
+
+def _unused(
+    factors: Sequence[Factor], known: Floats, most: int, rng: np.random.Generator
+) -> Floats:
+    """One point of each setting that no known point has; of more than ``most`` a random sample."""
+    if n_different(factors) > most:
+        grid = rng.random((len(known) + most, len(factors)))
+    else:
+        places = [places_of_values(factor) for factor in factors]
+        grid = np.array([*product(*places)], dtype=np.float64).reshape(-1, len(factors))
+    return without_repeats(factors, grid, known)

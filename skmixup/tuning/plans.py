@@ -15,6 +15,7 @@ from skmixup.design.galois import prime_power
 from skmixup.design.levels import Floats, Ints, check_count, middle
 from skmixup.design.places import n_different_values
 from skmixup.tuning.criteria import MIDDLE, check_tuning_criterion, discrepancy_of
+from skmixup.tuning.distinct import with_levels
 from skmixup.tuning.few_values import (
     Column,
     all_settings,
@@ -105,6 +106,8 @@ class Plan:
         Whether the runs are all the settings there are.
     n_left_out : int
         How many more runs were asked for than there are settings.
+    factors : tuple of Factor
+        The parameters with the levels that they have, where there are finitely many settings.
     """
 
     n_runs: int
@@ -119,6 +122,7 @@ class Plan:
     columns: tuple[Column, ...] | None = None
     all_settings: bool = False
     n_left_out: int = 0
+    factors: tuple[Factor, ...] = field(default=(), repr=False)
 
     def table(self) -> PointTable:
         """The points of the design and those that complete it; nothing is searched yet."""
@@ -132,6 +136,7 @@ class Plan:
             self.design,
             # The levels of parameters that have few values stand where these are.
             central=self.criterion == MIDDLE and self.columns is None,
+            factors=self.factors,
         )
 
     def places(self) -> Floats:
@@ -217,6 +222,9 @@ def _each_setting_once(
 ) -> Plan:
     """The plan for parameters of few values, whose levels would give a setting more than once."""
     n_settings = number_of_settings(factors, asked)
+    if n_settings < math.inf:
+        kinds = ((f, asked.get(name)) for name, f in factors.items())
+        plan = replace(plan, factors=tuple(with_levels(f, q) if q else f for f, q in kinds))
     # An array of as many runs as there are settings has each of them once already.
     everything = n_settings < plan.n_runs + (plan.strength is None)
     places = plan.places()

@@ -6,7 +6,9 @@ import numpy as np
 
 from skmixup.design.central import central_runs, places_of_levels, with_first_runs
 from skmixup.design.completion import MAX_SEARCHED_ROWS, complete_column, sobol_column
+from skmixup.design.factors import Factor
 from skmixup.design.levels import Floats, Ints, cell, middle
+from skmixup.tuning.distinct import moved_apart
 
 
 class PointTable:
@@ -33,6 +35,9 @@ class PointTable:
     central : bool, default False
         Whether the first run is in the middle, and the levels of columns that have as many as
         runs lie as in a central design.
+    factors : sequence of Factor, default ()
+        What the columns of the design stand for, where there are finitely many settings: as long
+        as some are left, rows that complete the design are searched among these.
     """
 
     def __init__(
@@ -45,6 +50,7 @@ class PointTable:
         design: Callable[[], Ints | None] = lambda: None,
         *,
         central: bool = False,
+        factors: Sequence[Factor] = (),
     ):
         self.n_runs = n_runs
         self.criterion = criterion
@@ -53,6 +59,7 @@ class PointTable:
         self.n_columns = n_columns
         self._n_levels = n_levels
         self._design = design
+        self._factors = factors
         self._columns: dict[tuple[int, int], Floats] = {}
         #: The columns that were shared with other workers, as the study holds them.
         self.texts: dict[int, str] = {}
@@ -83,11 +90,17 @@ class PointTable:
 
     def _block(self, block: int, column: int) -> Floats:
         key = block, column
-        if key not in self._columns and block == 0 and column < self.n_columns:
-            self._make_design()
+        if key not in self._columns and column < self.n_columns:
+            if block == 0:
+                self._make_design()
+            elif self._factors and self._is_searched(block):
+                self._make_other_settings(block)
         if key not in self._columns:
             self._columns[key] = self._make_block(block, column)
         return self._columns[key]
+
+    def _is_searched(self, block: int) -> bool:
+        return (block + 1) * self.n_runs <= MAX_SEARCHED_ROWS
 
     def _make_design(self) -> None:
         design = self._design()
@@ -96,24 +109,38 @@ class PointTable:
                 if (0, column) not in self._columns:
                     self.set_levels(column, levels)
 
-    def _make_block(self, block: int, column: int) -> Floats:
+    def _make_other_settings(self, block: int) -> None:
+        """A block whose settings no earlier row has, while there are such."""
+        columns: list[Floats] = []
+        for column in range(self.n_columns):
+            columns.append(self._make_block(block, column, columns))
+        known = [self._rows(block * self.n_runs, column) for column in range(self.n_columns)]
+        rng = np.random.default_rng([self.seed, block])
+        new = moved_apart(self._factors, np.column_stack(columns), np.column_stack(known), rng)
+        for column, places in enumerate(new.T):
+            self._columns[block, column] = places
+
+    def _make_block(self, block: int, column: int, before: Sequence[Floats] = ()) -> Floats:
+        """One column of a block; ``before`` are those before it that are not yet in place."""
         n_rows = (block + 1) * self.n_runs
         has_levels = self._n_levels is not None
-        if n_rows > MAX_SEARCHED_ROWS:
+        if not self._is_searched(block):
             u = sobol_column(block * self.n_runs, self.n_runs, column, self.seed)
             q = self.n_levels(column)
             if block == 0:
                 return self._places(cell(self._ranked(u, column), q), q)
             return middle(cell(u, q), q) if has_levels else u
         q = self.n_levels(column) if has_levels else n_rows
-        others = np.column_stack(
-            [self._rows(n_rows, c) for c in range(column)] or [np.empty((n_rows, 0))]
-        )
         known = self._rows(block * self.n_runs, column)
+        others = [
+            np.append(self._rows(len(known), c), before[c]) if before else self._rows(n_rows, c)
+            for c in range(column)
+        ]
         if block == 0 and self.central:
             known = middle(central_runs(n_rows, [q] * (column + 1))[:, column], q)
         rng = np.random.default_rng([self.seed, block, column])
-        levels = complete_column(others, known, self.criterion, rng, q)
+        table = np.column_stack(others or [np.empty((n_rows, 0))])
+        levels = complete_column(table, known, self.criterion, rng, q)
         if block > 0:
             return middle(levels, q)
         return self._places(np.concatenate([cell(known, q), levels]), q)

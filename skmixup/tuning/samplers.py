@@ -50,7 +50,8 @@ class UniformDesignSampler(DesignSampler):
         What follows the design.
 
         * None: nothing, ``study.optimize(f)`` ends by itself.
-        * "augment": points that complete the design, ever finer.
+        * "augment": points that complete the design, ever finer; of a declared space settings
+          that have not been run, as long as there are any.
         * "zoom": sequential uniform design (after Yang & Zhang): one point after the other, in a
           box around the best trial that shrinks while nothing better is found, where a surface
           through all results is low or little is known; one objective only. Give it an ``n_runs``

@@ -13,13 +13,13 @@ TWO_BY_TWO = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(0, 
 SIX = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(1, 9, log=True)}
 
 
-def settings_of(study, space):
+def settings_of(study, space, n_trials=None):
     def objective(trial):
         for name, distribution in space.items():
             trial._suggest(name, distribution)
         return 0.0
 
-    study.optimize(objective)
+    study.optimize(objective, n_trials=n_trials)
     return [tuple(trial.params[name] for name in space) for trial in study.trials]
 
 
@@ -97,6 +97,55 @@ def test_nothing_comes_after_all_settings(then):
             n_trials=9,
         )
     assert len({tuple(t.params.items()) for t in study.trials}) == len(study.trials) == 4
+
+
+UNIT = FloatDistribution(0, 1)
+ARRAY = dict.fromkeys("abcd", UNIT)
+NINE = {"a": CategoricalDistribution("xyz"), "b": IntDistribution(1, 3)}
+
+
+@pytest.mark.parametrize(
+    ("space", "settings", "n_settings"),
+    [
+        ({"k": IntDistribution(1, 60, log=True)}, {"n_runs": 10}, 60),
+        ({"k": IntDistribution(1, 5000, log=True)}, {"n_runs": 10}, 5000),
+        (SIX, {"n_runs": 5}, 18),
+        (NINE, {"n_runs": 5, "criterion": "WD"}, 9),
+        ({"x": FloatDistribution(0, 1, step=0.05), **NINE}, {"n_runs": 7}, 189),
+        ({"x": UNIT, "k": IntDistribution(1, 9)}, {"n_runs": 7, "n_levels": 4}, 16),
+        (ARRAY, {}, 81),
+        (
+            SIX | {name: CategoricalDistribution("pqr") for name in "cd"},
+            {"n_levels": {"b": 3}},
+            54,
+        ),
+    ],
+)
+def test_what_completes_a_design_are_other_settings_as_long_as_there_are_any(
+    space, settings, n_settings
+):
+    design = UniformDesignSampler if "n_runs" in settings else OrthogonalDesignSampler
+    n_trials = min(n_settings, 45)
+    ran = settings_of(study_with(design(space, then="augment", **settings)), space, n_trials)
+    assert len(ran) == len(set(ran)) == n_trials
+    another = study_with(design(space, then="augment", **settings))  # as another process makes it
+    assert settings_of(another, space, n_trials) == ran
+
+
+def test_all_settings_have_been_run_before_one_is_repeated():
+    study = study_with(UniformDesignSampler(NINE, n_runs=5, then="augment"))
+    ran = settings_of(study, NINE, n_trials=12)
+    assert len(ran) == 12
+    assert len(set(ran[:9])) == 9
+
+
+def test_a_batch_is_filled_up_with_other_settings():
+    space = {"k": IntDistribution(1, 60, log=True)}
+    study = study_with(UniformDesignSampler(space, n_runs=10))
+    for _ in range(2):
+        for trial in [study.ask(space) for _ in range(9)]:
+            study.tell(trial, 0.0)
+    assert len({trial.params["k"] for trial in study.trials}) == len(study.trials) == 18
 
 
 def test_a_batch_is_not_filled_up_with_settings_that_were_run():
