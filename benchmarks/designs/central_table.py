@@ -17,7 +17,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from skmixup.design import discrepancy, prefix_uniform_order, uniform_design
-from skmixup.design.central import central_runs
+from skmixup.design.central import central_runs, searched_from_lattice
+from skmixup.design.optimize import MANY_RUNS
 from skmixup.design.shipped import CENTRAL_TABLE, read_table, table_bytes
 
 FILE = Path(__file__).parents[2] / "skmixup" / "design" / CENTRAL_TABLE
@@ -28,9 +29,11 @@ _SECONDS = 20  # between two times that the file is written
 
 def searched(n: int, s: int, effort: float, seed: int) -> np.ndarray:
     """A design in the order in which it ships."""
-    rows = uniform_design(
-        n, s, initial=central_runs(n, (n,) * s), random_state=seed, effort=effort
-    )
+    if n > MANY_RUNS:
+        rows = searched_from_lattice(n, s, seed, effort)
+    else:
+        runs = central_runs(n, (n,) * s)
+        rows = uniform_design(n, s, initial=runs, random_state=seed, effort=effort)
     return rows[prefix_uniform_order(rows, n_fixed=1)]
 
 

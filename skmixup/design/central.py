@@ -84,7 +84,7 @@ def central_design(
     """
     counts = level_numbers(n_levels, n_factors, n_runs)
     rows = central_runs(n_runs, counts)
-    if not len(rows) or prod(counts) <= n_runs:
+    if not len(rows) or (prod(counts) <= n_runs and counts != (n_runs,)):
         return uniform_design(
             n_runs, n_factors, n_levels, random_state=random_state, effort=effort
         )
@@ -100,14 +100,23 @@ def central_design(
     if max(counts) < n_runs:
         design = _moved_to_the_middle(n_runs, counts, rows[0], random_state, effort)
     elif n_runs > MANY_RUNS and min(counts) == n_runs:
-        task = Task(n_runs, counts, "CD", rows)
-        start = with_first_runs(korobov_lattice(n_runs, n_factors), rows)
-        design = optimized(task, effort, generator(random_state), start=start)
+        design = searched_from_lattice(n_runs, n_factors, random_state, effort)
     else:
         design = uniform_design(
             n_runs, n_factors, n_levels, initial=rows, random_state=random_state, effort=effort
         )
     return np.asarray(design[prefix_uniform_order(design, counts, n_fixed=1)])
+
+
+def searched_from_lattice(
+    n_runs: int, n_factors: int, random_state: RandomState, effort: float
+) -> Ints:
+    """A design of many runs, for which a search needs a good start; not in prefix order."""
+    counts = (n_runs,) * n_factors
+    rows = central_runs(n_runs, counts)
+    start = with_first_runs(korobov_lattice(n_runs, n_factors), rows)
+    task = Task(n_runs, counts, "CD", rows)
+    return optimized(task, effort, generator(random_state), start=start)
 
 
 def with_first_runs(design: Ints, rows: Ints) -> Ints:

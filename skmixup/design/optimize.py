@@ -135,8 +135,11 @@ def optimized(
     """The best design that threshold accepting finds from random and from structured starts.
 
     Structured starts (and ``start``, a good design to go on from) are searched with a low
-    threshold, which does not tear them down.
+    threshold, which does not tear them down. One factor has a single design where every level
+    occurs equally often.
     """
+    if task.n_factors == 1 and task.n_runs % task.n_levels[0] == 0:
+        return task.random_design(rng)
     budget = SearchBudget.for_task(task, effort)
     starts = [(design, _LOW_THRESHOLD) for design in _structured_starts(task, effort, rng)]
     if start is not None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from skmixup.design import central, discrepancy, uniform_design
+from skmixup.design import central, discrepancy, optimize, uniform_design
 from skmixup.design.central import central_design, central_runs, places_of_levels
 from skmixup.design.shipped import CENTRAL_TABLE, _table, read_table
 
@@ -134,6 +134,20 @@ def test_a_shipped_design_is_not_searched_for(monkeypatch):
         assert central_design(25, 5, random_state=seed).shape == (25, 5)
     with pytest.raises(AssertionError, match="searched"):
         central_design(61, 5)
+
+
+@pytest.mark.parametrize("n", [4, 20, 23, 61, 64, 250])
+@pytest.mark.parametrize("seed", [None, 0, 1])
+def test_one_factor_begins_in_the_middle_and_is_not_searched_for(monkeypatch, n, seed):
+    def search(*args, **kwargs):
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(optimize, "threshold_accepting", search)
+    (levels,) = central_design(n, 1, random_state=seed).T
+    assert levels[0] == n // 2
+    assert sorted(levels) == list(range(n))
+    assert np.ptp(levels[:3]) > n / 3  # the first ones lie on both sides
+    assert sorted(uniform_design(n, 1, random_state=seed)) == list(range(n))
 
 
 # Numbers of runs above 60 for which designs ship.
