@@ -1,6 +1,6 @@
 """What the trials of a study say about where the next round of a zoom should look."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,29 +47,43 @@ class _Read:
     """What some trials say, read with these marks; nothing in it is ever modified.
 
     ``own`` and ``others`` hold the last distribution of each parameter, of the trials of the
-    study's own design and of other trials. The arrays have an entry for each trial with a point.
+    study's own design and of other trials; ``moving`` the parameters of which the design's trials
+    had several.
     """
 
     marks: frozenset[str] = frozenset()
     n: int = 0
     own: Distributions = field(default_factory=dict)
     others: Distributions = field(default_factory=dict)
+    moving: frozenset[str] = frozenset()
 
     def read_on(self, snapshot: Snapshot, end: int) -> "_Read":
         """The first ``end`` trials."""
         known = self if self.marks == snapshot.marks else _Read(snapshot.marks)
         if end <= known.n:
             return known
-        own, others = dict(known.own), dict(known.others)
+        own, others, moving = dict(known.own), dict(known.others), set(known.moving)
         for trial in snapshot.trials[known.n : end]:
-            (own if snapshot.is_own(trial) else others).update(trial.distributions)
-        return _Read(snapshot.marks, end, own, others)
+            if snapshot.is_own(trial):
+                new = trial.distributions
+                moving |= {name for name in new if own.get(name, new[name]) != new[name]}
+                own.update(new)
+            else:
+                others.update(trial.distributions)
+        return _Read(snapshot.marks, end, own, others, frozenset(moving))
 
     def factors(self, names: Sequence[str]) -> list[Factor]:
-        """What the parameters are, from the last trial of the study's own design that has them."""
+        """What the parameters are, from the last trial of the study's own design that has them.
+
+        Of one whose range moves from trial to trial it is the place in the range.
+        """
         known = {**self.others, **self.own}
         # Declared ones that no objective has asked for may as well be anything.
-        return [as_factor(n, known[n]) if n in known else Continuum(0.0, 1.0) for n in names]
+        anything = Continuum(0.0, 1.0)
+        return [
+            as_factor(n, known[n]) if n in known and n not in self.moving else anything
+            for n in names
+        ]
 
 
 @dataclass(frozen=True)
@@ -130,9 +144,12 @@ class StudyEvidence:
         self._first: tuple[Hashable, int, _Results] = None, 0, _Results.of([], [], 1.0)
 
     def factors(self, snapshot: Snapshot, names: Sequence[str]) -> list[Factor]:
-        """What the parameters are, from the last trial of the study's own design that has them."""
+        """What the parameters are; see :meth:`_Read.factors`."""
+        return self._read_all(snapshot).factors(names)
+
+    def _read_all(self, snapshot: Snapshot) -> _Read:
         self._read = read = self._read.read_on(snapshot, snapshot.history.n)
-        return read.read_on(snapshot, len(snapshot.trials)).factors(names)
+        return read.read_on(snapshot, len(snapshot.trials))
 
     def at(self, study: Study, snapshot: Snapshot, names: Sequence[str], n_rows: int) -> Evidence:
         """Everything that a study knows, rows of the design and other trials alike.
@@ -141,7 +158,8 @@ class StudyEvidence:
         and added trials, and those of other samplers, lie where their parameters do; outside the
         ranges they say nothing here.
         """
-        factors = self.factors(snapshot, names)
+        read = self._read_all(snapshot)
+        factors = read.factors(names)
 
         def row_point(row: int) -> list[float]:
             return [self._place(study, row, column) for column in range(len(names))]
@@ -149,14 +167,15 @@ class StudyEvidence:
         def look(trials: Sequence[FrozenTrial]) -> _Results:
             rows = [snapshot.row(trial) for trial in trials]
             points = [
-                _point(trial, names, factors) if row is None else row_point(row)
+                _point(trial, names, factors, read.moving) if row is None else row_point(row)
                 for trial, row in zip(trials, rows, strict=True)
             ]
             sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
             kept = [t for t, point in zip(trials, points, strict=True) if point is not None]
             return _Results.of(kept, [point for point in points if point is not None], sign)
 
-        end, basis = snapshot.history.n, (snapshot.marks, tuple(names), repr(factors))
+        end = snapshot.history.n
+        basis = snapshot.marks, tuple(names), repr(factors), read.moving
         known_basis, n_known, results = self._first
         if known_basis != basis or n_known > end:
             n_known, results = 0, look([])
@@ -177,16 +196,19 @@ class StudyEvidence:
 
 
 def _point(
-    trial: FrozenTrial, names: Sequence[str], factors: Sequence[Factor]
+    trial: FrozenTrial, names: Sequence[str], factors: Sequence[Factor], moving: Collection[str]
 ) -> list[float] | None:
     """Where the parameters of a trial without a row lie; None for one that says nothing.
 
-    A parameter that the trial did not come to (conditional ones) lies in the middle.
+    A parameter that the trial did not come to (conditional ones) lies in the middle, one whose
+    range moves where it lies in the trial's own.
     """
     if trial.state != TrialState.COMPLETE or not set(names) & set(trial.params):
         return None
     point = []
     for name, factor in zip(names, factors, strict=True):
+        if name in moving and name in trial.params:
+            factor = as_factor(name, trial.distributions[name])
         u = place_of(factor, trial.params[name]) if name in trial.params else 0.5
         if u is None:
             return None

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Collection, Iterable
 
+from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -65,7 +66,10 @@ def _longest(snapshot: Snapshot) -> float:
 
 def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
     """Say what a design that took its names as they came up could not know at its start."""
-    seen = {name: d for trial in snapshot.trials for name, d in trial.distributions.items()}
+    seen: dict[str, set[BaseDistribution]] = {}
+    for trial in snapshot.trials:
+        for name, distribution in trial.distributions.items():
+            seen.setdefault(name, set()).add(distribution)
     unused = [name for name in plan.levels_of if name not in seen]
     if unused:
         warnings.warn(
@@ -74,8 +78,9 @@ def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
             UserWarning,
             stacklevel=2,
         )
-    if plan.names is None and seen:
-        factors = {name: as_factor(name, distribution) for name, distribution in seen.items()}
+    # Of ranges that move from trial to trial nobody knows how many settings there are.
+    if plan.names is None and seen and all(len(ranges) == 1 for ranges in seen.values()):
+        factors = {name: as_factor(name, *ranges) for name, ranges in seen.items()}
         n_settings = number_of_settings(factors, plan.levels_of)
         if n_settings < plan.n_runs:
             logger.warning(

@@ -166,6 +166,13 @@ def test_names_that_come_up_later_have_fewer_settings_than_runs(caplog):
     assert "declared search_space" in record.getMessage()
 
 
+def test_of_ranges_that_move_nobody_knows_how_many_settings_there_are(caplog):
+    study = study_with(UniformDesignSampler(n_runs=12))
+    with caplog.at_level(logging.WARNING, logger="skmixup"):
+        study.optimize(lambda trial: trial.suggest_int("b", 1, 40 - 3 * trial.number))
+    assert not caplog.records
+
+
 @pytest.mark.parametrize("then", [None, "augment"])
 def test_levels_for_a_name_that_never_comes_up_are_told(then):
     study = study_with(UniformDesignSampler(n_runs=6, n_levels={"lr": 3, "x": 2}, then=then))

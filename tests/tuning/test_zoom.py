@@ -224,6 +224,36 @@ def test_every_setting_is_run_once_and_then_it_ends(space, n_jobs, n_runs):
     assert sum(t.state != TrialState.COMPLETE for t in study.trials) < n_jobs
 
 
+def test_a_range_that_changes_from_trial_to_trial_has_no_end_of_settings():
+    study = zooming(n_runs=10)
+    study.enqueue_trial({"a": 6, "b": 6})
+
+    def objective(trial):
+        a = trial.suggest_int("a", 1, 10)
+        return a / 10 + (trial.suggest_int("b", 1, a) / a - 0.9) ** 2
+
+    study.optimize(objective, n_trials=50)
+    assert len(study.trials) == 50  # the last range seen had few settings, all of them run
+    assert study.best_params["a"] == 1
+
+
+def test_others_lie_in_their_own_ranges():
+    """A fifth of a range is a fifth of it, whichever range the last trial had."""
+    study = zooming(n_runs=6)
+
+    def objective(trial):
+        scale = 10.0 ** (trial.number % 3)
+        return (trial.suggest_float("x", 0, scale) / scale - 0.5) ** 2
+
+    study.optimize(objective, n_trials=7)
+    better = optuna.trial.create_trial(
+        params={"x": 20.0}, distributions={"x": FloatDistribution(0, 100)}, value=-1.0
+    )
+    study.add_trial(better)
+    study.optimize(objective, n_trials=1)
+    assert centres(study, "x")[-1] == pytest.approx(0.2)
+
+
 def test_ask_and_tell_learns_that_all_settings_are_run():
     study = zooming(n_runs=5, space=SMALL)
     for _ in range(12):
