@@ -22,7 +22,7 @@ from skmixup.design.optimize import MANY_RUNS
 from skmixup.design.shipped import CENTRAL_TABLE, read_table, table_bytes
 
 FILE = Path(__file__).parents[2] / "skmixup" / "design" / CENTRAL_TABLE
-LARGE = (64, 72, 80, 90, 96, 100, 120, 128, 144, 150, 200)
+LARGE = (64, 72, 80, 90, 96, 100, 120, 128, 144, 150, 200, 250, 300, 400, 500, 1000)
 SIZES = [(n, s) for n in (*range(4, 61), *LARGE) for s in range(1, 11) if s < n]
 _SECONDS = 20  # between two times that the file is written
 

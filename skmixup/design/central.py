@@ -93,8 +93,11 @@ def central_design(
         if random_state is None:
             return known
         rng = generator(random_state)
-        # Where levels are odd in number, all images are equally even, and one is enough.
-        images = [_image(known, n_runs, rng) for _ in range(1 if n_runs % 2 else _N_IMAGES)]
+        # Where levels are odd in number, or many, all images are equally even: one is enough.
+        n_images = 1 if n_runs % 2 or n_runs > MANY_RUNS else _N_IMAGES
+        images = [_image(known, n_runs, rng) for _ in range(n_images)]
+        if n_images == 1:
+            return images[0]
         products = run_products(np.stack(images), level_kernels(counts, "CD"))
         return images[int(np.argmin(squared_discrepancy(*products, 0.0)))]
     if max(counts) < n_runs:

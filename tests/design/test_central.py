@@ -151,7 +151,7 @@ def test_one_factor_begins_in_the_middle_and_is_not_searched_for(monkeypatch, n,
 
 
 # Numbers of runs above 60 for which designs ship.
-LARGE = (64, 72, 80, 90, 96, 100, 120, 128, 144, 150, 200)
+LARGE = (64, 72, 80, 90, 96, 100, 120, 128, 144, 150, 200, 250, 300, 400, 500, 1000)
 
 
 def test_every_shipped_design_is_what_a_search_would_make():
