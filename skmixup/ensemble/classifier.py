@@ -18,7 +18,7 @@ from skmixup.ensemble.rows import IndicatorRows, LabeledRows
 from skmixup.estimators import ManifoldMixupClassifier
 from skmixup.estimators.inputs import check_labels
 from skmixup.estimators.several_labels import densified, read_indicators, warn_of_one_hot
-from skmixup.labels import label_column
+from skmixup.labels import label_column, of_one_type
 
 
 class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
@@ -254,7 +254,7 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
         float
         """
         check_is_fitted(self)
-        y = densified(y)[0] if self.multilabel_ else label_column(y)
+        y = densified(y)[0] if self.multilabel_ else of_one_type(label_column(y))
         return self._score(X, y, sample_weight)
 
     def __sklearn_tags__(self) -> Any:

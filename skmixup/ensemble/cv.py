@@ -3,6 +3,7 @@
 import time
 from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping, Sequence
+from copy import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -147,6 +148,7 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
             raise TypeError(f"estimator is a class: pass an instance, {estimator.__name__}()")
         self._check_estimator(estimator)
         rows = self._rows(X, y, sample_weight)
+        validate_data(copy(self), rows.X, skip_check_array=True)  # names that it cannot keep
         routed = routed_fit_params(self, params)
         rng = own_generator(self.random_state)
         space, proposals = self._proposals(Net(estimator), n_dimensions(rows.X), rng)

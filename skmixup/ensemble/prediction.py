@@ -36,7 +36,8 @@ class WeightedNetworks(BaseEstimator):
         """X as the networks take it, once it has the columns that were seen in ``fit``."""
         check_is_fitted(self)
         X = as_array(X)
-        if getattr(X, "ndim", 2) > 1:  # else the networks say what to do about it
+        is_dict = isinstance(X, dict) and not hasattr(X, "shape")
+        if getattr(X, "ndim", 2) > 1 and not is_dict:  # else the networks say what to do about it
             validate_data(self, X, reset=False, skip_check_array=True)
         return X
 

@@ -92,10 +92,14 @@ class ClassifyingNet(OutputNet):
         if len(found) < 2:
             raise ValueError(
                 f"y has {len(found)} class, {found.tolist()}; a classifier needs at least "
-                "2 classes"
+                f"2 classes{self.who_names_classes()}"
             )
         self.classes_inferred_ = found
         self._set_kind(several=False, fresh=fresh)
+
+    def who_names_classes(self) -> str:
+        """What to do about classes that the rows of a first `partial_fit` do not have."""
+        return "" if self.brings_all_rows() else "; name all, classes=[…], in the first call"
 
     @property
     def classes_(self) -> NDArray[Any]:

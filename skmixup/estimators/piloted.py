@@ -13,6 +13,13 @@ from skmixup.estimators.outputs import OutputNet
 from skmixup.estimators.pilot import Judge, TrainingRows, find_length, finds_length
 from skmixup.estimators.weights import check_weights
 from skmixup.training.batches import lies_on_a_disk
+from skmixup.training.fit_state import USUAL_EPOCHS
+
+INTERRUPTED_PILOT = (
+    "{} with max_epochs='auto': a pilot was finding out how long to train, and no network was "
+    "trained on all rows yet, so it is as it was before this fit. With a number, such as "
+    f"max_epochs={USUAL_EPOCHS}, training begins at once, and an interrupt keeps what was learnt."
+)
 
 
 class PilotedNet(OutputNet):
@@ -74,7 +81,11 @@ class PilotedNet(OutputNet):
         rows = replace(rows, groups=_checked_groups(rows))
         if rows.sample_weight is not None:
             rows = replace(rows, sample_weight=check_weights(rows.sample_weight, len(rows.y)))
-        found = find_length(self, rows)
+        try:
+            found = find_length(self, rows)
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(INTERRUPTED_PILOT.format(type(self).__name__))
+            raise
         if found is not None:
             state.epochs = found.n_epochs
             state.temperature = found.temperature

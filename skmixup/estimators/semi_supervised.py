@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
+from numbers import Integral, Number, Real
 from typing import Any, ClassVar, Self, Unpack, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
 from torch.utils.data import Subset
@@ -251,7 +252,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
                 f"as arrays; got X of type {type(X).__name__}, dataset={self.dataset!r}"
             )
         X = check_inputs(self, X, reset=fresh or self.saw_no_data())
-        y, labeled, labels = split_labels(y)
+        y, labeled, labels = split_labels(y, of_a_part=not self.brings_all_rows())
         check_consistent_length(X, y)
         self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))
         codes = self._codes(labels, labeled)
@@ -291,7 +292,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
                 f"the labelled rows of y have {len(found)} class, {found.tolist()}, and a "
                 f"classifier needs at least 2 classes. y = {UNLABELED} marks the {n_unlabeled} "
                 f"unlabelled rows; if {UNLABELED} is a class of yours, give it another label, for "
-                "instance 0"
+                f"instance 0{self.who_names_classes()}"
             )
         self._set_classes(y, classes, fresh)
 
@@ -301,7 +302,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         codes: NDArray[np.int64],
         labeled: NDArray[np.bool_],
     ) -> NDArray[np.float32] | None:
-        if sample_weight is not None:
+        if sample_weight is not None and not isinstance(sample_weight, Number):
             sample_weight = np.asarray(as_array(sample_weight))
             if sample_weight.ndim == 1 and len(sample_weight) == len(codes):
                 sample_weight = sample_weight[labeled]
@@ -340,6 +341,27 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
             positions: Any = np.flatnonzero(~labeled)
             transduction[~labeled] = self.predict(Subset(ArrayDataset(X), positions))
         return transduction
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Mean accuracy on the rows that have a label.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+        y : array-like of shape (n,)
+            Labels, −1 where there is none.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        float
+        """
+        predicted = self.predict(X)
+        y, labeled, labels = split_labels(y)
+        check_consistent_length(predicted, y, sample_weight)
+        if sample_weight is not None:
+            sample_weight = np.asarray(as_array(sample_weight))[labeled]
+        return float(accuracy_score(labels, predicted[labeled], sample_weight=sample_weight))
 
     # ---- batches
 

@@ -18,11 +18,22 @@ UNLABELED = -1
 # what is left of it among strings
 _AS_STRING = ("-1", "-1.0")
 
+_FOR_A_PART = (
+    "Each call of partial_fit needs one, as with consistency alone a network may predict the same "
+    "everywhere: give these rows beside labelled ones, which may be those of earlier calls"
+)
+
 
 def split_labels(
-    y: ArrayLike | None,
+    y: ArrayLike | None, *, of_a_part: bool = False
 ) -> tuple[NDArray[Any], NDArray[np.bool_], NDArray[Any]]:
     """Take y apart: as an array, which rows are labelled, and their labels.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+    of_a_part : bool
+        Whether it is of a part of the rows, as `partial_fit` gets them; for the error.
 
     Raises
     ------
@@ -41,10 +52,8 @@ def split_labels(
     else:
         labeled = np.array([label != UNLABELED for label in array.tolist()], dtype=bool)
     if not labeled.any():
-        raise ValueError(
-            f"y has no labelled row: all {len(array)} are {UNLABELED}. Give at least one labelled "
-            "row of each class"
-        )
+        advice = _FOR_A_PART if of_a_part else "Give at least one labelled row of each class"
+        raise ValueError(f"y has no labelled row: all {len(array)} are {UNLABELED}. {advice}")
     labels = array[labeled]
     if array.dtype.kind == "O" and len({type(label) for label in labels}) == 1:
         labels = np.array(labels.tolist())  # without −1, an array of their own type will do

@@ -1,6 +1,7 @@
 """What cannot work is an error that names it, before the first fit."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import make_blobs
 from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit
@@ -176,3 +177,29 @@ def test_data_that_the_network_cannot_take_are_an_error_of_the_first_fit(blobs):
     pipeline = make_pipeline(StandardScaler(), ManifoldMixupClassifier(max_epochs=1))
     with pytest.raises(ValueError, match="contains NaN"):
         MixupClassifierCV(pipeline, cv=3).fit(X, y)
+
+
+def test_names_of_columns_that_cannot_be_kept_are_an_error_before_the_first_fit(blobs):
+    X, y = blobs
+    clf = MixupClassifierCV(toy(), param_distributions={"beta": [0.1, 1.0]}, n_runs=2, cv=3)
+    clf.fit(X, y)
+    n_fits = len(type(clf.estimator).log)
+    with pytest.raises(TypeError, match="only supported if all input features have string names"):
+        clf.fit(pd.DataFrame(X, columns=[0, "b"]), y)
+    assert len(type(clf.estimator).log) == n_fits
+    assert clf.n_features_in_ == 2
+
+
+def test_a_dict_of_columns_at_prediction(blobs):
+    X, y = blobs
+    net = ManifoldMixupClassifier(max_epochs=1)
+    clf = MixupClassifierCV(net, param_distributions={"alpha": [0.0, 1.0]}, n_runs=2, cv=2)
+    with pytest.raises(ValueError, match="X is a dict, but ManifoldMixupClassifier"):
+        clf.fit(X, y).predict({"a": X[:, 0], "b": X[:, 1]})
+
+
+def test_python_booleans_are_labels_in_scores_too(blobs):
+    X, y = blobs
+    space = {"beta": [0.1, 1.0]}
+    clf = MixupClassifierCV(toy(), param_distributions=space, n_runs=2, cv=3).fit(X, y == "1")
+    assert clf.score(X, (y == "1").astype(object)) == clf.score(X, y == "1")

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import softmax
+from sklearn.model_selection import cross_val_score
 from skorch.callbacks import EpochTimer
 from torch import nn
 
@@ -11,6 +12,7 @@ from skmixup import (
     InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
     MixupClassifier,
+    MixupClassifierCV,
     VicinalClassifier,
 )
 from skmixup.estimators import pilot
@@ -261,3 +263,43 @@ def test_files_have_the_temperature(found, tmp_path):
     other.load_params(tmp_path / "net.pt")
     assert other.temperature_ == 0.5
     np.testing.assert_array_equal(other.predict_proba(X), net.predict_proba(X))
+
+
+def test_an_interrupt_of_a_pilot_leaves_everything_as_it_was_and_says_so(quick, monkeypatch):
+    unfitted, clf = estimator(), estimator().fit(X, Y)
+    state, expected = dict(unfitted.__dict__), clf.predict_proba(X)
+    watched = []
+
+    def interrupted(self, net, **kwargs):
+        watched.append(net)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(pilot._Watch, "on_epoch_end", interrupted)
+    for which in (unfitted, clf):
+        with pytest.raises(KeyboardInterrupt) as caught:
+            which.fit(X[:, ::-1], Y)
+        assert "MixupClassifier with max_epochs='auto': a pilot was" in caught.value.__notes__[0]
+    assert unfitted.__dict__ == state
+    np.testing.assert_array_equal(clf.predict_proba(X), expected)
+    with pytest.raises(KeyboardInterrupt):
+        cross_val_score(estimator(), X, Y, cv=2)
+    assert len(watched) == 3
+
+
+def test_an_interrupt_of_a_pilot_in_a_race_leaves_the_complete_settings(quick, monkeypatch):
+    watched, real = [], pilot._Watch.on_epoch_end
+
+    def interrupted(self, net, **kwargs):
+        watched.append(net)
+        if len(watched) == 28:  # the last fit of ten; each has one pilot of three epochs
+            raise KeyboardInterrupt
+        real(self, net, **kwargs)
+
+    monkeypatch.setattr(pilot._Watch, "on_epoch_end", interrupted)
+    monkeypatch.setattr(pilot, "MOST_PILOTS", 1)
+    space = {"alpha": [0.0, 1.0, 2.0, 3.0]}
+    clf = MixupClassifierCV(estimator(), param_distributions=space, n_runs=4, cv=4)
+    with pytest.raises(KeyboardInterrupt):
+        clf.fit(X, Y)
+    assert clf.n_completed_ == 1
+    assert clf.predict_proba(X).shape == (200, 3)

@@ -15,7 +15,7 @@ from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
 from skorch.callbacks import EarlyStopping
 
-from skmixup.estimators import LabeledStratifiedKFold, VicinalClassifier
+from skmixup.estimators import LabeledStratifiedKFold, MixupClassifier, VicinalClassifier
 from skmixup.robustness import HeldOutError, fgsm
 from tests.expected_failures import EXPECTED_FAILURES
 from tests.training.partly_labeled import Classifier, quick
@@ -231,6 +231,37 @@ def test_bad_parameters_are_named(moons, params, message):
 def test_bad_labels_are_explained(moons, y, message):
     with pytest.raises(ValueError, match=message):
         quick().fit(moons[0], y)
+
+
+def test_a_part_without_labels_is_explained_as_one_of_several(moons):
+    X, _, partly = moons
+    clf = quick().partial_fit(X, partly)
+    with pytest.raises(ValueError, match=r"all 9 are -1\. Each call of partial_fit"):
+        clf.partial_fit(X[:9], [-1] * 9)
+    match = r"1 class, \[1\].*name all, classes=\[…\], in the first call"
+    for rest in (-1, 1):
+        with pytest.raises(ValueError, match=match):
+            quick().partial_fit(X, [1] * 60 + [rest] * 60)
+    with pytest.raises(ValueError, match=match):
+        MixupClassifier().partial_fit(X, [1] * 120)
+
+
+def test_a_score_is_that_of_the_rows_with_a_label(moons):
+    X, _, partly = moons
+    clf = quick().fit(X, partly)
+    known, weight = partly >= 0, np.arange(120)
+    right = clf.predict(X[known]) == partly[known]
+    assert clf.score(X, partly) == clf.score(X[known], partly[known]) == right.mean()
+    weighted = np.average(right, weights=weight[known])
+    assert clf.score(X, partly, sample_weight=weight) == pytest.approx(weighted)
+    with pytest.raises(ValueError, match="no labelled row"):
+        clf.score(X, [-1] * 120)
+
+
+def test_one_weight_for_all_rows(moons):
+    X, _, partly = moons
+    plain, weighted = quick().fit(X, partly), quick().fit(X, partly, sample_weight=2.0)
+    np.testing.assert_array_equal(plain.predict_proba(X), weighted.predict_proba(X))
 
 
 def test_minus_one_among_the_classes_is_explained(moons):
