@@ -44,11 +44,14 @@ def check_settings(study: Study, settings: Mapping[str, Any], stored: Mapping[st
     changes = []
     for key in {**stored, **settings}:
         before, now = stored.get(key), settings.get(key)
-        if before == now:
-            continue
         if isinstance(before, dict) and isinstance(now, dict):
             names = [repr(n) for n in {**before, **now} if before.get(n) != now.get(n)]
-            changes.append(f"{key} differs in {', '.join(names)}")
+            if names:
+                changes.append(f"{key} differs in {', '.join(names)}")
+            elif key == "search_space" and [*before] != [*now]:  # The first has the first column.
+                changes.append(f"search_space had its parameters in the order {[*before]}")
+        elif before == now:
+            continue
         elif isinstance(before, dict) or isinstance(now, dict):
             changes.append(f"{key} is now {'given' if now else 'missing'}")
         else:

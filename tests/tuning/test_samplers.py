@@ -472,6 +472,10 @@ def test_parameters_that_are_not_declared():
             UniformDesignSampler(SPACE | {"depth": IntDistribution(1, 9)}, n_runs=9),
             "search_space differs in 'depth'",
         ),
+        (
+            UniformDesignSampler(dict(sorted(SPACE.items())), n_runs=9),
+            r"search_space had its parameters in the order \['lr', 'depth', 'kind'\]",
+        ),
         (OrthogonalDesignSampler(SPACE), "design was 'uniform' and is now 'orthogonal'"),
     ],
 )
