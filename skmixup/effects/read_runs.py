@@ -126,7 +126,13 @@ def read_study(study: Any, objective: Objective, maximize: bool | None) -> Runs:
     notes = _state_notes(everything, trials)
     names = _shared([trial.params for trial in trials], "trial", notes)
     # A dynamic range may differ between trials: the widest one counts.
-    declared = {name: _declared(trial.distributions[name] for trial in trials) for name in names}
+    ranges = {name: [trial.distributions[name] for trial in trials] for name in names}
+    declared = {name: _declared(ranges[name]) for name in names}
+    notes += [
+        f"{name} had other ranges in other trials: the best setting need not lie in any of them"
+        for name in names
+        if any(other != ranges[name][0] for other in ranges[name])
+    ]
     if callable(objective):
         y = [objective(trial) for trial in trials]
     else:

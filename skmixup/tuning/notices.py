@@ -66,10 +66,11 @@ def _longest(snapshot: Snapshot) -> float:
 
 def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
     """Say what a design that took its names as they came up could not know at its start."""
-    seen: dict[str, set[BaseDistribution]] = {}
+    seen: dict[str, BaseDistribution] = {}
+    move = False
     for trial in snapshot.trials:
         for name, distribution in trial.distributions.items():
-            seen.setdefault(name, set()).add(distribution)
+            move = move or seen.setdefault(name, distribution) != distribution
     unused = [name for name in plan.levels_of if name not in seen]
     if unused:
         warnings.warn(
@@ -79,8 +80,8 @@ def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
             stacklevel=2,
         )
     # Of ranges that move from trial to trial nobody knows how many settings there are.
-    if plan.names is None and seen and all(len(ranges) == 1 for ranges in seen.values()):
-        factors = {name: as_factor(name, *ranges) for name, ranges in seen.items()}
+    if plan.names is None and seen and not move:
+        factors = {name: as_factor(name, distribution) for name, distribution in seen.items()}
         n_settings = number_of_settings(factors, plan.levels_of)
         if n_settings < plan.n_runs:
             logger.warning(

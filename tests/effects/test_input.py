@@ -206,8 +206,12 @@ def test_a_range_that_moves_during_the_study_is_taken_whole():
                 value=float(x),
             )
         )
-    (factor,) = design_effects(study).responses.factors
+    responses = design_effects(study).responses
+    (factor,) = responses.factors
     assert (factor.low, factor.high) == (0, 10)
+    assert responses.notes == (
+        "x had other ranges in other trials: the best setting need not lie in any of them",
+    )
 
 
 def test_numbers_that_a_study_has_as_choices_can_be_numbers_on_a_logarithmic_scale():

@@ -173,6 +173,15 @@ def test_of_ranges_that_move_nobody_knows_how_many_settings_there_are(caplog):
     assert not caplog.records
 
 
+@pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
+@pytest.mark.parametrize("then", [None, "zoom", "augment"])
+def test_choices_that_are_lists(then):
+    space = {"sizes": CategoricalDistribution([[64], [64, 64], {"a": 1}]), "x": UNIT}
+    for declared in (space, None):
+        study = study_with(UniformDesignSampler(declared, n_runs=6, then=then))
+        assert len(settings_of(study, space, n_trials=9)) == (9 if then else 6)
+
+
 @pytest.mark.parametrize("then", [None, "augment"])
 def test_levels_for_a_name_that_never_comes_up_are_told(then):
     study = study_with(UniformDesignSampler(n_runs=6, n_levels={"lr": 3, "x": 2}, then=then))
