@@ -9,7 +9,8 @@ from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from skmixup.design.factors import as_factor
+from skmixup.design.factors import Factor, as_factor
+from skmixup.design.places import n_different_values
 from skmixup.tuning.few_values import number_of_settings
 from skmixup.tuning.marks import has_heartbeat, start_of
 from skmixup.tuning.plans import Plan
@@ -62,6 +63,19 @@ def _longest(snapshot: Snapshot) -> float:
         and trial.datetime_start is not None
     ]
     return max(times, default=0.0)
+
+
+def tell_left_out(name: str, factor: Factor, n_levels: int | None, stacklevel: int) -> None:
+    """Say that a category has more choices than levels, so that some are never run."""
+    if n_levels is None or factor.ordered or n_different_values(factor) <= n_levels:
+        return
+    warnings.warn(
+        f"n_levels={n_levels} is fewer than the {factor.n_values} choices of {name!r}, of which "
+        f"the others are never run: give each parameter its own, as n_levels={{{name!r}: "
+        f"{factor.n_values}, …}}",
+        UserWarning,
+        stacklevel=stacklevel + 1,
+    )
 
 
 def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:

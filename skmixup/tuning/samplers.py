@@ -9,6 +9,7 @@ from optuna.samplers import BaseSampler
 
 from skmixup.design.factors import Factor, as_factors
 from skmixup.tuning.criteria import MIDDLE
+from skmixup.tuning.notices import tell_left_out
 from skmixup.tuning.plans import Levels, orthogonal_plan, uniform_plan
 from skmixup.tuning.publishing import digest
 from skmixup.tuning.runs import resolve_n_runs
@@ -86,7 +87,8 @@ class UniformDesignSampler(DesignSampler):
     Warns
     -----
     UserWarning
-        ``n_runs`` is more than there are different settings: each is run once. A name in
+        ``n_runs`` is more than there are different settings: each is run once. ``n_levels`` is
+        fewer than a category has choices, of which the others are never run. A name in
         ``n_levels`` that no trial has suggested. A worker ends while another one has been running
         a point for longer than any trial took so far, and neither a heartbeat nor ``stale_after``
         would notice its death (while it is not that late, a line in the log says the same).
@@ -171,6 +173,7 @@ class UniformDesignSampler(DesignSampler):
         plan = uniform_plan(factors, n_runs, n_levels, criterion, seed, _describe(search_space))
         if plan.n_left_out:
             _tell_fewer(f"n_runs={n_runs} is", plan.n_runs)
+        _tell_left_out(factors or {}, n_levels)
         super().__init__(search_space, plan, then, retry_failed, stale_after)
 
 
@@ -190,7 +193,7 @@ class OrthogonalDesignSampler(DesignSampler):
     ----------
     search_space : dict of str → Optuna distribution
         Every parameter is cut into its ``n_levels`` equal parts, whose middles are run; categories
-        are dealt out over the levels.
+        are dealt out over the levels. Of a category with more choices than levels only some run.
     n_levels : int or dict of str → int, optional
         Levels q of every parameter, a prime power. Default: 3, or the first prime power that gives
         every category its own level. A dict gives each parameter its own number; those that it
@@ -213,8 +216,8 @@ class OrthogonalDesignSampler(DesignSampler):
     Warns
     -----
     UserWarning
-        The array has more runs than there are different settings, each of which is run once; or
-        it is the whole grid of levels that differ.
+        The array has more runs than there are different settings, each of which is run once; it
+        is the whole grid of levels that differ; a category has more choices than levels.
 
     References
     ----------
@@ -249,6 +252,7 @@ class OrthogonalDesignSampler(DesignSampler):
         if plan.n_left_out:
             n_array = plan.n_runs + plan.n_left_out
             _tell_fewer(f"an orthogonal array has {n_array} runs,", plan.n_runs)
+        _tell_left_out(factors, n_levels)
         super().__init__(search_space, plan, then, retry_failed, stale_after)
 
 
@@ -259,6 +263,12 @@ def _tell_fewer(runs: str, n_settings: int) -> None:
         UserWarning,
         stacklevel=3,
     )
+
+
+def _tell_left_out(factors: Mapping[str, Factor], n_levels: Levels) -> None:
+    for name, factor in factors.items():
+        asked = n_levels.get(name) if isinstance(n_levels, Mapping) else n_levels
+        tell_left_out(name, factor, asked, stacklevel=3)
 
 
 def _describe(search_space: Mapping[str, BaseDistribution] | None) -> dict[str, Any]:

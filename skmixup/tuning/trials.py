@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 from skmixup.design.factors import as_factor
 from skmixup.design.levels import cell, middle
 from skmixup.tuning import agreement, loops, publishing
+from skmixup.tuning.notices import tell_left_out
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.rows import EXTRA, StudyRows
 from skmixup.tuning.snapshot import Snapshot, is_enqueued
@@ -268,14 +269,16 @@ class DesignSampler(BaseSampler):
                 raise self._exhausted(study)
             # What the user left open in an enqueued trial: any row will do, it does not count.
             row = trial.number % self._plan.n_runs
+        q = self._plan.levels_of.get(name)
         if name not in known.columns:
             check_choices(name, distribution)
+            each = self._plan.n_levels
+            tell_left_out(name, factor, each if isinstance(each, int) else q, stacklevel=2)
         column = self._column(study, trial, name, known)
         if self._then == "zoom" and row >= self._plan.n_runs:
             u = known.zoom.at(study, row, column)
         else:
             u = known.points.at(row, column)
-        q = self._plan.levels_of.get(name)
         return factor.at(u if q is None else middle(cell(u, q), q))
 
     def _column(self, study: Study, trial: FrozenTrial, name: str, known: StudyRows) -> int:

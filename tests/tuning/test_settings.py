@@ -173,6 +173,29 @@ def test_of_ranges_that_move_nobody_knows_how_many_settings_there_are(caplog):
     assert not caplog.records
 
 
+@pytest.mark.parametrize("n_levels", [3, {"x": 3, "kind": 3}])
+def test_choices_that_no_level_runs_are_told(n_levels):
+    space = {"x": UNIT, "kind": CategoricalDistribution("abcde")}
+    message = "n_levels=3 is fewer than the 5 choices of 'kind', of which the others are never run"
+    for make in (
+        lambda: UniformDesignSampler(space, n_runs=9, n_levels=n_levels),
+        lambda: OrthogonalDesignSampler(space, n_levels=n_levels),
+    ):
+        with pytest.warns(UserWarning, match=message) as caught:
+            make()
+        assert [w.filename for w in caught] == [__file__]
+    study = study_with(UniformDesignSampler(n_runs=9, n_levels=n_levels))
+    with pytest.warns(UserWarning, match=message) as caught:
+        settings_of(study, space)
+    assert len(caught) == 1  # not in each trial
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        UniformDesignSampler(space, n_runs=9, n_levels={"x": 3})
+        UniformDesignSampler(space, n_runs=4)
+        OrthogonalDesignSampler(space)
+        OrthogonalDesignSampler(space, n_levels=5)
+
+
 @pytest.mark.filterwarnings("ignore:Choices for a categorical distribution")
 @pytest.mark.parametrize("then", [None, "zoom", "augment"])
 def test_choices_that_are_lists(then):
