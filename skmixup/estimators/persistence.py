@@ -16,6 +16,7 @@ from skmixup.estimators import safetensors_files
 from skmixup.estimators.parameters import ParametrizedNet
 from skmixup.networks.default import default_network_in
 from skmixup.training.devices import resolve_device
+from skmixup.training.optimizers import complete_copy
 from skmixup.training.surroundings import own_surroundings
 
 try:  # the one that joblib's workers use: it knows again the classes that it has sent
@@ -67,6 +68,8 @@ class PersistentNet(ParametrizedNet):
         device = resolve_device(given) if as_written else given
         with torch.inference_mode(False):  # tensors made there cannot be trained
             super().__setstate__({**state, "device": device})
+        for value in self.__dict__.values():
+            complete_copy(value)
         if as_written:
             object.__setattr__(self, "device", given)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.optim import AdamW, Optimizer
+from torch.optim import LBFGS, AdamW, Optimizer
 
 # Hooks of all optimizers; torch has public functions to add to them and none to look.
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
@@ -48,6 +48,16 @@ def drop_gradients(optimizer: Any) -> bool:
         for parameter in group["params"]:
             parameter.grad = None
     return True
+
+
+def complete_copy(optimizer: Any) -> None:
+    """Give a copy of LBFGS the parameters that it also keeps by themselves; torch forgets them.
+
+    Anything else stays as it is.
+    """
+    if isinstance(optimizer, LBFGS) and "_params" not in vars(optimizer):
+        optimizer._params = optimizer.param_groups[0]["params"]
+        optimizer._numel_cache = None
 
 
 def plain_step(optimizer: Any) -> Any:

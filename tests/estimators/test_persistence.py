@@ -316,6 +316,16 @@ def test_copies_predict_and_train(tmp_path, estimator, way):
         assert np.array_equal(net.predict_proba(X), expected)
 
 
+@pytest.mark.parametrize("way", COPIES)
+def test_copies_go_on_with_an_optimizer_that_keeps_its_parameters_twice(way):
+    net = fitted(VicinalClassifier, optimizer=torch.optim.LBFGS, lr=1e-3, batch_size=-1)
+    twin = COPIES[way](net).partial_fit(X, Y)
+    assert twin.n_iter_ == 12
+    if way != "copy":  # which shares the module
+        expected = net.partial_fit(X, Y).predict_proba(X)
+        np.testing.assert_array_equal(twin.predict_proba(X), expected)
+
+
 class Copying(Callback):
     """Copies the net in the middle of its training."""
 
