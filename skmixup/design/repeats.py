@@ -13,8 +13,11 @@ _MOST_PARTNERS = 200
 
 def repeated_runs(design: Ints) -> Ints:
     """Indices of the runs that repeat an earlier one."""
-    _, first = np.unique(design, axis=0, return_index=True)
-    return np.setdiff1d(np.arange(len(design)), first)
+    first: dict[bytes, int] = {}
+    return np.array(
+        [i for i, run in enumerate(design) if first.setdefault(run.tobytes(), i) < i],
+        dtype=np.intp,
+    )
 
 
 def _swap_repeated(chains: Chains, run: int, rng: np.random.Generator) -> None:

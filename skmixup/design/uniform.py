@@ -1,5 +1,6 @@
 """Uniform designs: n runs over s factors, spread as evenly as a search can make them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from math import prod
 from numbers import Integral, Real
@@ -36,12 +37,9 @@ def _check_initial(
     rows, _ = as_levels(rows, n_levels, name="initial")
     if len(rows) > n_runs:
         raise ValueError(f"initial has {len(rows)} runs, more than n_runs={n_runs}")
-    distinct, counts = np.unique(rows, axis=0, return_counts=True)
-    if len(distinct) < len(rows) and n_runs <= prod(n_levels):
-        raise ValueError(
-            f"initial has duplicated runs: {distinct[counts.argmax()].tolist()} occurs "
-            f"{counts.max()} times"
-        )
+    ((run, times),) = Counter(map(tuple, rows.tolist())).most_common(1)
+    if times > 1 and n_runs <= prod(n_levels):
+        raise ValueError(f"initial has duplicated runs: {[*run]} occurs {times} times")
     return rows
 
 

@@ -12,7 +12,7 @@ from skmixup.design import orthogonal_array, uniform_design
 from skmixup.design.central import central_design, places_of_levels
 from skmixup.design.factors import Factor
 from skmixup.design.galois import prime_power
-from skmixup.design.levels import Floats, Ints, check_count, middle
+from skmixup.design.levels import Floats, Ints, check_count, level_numbers, middle
 from skmixup.design.places import n_different_values
 from skmixup.tuning.criteria import MIDDLE, check_tuning_criterion, discrepancy_of
 from skmixup.tuning.distinct import with_levels
@@ -32,9 +32,14 @@ MAX_SEARCHED_RUNS = 1000
 Levels = int | Mapping[str, int] | None
 
 
-def search_effort(n_runs: int) -> float:
-    """How hard to search: fully up to 60 runs, then about the same time for every size."""
-    return min(1.0, (60 / n_runs) ** 2)
+def search_effort(n_runs: int, few_levels: bool = False) -> float:
+    """How hard to search: fully up to 60 runs, then about the same time for every size.
+
+    Where some parameter has fewer levels than runs, a small part of that search finds designs that
+    are as even within one percent or two.
+    """
+    effort = min(1.0, (60 / n_runs) ** 2)
+    return effort / n_runs if few_levels else effort
 
 
 def check_runs(n_runs: Any, n_factors: int) -> int:
@@ -167,7 +172,9 @@ class Plan:
         return self._searched(len(self.names), self.n_levels)
 
     def _searched(self, n_factors: int, n_levels: int | Sequence[int] | None) -> Ints:
-        n_runs, seed, effort = self.n_runs, self.seed, search_effort(self.n_runs)
+        n_runs, seed = self.n_runs, self.seed
+        few = self.criterion == MIDDLE and min(level_numbers(n_levels, n_factors, n_runs)) < n_runs
+        effort = search_effort(n_runs, few)
         if self.criterion == MIDDLE:
             return central_design(n_runs, n_factors, n_levels, random_state=seed, effort=effort)
         return uniform_design(

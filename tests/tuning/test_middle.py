@@ -7,7 +7,7 @@ from scipy.stats import qmc
 
 from skmixup.design import discrepancy
 from skmixup.design.central import central_design, central_runs
-from skmixup.design.factors import as_factors
+from skmixup.design.factors import Choices, as_factors
 from skmixup.tuning import UniformDesignSampler
 from skmixup.tuning.candidates import first_points
 from skmixup.tuning.criteria import MIDDLE
@@ -103,6 +103,20 @@ def test_runs_beside_the_middle_are_among_those_that_complete(m, n_new, n_beside
     assert (new[0] == 0.5).all()
     found = (new * n).astype(int)
     assert sum(tuple(row) in beside for row in found.tolist()) <= max(n_beside - 1, 0)
+
+
+@pytest.mark.parametrize(
+    "counts", [(4, 4, 4, 4, 4), (2, 3, 5), (6, 6, 6), (3, 3, 3, 3, 2, 2), (30, 5, 2)]
+)
+@pytest.mark.parametrize("n_runs", [12, 25])
+def test_a_small_part_of_the_search_is_enough_where_levels_are_few(n_runs, counts):
+    factors = {f"c{i}": Choices(tuple(range(q))) for i, q in enumerate(counts)}
+    plan = uniform_plan(factors, n_runs, None, MIDDLE, 0, {})
+    if plan.all_settings or plan.columns is None:
+        return
+    quick = np.column_stack([plan.table().levels(c) for c in range(len(counts))])
+    whole = central_design(n_runs, len(counts), counts, random_state=0)
+    assert discrepancy(quick, counts) < 1.03 * discrepancy(whole, counts)
 
 
 def test_settings_of_few_values_are_run_once_and_begin_in_the_middle():
