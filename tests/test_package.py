@@ -117,6 +117,20 @@ def test_designs_effects_and_searches_come_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_samplers_come_without_scikit_learn_and_scipy():
+    """They take half a second to import, as long as many trials of another sampler."""
+    code = (
+        "import sys, optuna; known = set(sys.modules)\n"
+        "from skmixup.tuning import UniformDesignSampler\n"
+        "for then in (None, 'augment', 'zoom'):\n"
+        "    study = optuna.create_study(sampler=UniformDesignSampler(n_runs=6, then=then))\n"
+        "    study.optimize(lambda t: t.suggest_float('x', 0, 1) ** 2, n_trials=12)\n"
+        "sys.exit(', '.join({'sklearn', 'scipy'} & (set(sys.modules) - known)) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_version_is_a_release_number_that_changelog_and_citation_have():
     version, root = skmixup.__version__, PACKAGE.parent
     assert all(part.isdigit() for part in version.split("."))

@@ -6,7 +6,6 @@ at a place of no merit: there a run counts as the mean of itself and those next 
 """
 
 import numpy as np
-from scipy.spatial import KDTree
 
 from skmixup.design.levels import Floats, Ints
 from skmixup.tuning.surface import squares
@@ -69,6 +68,8 @@ def averaged(places: Floats, losses: Floats) -> Floats:
     told = np.isfinite(losses)
     known, found = losses[told], losses.copy()
     if len(known) > N_AVERAGED:
+        from scipy.spatial import KDTree  # takes longer to import than all else of a sampler
+
         _, nearest = KDTree(places[told]).query(places[told], k=N_AVERAGED)
         found[told] = known[nearest].mean(axis=1)
     return found
