@@ -5,13 +5,12 @@ import time
 import warnings
 from collections.abc import Collection, Iterable
 
-from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from skmixup.design.factors import Factor, as_factor
+from skmixup.design.factors import Factor
 from skmixup.design.places import n_different_values
-from skmixup.tuning.few_values import number_of_settings
+from skmixup.design.settings import level_key
 from skmixup.tuning.marks import has_heartbeat, start_of
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.snapshot import Snapshot
@@ -80,28 +79,26 @@ def tell_left_out(name: str, factor: Factor, n_levels: int | None, stacklevel: i
 
 def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
     """Say what a design that took its names as they came up could not know at its start."""
-    seen: dict[str, BaseDistribution] = {}
-    move = False
-    for trial in snapshot.trials:
-        for name, distribution in trial.distributions.items():
-            move = move or seen.setdefault(name, distribution) != distribution
-    unused = [name for name in plan.levels_of if name not in seen]
+    names = {name for trial in snapshot.trials for name in trial.params}
+    unused = [name for name in plan.levels_of if name not in names]
     if unused:
         warnings.warn(
             f"n_levels names {unused}, but no trial has suggested a parameter of that name: the "
-            f"parameters were {sorted(seen)}",
+            f"parameters were {sorted(names)}",
             UserWarning,
             stacklevel=2,
         )
-    # Of ranges that move from trial to trial nobody knows how many settings there are.
-    if plan.names is None and seen and not move:
-        factors = {name: as_factor(name, distribution) for name, distribution in seen.items()}
-        n_settings = number_of_settings(factors, plan.levels_of)
-        if n_settings < plan.n_runs:
-            logger.warning(
-                "n_runs=%d is more than the %d different settings of the parameters %s: some were "
-                "run more than once. With a declared search_space each is run once",
-                plan.n_runs,
-                n_settings,
-                sorted(seen),
-            )
+    runs = [
+        frozenset((name, level_key(value)) for name, value in trial.params.items())
+        for trial, row in snapshot.runs
+        if plan.names is None and row < plan.n_runs and trial.state != TrialState.FAIL
+    ]
+    n_again = len([run for run in runs if run]) - len({run for run in runs if run})
+    if n_again:
+        logger.warning(
+            "%d of the %d points had the setting of another one, as the parameters %s have few "
+            "values. With a declared search_space no setting is run again",
+            n_again,
+            plan.n_runs,
+            sorted(names),
+        )

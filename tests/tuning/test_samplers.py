@@ -440,6 +440,11 @@ def test_optuna_visualization():
         ({"n_runs": 9, "seed": -1}, ValueError, "seed=-1"),
         ({"n_runs": 9, "retry_failed": -1}, ValueError, "retry_failed=-1"),
         ({"n_runs": 9, "stale_after": 0}, ValueError, "stale_after=0"),
+        (
+            {"n_runs": 9, "stale_after": "60"},
+            ValueError,
+            "stale_after='60' must be None or seconds",
+        ),
     ],
 )
 def test_bad_arguments(arguments, error, message):
