@@ -10,7 +10,7 @@ from optuna.distributions import BaseDistribution
 from optuna.study import Study, StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from skmixup.design.factors import Continuum, Factor, as_factor
+from skmixup.design.factors import Continuum, Factor, as_factor, as_factors
 from skmixup.design.levels import Floats
 from skmixup.design.places import place_of
 from skmixup.tuning.snapshot import Snapshot
@@ -78,7 +78,6 @@ class _Read:
         Of one whose range moves from trial to trial it is the place in the range.
         """
         known = {**self.others, **self.own}
-        # Declared ones that no objective has asked for may as well be anything.
         anything = Continuum(0.0, 1.0)
         return [
             as_factor(n, known[n]) if n in known and n not in self.moving else anything
@@ -135,16 +134,25 @@ class StudyEvidence:
     ----------
     place : callable
         Where a row lies in a column, from (study, row, column).
+    declared : mapping of str to distribution, or None
+        What the parameters are, whatever wider range an objective may suggest them from.
     """
 
-    def __init__(self, place: Callable[[Study, int, int], float]):
+    def __init__(
+        self,
+        place: Callable[[Study, int, int], float],
+        declared: Distributions | None = None,
+    ):
         self._place = place
+        self._declared = None if declared is None else as_factors(declared, "search_space")
         self._read = _Read()
         #: What the first trials say, how many they are, and what that depends on.
         self._first: tuple[Hashable, int, _Results] = None, 0, _Results.of([], [], 1.0)
 
     def factors(self, snapshot: Snapshot, names: Sequence[str]) -> list[Factor]:
-        """What the parameters are; see :meth:`_Read.factors`."""
+        """What the parameters are: as they are declared, or as trials had them."""
+        if self._declared is not None:
+            return [self._declared[name] for name in names]
         return self._read_all(snapshot).factors(names)
 
     def _read_all(self, snapshot: Snapshot) -> _Read:
@@ -158,8 +166,8 @@ class StudyEvidence:
         and added trials, and those of other samplers, lie where their parameters do; outside the
         ranges they say nothing here.
         """
-        read = self._read_all(snapshot)
-        factors = read.factors(names)
+        factors = self.factors(snapshot, names)
+        moving = frozenset() if self._declared is not None else self._read_all(snapshot).moving
 
         def row_point(row: int) -> list[float]:
             return [self._place(study, row, column) for column in range(len(names))]
@@ -167,7 +175,7 @@ class StudyEvidence:
         def look(trials: Sequence[FrozenTrial]) -> _Results:
             rows = [snapshot.row(trial) for trial in trials]
             points = [
-                _point(trial, names, factors, read.moving) if row is None else row_point(row)
+                _point(trial, names, factors, moving) if row is None else row_point(row)
                 for trial, row in zip(trials, rows, strict=True)
             ]
             sign = -1.0 if study.directions[0] == StudyDirection.MAXIMIZE else 1.0
@@ -175,7 +183,7 @@ class StudyEvidence:
             return _Results.of(kept, [point for point in points if point is not None], sign)
 
         end = snapshot.history.n
-        basis = snapshot.marks, tuple(names), repr(factors), read.moving
+        basis = snapshot.marks, tuple(names), repr(factors), moving
         known_basis, n_known, results = self._first
         if known_basis != basis or n_known > end:
             n_known, results = 0, look([])

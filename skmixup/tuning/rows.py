@@ -4,6 +4,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 
+from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -37,16 +38,25 @@ class StudyRows:
         Seconds after which a running trial counts as dead.
     then : {None, "augment", "zoom", "sampler"}
         What follows the design.
+    declared : mapping of str to distribution, or None
+        The sampler's search_space.
     """
 
-    def __init__(self, plan: Plan, retries: int, stale_after: float | None, then: str | None):
+    def __init__(
+        self,
+        plan: Plan,
+        retries: int,
+        stale_after: float | None,
+        then: str | None,
+        declared: Mapping[str, BaseDistribution] | None = None,
+    ):
         self.plan = plan
         self.retries = retries
         self.then = then
         self.stale = None if stale_after is None else StaleTrials(stale_after)
         self.points = plan.table()
         self.reader = Reader()
-        self.zoom = StudyZoom(plan, self.points, retries, self.reader)
+        self.zoom = StudyZoom(plan, self.points, retries, self.reader, declared)
         self.columns = {name: column for column, name in enumerate(plan.names or ())}
         self.mark = ""
         self.verified = False

@@ -319,7 +319,7 @@ class DesignSampler(BaseSampler):
             )
         then = "sampler" if self._successor is not None else self._then
         assert then is None or isinstance(then, str)
-        new = StudyRows(self._plan, self._retries, self._stale_after, then)
+        new = StudyRows(self._plan, self._retries, self._stale_after, then, self._space)
         storage, study_id = StudyStorage(study).place
         with loops.LOCK:  # All threads use the same one.
             studies = self._studies[storage]

@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from optuna.distributions import BaseDistribution
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -42,14 +43,23 @@ class StudyZoom:
         How often a failed point is run again.
     reader : Reader
         Remembers the study's history.
+    declared : mapping of str to distribution, or None
+        The sampler's search_space.
     """
 
-    def __init__(self, plan: Plan, points: PointTable, retries: int, reader: Reader):
+    def __init__(
+        self,
+        plan: Plan,
+        points: PointTable,
+        retries: int,
+        reader: Reader,
+        declared: Mapping[str, BaseDistribution] | None = None,
+    ):
         self.plan = plan
         self.points = points
         self.retries = retries
         self.reader = reader
-        self.evidence = StudyEvidence(self.at)
+        self.evidence = StudyEvidence(self.at, declared)
         self.valleys = Valleys()
         self.rounds: list[Mapping[str, Any]] = []
         #: The first row of each round, and where the rows after the design lie.

@@ -254,6 +254,18 @@ def test_others_lie_in_their_own_ranges():
     assert centres(study, "x")[-1] == pytest.approx(0.2)
 
 
+def test_a_declared_range_counts_where_the_objective_has_a_wider_one():
+    space = {"k": IntDistribution(0, 5), "kind": CategoricalDistribution("ab")}
+    study = zooming(n_runs=5, space=space)
+    study.enqueue_trial({"k": 9, "kind": "a"})  # outside: says nothing
+    study.optimize(
+        lambda t: t.suggest_int("k", 0, 20) + (t.suggest_categorical("kind", ["a", "b"]) == "a"),
+        n_trials=40,
+    )
+    ran = [tuple(trial.params.values()) for trial in study.trials]
+    assert len(ran) == len(set(ran)) == 13
+
+
 def test_ask_and_tell_learns_that_all_settings_are_run():
     study = zooming(n_runs=5, space=SMALL)
     for _ in range(12):
