@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
 from torch import Tensor, nn
@@ -48,8 +49,20 @@ _NOT_OF_NUMBERS = (
 _FAR = 10.0
 
 
-class TargetNet(PilotedNet):
+class _KnowsClasses:
+    """Stands behind skorch's net, which takes `classes` of partial_fit from metadata requests.
+
+    A regressor's has none, and scikit-learn raises an error for what is not there. It looks at the
+    bases of a class first: here they are there, and :class:`TargetNet` takes them away for good.
+    """
+
+    __metadata_request__partial_fit: ClassVar = {"classes": None}
+
+
+class TargetNet(PilotedNet, _KnowsClasses):
     """A net with one output for each numeric target."""
+
+    __metadata_request__partial_fit: ClassVar = {"classes": UNUSED}
 
     judged_criteria: ClassVar[tuple[Any, ...]] = (*_ELEMENTWISE, nn.GaussianNLLLoss)
     predict_nonlinearity: Any

@@ -9,12 +9,15 @@ from sklearn.metrics import get_scorer
 from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils.metadata_routing import get_routing_for_object
 
 from skmixup import (
     ManifoldMixupClassifier,
+    ManifoldMixupRegressor,
     MixupClassifierCV,
     MixupRegressor,
     MixupRegressorCV,
+    VicinalRegressor,
 )
 from skmixup.estimators.pilot import Length
 from skmixup.estimators.validation import HeldOut
@@ -214,3 +217,29 @@ def test_searches_hand_groups_to_networks_that_ask_for_them(groups_of_fits, sear
     search(network, {"alpha": [0.0, 1.0]}, cv=cv, refit=False, **options).fit(X, y, groups=GROUPS)
     assert_groups(groups_of_fits[:2], cv)
     assert_groups(groups_of_fits[2:], cv)
+
+
+@pytest.mark.usefixtures("routing")
+@pytest.mark.parametrize("kind", [VicinalRegressor, MixupRegressor, ManifoldMixupRegressor])
+def test_regressors_ask_for_metadata_as_classifiers_do(kind):
+    quick = {"max_epochs": 2, "module__hidden_sizes": (8,), "random_state": 0}
+    cv, params = KFold(2, shuffle=True, random_state=0), {"sample_weight": WEIGHT}
+    plain = cross_validate(kind(**quick), X, NUMBERS, cv=cv, params={}, error_score="raise")
+    asking = (
+        kind(**quick).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+    )
+    routed = cross_validate(asking, X, NUMBERS, cv=cv, params=params, error_score="raise")
+    for (train, test), found in zip(cv.split(X), routed["test_score"], strict=True):
+        net = kind(**quick).fit(X[train], NUMBERS[train], sample_weight=WEIGHT[train])
+        assert found == net.score(X[test], NUMBERS[test], sample_weight=WEIGHT[test])
+    assert not np.array_equal(routed["test_score"], plain["test_score"])
+    requests = get_routing_for_object(asking.set_partial_fit_request(groups=True))
+    assert requests.consumes("partial_fit", ["classes", "groups"]) == {"groups"}
+
+
+@pytest.mark.usefixtures("routing")
+def test_the_default_regressor_is_asked_too():
+    reg = MixupRegressorCV(cv=GroupKFold(2), param_distributions={})
+    groups = {"groups": GROUPS}
+    found = cross_validate(reg, X, NUMBERS, cv=GroupKFold(2), params=groups, error_score="raise")
+    assert np.isfinite(found["test_score"]).all()
