@@ -42,7 +42,7 @@ check-docs: $(DOCS)
 smoke: $(DOCS)
 	$(BIN)/python tools/smoke.py
 
-# The oldest versions that pyproject.toml promises (torch as it is); warnings of old versions are not errors.
+# The oldest versions that pyproject.toml promises; warnings of old versions are not errors.
 test-lowest: $(LOWEST)/.ready
 	OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest \
 		-n $(WORKERS) --dist loadfile --no-loadscope-reorder -W ignore::DeprecationWarning -W ignore::FutureWarning tests skmixup

@@ -122,12 +122,13 @@ def uniform_design(
         The squared discrepancy to minimise, see :func:`discrepancy`.
     method : {"auto", "optimize", "good_lattice"}, default "auto"
         "auto" takes a design from the shipped table where it has one (CD, up to 15 factors: as
-        many levels as runs for n ≤ 60, three to six levels that divide n for n ≤ 60, any
-        number that divides n for n ≤ 30; n levels for up to n − 1 factors where n ≤ 30, and for
-        n = 100, 150, 200, 250 and 500: a millisecond) and searches elsewhere. "optimize" always
-        searches, without the table. "good_lattice" takes :func:`good_lattice_points`, their n
-        levels merged into q neighbouring ones where q < n, and runs that have become equal swapped
-        apart: milliseconds for some hundred runs, at a discrepancy a fifth to a third larger.
+        many levels as runs for n ≤ 60 and for n = 500, three to six levels that divide n for
+        n ≤ 60, three or more that divide n for n ≤ 30; n levels for up to n − 1 factors where
+        n ≤ 30, and for up to 20 where n = 100, 150, 200, 250: a millisecond) and searches
+        elsewhere. "optimize" always searches, without the table. "good_lattice" takes
+        :func:`good_lattice_points`, their n levels merged into q neighbouring ones where q < n,
+        and runs that have become equal swapped apart: milliseconds for some hundred runs, at a
+        discrepancy a quarter to a half larger.
     initial : int array of shape (n_initial, n_factors), optional
         Runs that have been made already (levels 0 … q − 1). They stay the first rows, and the
         runs that complete them best are found.

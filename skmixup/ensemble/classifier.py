@@ -36,8 +36,8 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
     estimator : estimator object, default=None
         A classifier with ``predict_proba``, such as one of skmixup's, or a pipeline that ends
         with one. None is :class:`skmixup.ManifoldMixupClassifier`, for a table with two blocks of
-        256 units, one member (the folds' networks are an ensemble already) and
-        ``module__embedding="periodic"``.
+        256 SiLU units, one member (the folds' networks are an ensemble already),
+        ``module__embedding="periodic"``, ``mix_per="sample"``, ``lr=0.002`` and 48 epochs.
     param_distributions : "auto" or dict of str → list or distribution, default="auto"
         The space of the design, as in :class:`skmixup.tuning.UniformDesignSearchCV`. "auto" lies
         around the estimator's own values: α from 0 (no mixing) to 1, layers to mix at, learning

@@ -38,7 +38,7 @@ Floats = NDArray[np.float64]
 
 #: Numbers of epochs that are tried, about √2 apart,
 CANDIDATES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 48)
-#: as long as they take no more steps: a million rows are trained on for five epochs at most.
+#: as long as they take no more steps: a million rows are trained on for four epochs at most.
 MOST_STEPS = 20_000
 #: So many candidates in turn that are no better end a pilot.
 PATIENCE = 3

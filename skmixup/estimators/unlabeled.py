@@ -87,9 +87,9 @@ def _check_mark(y: NDArray[Any]) -> None:
 class LabeledStratifiedKFold(StratifiedKFold):
     """Stratified folds that are scored on labelled rows only; the rest is always trained on.
 
-    scikit-learn's splitters put unlabelled rows, y = −1, into the scored folds, where every
-    prediction counts as wrong. This one splits the labelled rows and adds all the unlabelled ones
-    to each training part.
+    scikit-learn's splitters put unlabelled rows, y = −1, into the scored folds, where scorers
+    count every prediction as wrong. This one splits the labelled rows and adds all the unlabelled
+    ones to each training part.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ class LabeledStratifiedKFold(StratifiedKFold):
     Examples
     --------
     >>> import numpy as np
-    >>> from skmixup.estimators import LabeledStratifiedKFold
+    >>> from skmixup import LabeledStratifiedKFold
     >>> y = np.array([0, 1, -1, -1, 0, 1])
     >>> for train, test in LabeledStratifiedKFold(n_splits=2).split(np.zeros((6, 1)), y):
     ...     print(train, test)

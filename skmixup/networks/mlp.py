@@ -38,7 +38,7 @@ MAX_EMBEDDED = 256
 class MLP(nn.Module):
     """Multilayer perceptron for tables: scaled inputs, and members that predict together.
 
-    Columns are scaled and outliers clipped (:class:`RobustScaling`), a few learnt functions of
+    Columns are scaled and outliers bent (:class:`RobustScaling`), a few learnt functions of
     each stand beside it, then follow blocks of Linear, activation and dropout, and a linear head.
     `n_members` such networks are trained at once; they share the weights of the blocks and differ
     in a vector that multiplies the inputs and in their heads. Each has its own loss; the mean of
