@@ -8,9 +8,11 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler
 
 from skmixup.design.factors import Factor, as_factors
+from skmixup.design.places import n_different_values
 from skmixup.tuning.criteria import MIDDLE
+from skmixup.tuning.distinct import without_repeats
 from skmixup.tuning.notices import tell_left_out
-from skmixup.tuning.plans import Levels, orthogonal_plan, uniform_plan
+from skmixup.tuning.plans import Levels, Plan, orthogonal_plan, uniform_plan, varying
 from skmixup.tuning.publishing import digest
 from skmixup.tuning.runs import resolve_n_runs
 from skmixup.tuning.trials import DesignSampler, check_choices
@@ -217,7 +219,8 @@ class OrthogonalDesignSampler(DesignSampler):
     -----
     UserWarning
         The array has more runs than there are different settings, each of which is run once; it
-        is the whole grid of levels that differ; a category has more choices than levels.
+        is the whole grid of levels that differ; a category has more choices than levels; so many
+        parameters have fewer values than levels that runs repeat one another.
 
     References
     ----------
@@ -253,6 +256,7 @@ class OrthogonalDesignSampler(DesignSampler):
             n_array = plan.n_runs + plan.n_left_out
             _tell_fewer(f"an orthogonal array has {n_array} runs,", plan.n_runs)
         _tell_left_out(factors, n_levels)
+        _tell_repeats(plan, varying(factors))
         super().__init__(search_space, plan, then, retry_failed, stale_after)
 
 
@@ -269,6 +273,24 @@ def _tell_left_out(factors: Mapping[str, Factor], n_levels: Levels) -> None:
     for name, factor in factors.items():
         asked = n_levels.get(name) if isinstance(n_levels, Mapping) else n_levels
         tell_left_out(name, factor, asked, stacklevel=3)
+
+
+def _tell_repeats(plan: Plan, factors: Mapping[str, Factor]) -> None:
+    """Warn of runs that several levels of parameters with few values make the same."""
+    q = plan.n_levels if isinstance(plan.n_levels, int) else 0
+    few = [name for name, factor in factors.items() if n_different_values(factor) < q]
+    if not few or plan.all_settings:
+        return
+    points = plan.table().design_points()
+    n_different = len(without_repeats([*factors.values()], points, points[:0]))
+    if n_different < plan.n_runs:
+        warnings.warn(
+            f"the {plan.n_runs} runs of the orthogonal array have {n_different} different "
+            f"settings only, as {few} have fewer values than the {q} levels: n_levels={{}} gives "
+            "each parameter its own, and UniformDesignSampler runs no setting again",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _describe(search_space: Mapping[str, BaseDistribution] | None) -> dict[str, Any]:

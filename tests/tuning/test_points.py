@@ -78,6 +78,7 @@ def test_a_column_that_another_worker_wrote_over_is_taken_over():
     assert (points.levels(0) == others).all()
 
 
+@pytest.mark.filterwarnings("ignore:the 6561 runs of the orthogonal array have 5865 different")
 def test_a_worker_that_comes_later_has_columns_too_long_to_be_stored():
     storage = optuna.storages.InMemoryStorage()
     sampler = OrthogonalDesignSampler(SPACE, n_levels=81)

@@ -88,6 +88,19 @@ def test_an_orthogonal_array_with_more_runs_than_settings():
     assert len(ran) == len(set(ran)) == 6
 
 
+def test_runs_of_an_array_that_repeat_one_another_are_told():
+    switches = {name: CategoricalDistribution("xy") for name in "ab"}
+    space = {**switches, "c": CategoricalDistribution("pqr")}
+    message = r"9 runs .* have 8 different settings only, as \['a', 'b'\] have fewer values than"
+    with pytest.warns(UserWarning, match=message) as caught:
+        sampler = OrthogonalDesignSampler(space)
+    assert caught[0].filename == __file__
+    assert len(set(settings_of(study_with(sampler), space))) == 8
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        OrthogonalDesignSampler({"x": UNIT, "y": UNIT, **switches})
+
+
 @pytest.mark.parametrize("then", ["augment", "zoom"])
 def test_nothing_comes_after_all_settings(then):
     study = study_with(UniformDesignSampler(TWO_BY_TWO, n_runs=4, then=then))
