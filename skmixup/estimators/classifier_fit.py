@@ -59,6 +59,8 @@ class FittingNet(PilotedNet, ClassifyingNet):
         X = check_inputs(self, X, reset=fresh or self.saw_no_data())
         y, sparse = densified(y)
         named = self._named_classes(classes, fresh=fresh)
+        if fresh or self.saw_no_data():
+            self._named_columns_ = named
         several = read_indicators(y) if named is None else None
         if self.multilabel_ and not fresh:
             several = check_indicators(y, len(self.classes_))
@@ -117,10 +119,16 @@ class FittingNet(PilotedNet, ClassifyingNet):
         return float(temperature) if isinstance(temperature, float | Tensor) else 1.0
 
     def _named_classes(self, classes: Any, *, fresh: bool) -> Any:
-        """Return the classes that columns of soft labels have, or None where nobody says."""
+        """Return the classes that columns of soft labels have, or None where nobody says.
+
+        In a later call of `partial_fit` they are in the order that the first one named them in.
+        """
         if classes is not None or self.classes is not None:
             return self.classes if classes is None else classes
-        return None if fresh or self.multilabel_ else self.__dict__.get("classes_inferred_")
+        if fresh or self.multilabel_:
+            return None
+        named = self.__dict__.get("_named_columns_")
+        return self.__dict__.get("classes_inferred_") if named is None else named
 
     def _fit_several(
         self,

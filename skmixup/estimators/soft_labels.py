@@ -29,7 +29,8 @@ def read_soft_labels(y: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray
         A matrix with two columns and more is soft labels. One of zeros and ones only is read so
         where `classes` names its columns; otherwise scikit-learn takes it for several labels.
     classes : array-like of shape (n_classes,), or None
-        The classes of the columns, in their order; None: 0, 1, ….
+        The classes of the columns, in their order; None: 0, 1, …. A frame whose columns are
+        called so is taken by these names.
 
     Returns
     -------
@@ -63,6 +64,7 @@ def read_soft_labels(y: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray
         raise ValueError(
             f"classes must name the {p.shape[1]} columns of y, each once; got {names.tolist()}"
         )
+    p = _in_order(p, getattr(y, "columns", None), names)
     order = np.argsort(names)
     p = p[:, order] / p.sum(axis=1, keepdims=True)
     return p.astype(np.float32), names[order]
@@ -78,6 +80,15 @@ def check_soft_criterion(net: Any) -> None:
             f"criterion {type(criterion).__name__} takes one class per row, and y is soft labels; "
             "use torch.nn.CrossEntropyLoss, or pass y.argmax(axis=1)"
         )
+
+
+def _in_order(p: NDArray[np.float64], columns: Any, names: NDArray[Any]) -> NDArray[np.float64]:
+    """Bring columns of a frame that are called as the classes into the order of `names`."""
+    columns = [] if columns is None else list(columns)
+    labels = names.tolist()
+    if not all(isinstance(column, str) for column in columns) or {*columns} != {*labels}:
+        return p
+    return p[:, [columns.index(label) for label in labels]]
 
 
 def _check(p: NDArray[np.float64]) -> None:

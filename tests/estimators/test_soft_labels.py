@@ -1,6 +1,10 @@
 """Facts about soft labels: which matrices are, what is trained on, what is predicted."""
 
+import pickle
+
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 import torch
 from sklearn.model_selection import cross_val_predict
@@ -73,6 +77,27 @@ def test_classes_name_the_columns_in_any_order():
     assert clf.classes_.tolist() == ["a", "b", "c"]
     assert np.array_equal(clf.predict_proba(X), plain.predict_proba(X))
     assert set(clf.predict(X)) <= {"a", "b", "c"}
+
+
+@pytest.mark.parametrize("first", [SOFT, np.array(["b", "c", "a"])[HARD]], ids=["soft", "hard"])
+def test_columns_are_those_that_the_first_call_of_partial_fit_named(first):
+    names = ["b", "c", "a"]
+    parts = net().partial_fit(X, first, classes=names)
+    parts = pickle.loads(pickle.dumps(parts)).partial_fit(X, SOFT)
+    named = net().partial_fit(X, first, classes=names).partial_fit(X, SOFT, classes=names)
+    assert np.array_equal(parts.predict_proba(X), named.predict_proba(X))
+    assert parts.fit(X, SOFT).classes_.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_columns_of_a_frame_are_known_by_the_names_of_classes(frame):
+    by_name = net(classes=["a", "b", "c"]).fit(X, frame(dict(zip("bca", SOFT.T, strict=True))))
+    plain = net(classes=["b", "c", "a"]).fit(X, SOFT)
+    assert np.array_equal(by_name.predict_proba(X), plain.predict_proba(X))
+    other = net(classes=["b", "c", "a"]).fit(X, frame(dict(zip("xyz", SOFT.T, strict=True))))
+    assert np.array_equal(other.predict_proba(X), plain.predict_proba(X))
+    numbers = net(classes=[1, 2, 0]).fit(X, pd.DataFrame(SOFT))  # which are no names
+    assert np.array_equal(numbers.predict_proba(X), plain.predict_proba(X))
 
 
 def test_partial_fit_takes_hard_and_soft_labels_of_the_same_classes():
