@@ -22,6 +22,8 @@ from skmixup.design.task import Task
 TABLE = "shipped.bin"
 #: Designs of n levels with a run in the middle, written by benchmarks/designs/central_table.py.
 CENTRAL_TABLE = "shipped_central.bin"
+#: Columns of n levels that come up one by one, written by benchmarks/designs/column_table.py.
+COLUMN_TABLE = "shipped_columns.bin"
 #: Runs, factors and levels of each.
 Size = tuple[int, int, int]
 #: Numbers in the file's head and in a group's head.
@@ -82,7 +84,7 @@ def read_table(content: bytes) -> dict[Size, NDArray[np.unsignedinteger]]:
     return designs
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _table(name: str) -> tuple[bytes, dict[tuple[int, int], slice]]:
     content = (files("skmixup.design") / name).read_bytes()
     return content, _groups(content)
@@ -110,6 +112,12 @@ def shipped_design(task: Task) -> Ints | None:
 def shipped_central_design(n_runs: int, n_factors: int) -> Ints | None:
     """The shipped design with a run in the middle, or None where the table has none."""
     return _shipped(CENTRAL_TABLE, n_runs, n_factors, n_runs)
+
+
+def shipped_columns(n_runs: int) -> Ints | None:
+    """Columns that come up one by one, (n_runs, up to 10), or None where the table has none."""
+    designs = [*_group(COLUMN_TABLE, n_runs, n_runs).values()]
+    return designs[0].astype(np.intp) if designs else None
 
 
 def _shipped(name: str, n: int, s: int, q: int) -> Ints | None:

@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from skmixup.design.central import central_runs, places_of_levels, with_first_runs
+from skmixup.design.central import central_runs, mirrored, places_of_levels, with_first_runs
 from skmixup.design.completion import MAX_SEARCHED_ROWS, complete_column, sobol_column
 from skmixup.design.factors import Factor
 from skmixup.design.levels import Floats, Ints, cell, middle
+from skmixup.design.shipped import shipped_columns
 from skmixup.tuning.distinct import moved_apart
 
 
@@ -122,6 +123,8 @@ class PointTable:
 
     def _make_block(self, block: int, column: int, before: Sequence[Floats] = ()) -> Floats:
         """One column of a block; ``before`` are those before it that are not yet in place."""
+        if block == 0 and (shipped := self._shipped(column)) is not None:
+            return self._places(shipped, self.n_runs)
         n_rows = (block + 1) * self.n_runs
         has_levels = self._n_levels is not None
         if not self._is_searched(block):
@@ -144,6 +147,18 @@ class PointTable:
         if block > 0:
             return middle(levels, q)
         return self._places(np.concatenate([cell(known, q), levels]), q)
+
+    def _shipped(self, column: int) -> Ints | None:
+        """A column that ships, mirrored by many seeds; None where those before it are others."""
+        table = shipped_columns(self.n_runs) if self.central and self._n_levels is None else None
+        if table is None or column >= table.shape[1]:
+            return None
+        for c, levels in enumerate(table.T[: column + 1]):
+            if self.seed and np.random.default_rng([self.seed, 0, c]).random() < 0.5:
+                levels = mirrored(levels, self.n_runs)
+            if c < column and (levels != self.levels(c)).any():
+                return None
+        return levels
 
     def _ranked(self, u: Floats, column: int) -> Floats:
         """Evenly spaced numbers in the order of u, the first in the middle where it is central."""

@@ -5,7 +5,7 @@ import pytest
 
 from skmixup.design import central, discrepancy, optimize, uniform_design
 from skmixup.design.central import central_design, central_runs, places_of_levels
-from skmixup.design.shipped import CENTRAL_TABLE, _table, read_table
+from skmixup.design.shipped import CENTRAL_TABLE, COLUMN_TABLE, _table, read_table
 
 
 def columns_are_balanced(design, counts):
@@ -167,3 +167,17 @@ def test_every_shipped_design_is_what_a_search_would_make():
         assert len(rows) == n
         assert {tuple(row) for row in central_runs(n, (n,) * s).tolist()} <= rows
         assert (design[0] == n // 2).all()
+
+
+def test_any_first_ones_of_the_shipped_columns_are_a_uniform_design():
+    table = read_table(_table(COLUMN_TABLE)[0])
+    assert set(table) == {(n, min(10, n - 1), n) for n in (*range(4, 61), *LARGE)}
+    for (n, s, _), columns in table.items():
+        design = columns.astype(int)
+        assert (np.sort(design, axis=0) == np.arange(n)[:, None]).all()
+        assert (design[0] == n // 2).all()
+        central = central_runs(n, (n,) * s)
+        assert {tuple(row) for row in central.tolist()} <= {tuple(row) for row in design.tolist()}
+        for c in (2, 3, 5, s) if n <= 100 else (2,):
+            if n >= max(9, 2 * c):
+                assert discrepancy(design[:, :c]) < random_latin(n, c, 9)

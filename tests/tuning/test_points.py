@@ -7,7 +7,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 
 from skmixup.design import discrepancy, orthogonal_array, to_unit_cube, uniform_design
 from skmixup.design.factors import as_factors
-from skmixup.tuning import OrthogonalDesignSampler, UniformDesignSampler
+from skmixup.tuning import OrthogonalDesignSampler, UniformDesignSampler, points
 from skmixup.tuning.candidates import first_points, settings_at
 from skmixup.tuning.plans import orthogonal_plan, uniform_plan
 from skmixup.tuning.points import PointTable
@@ -36,9 +36,9 @@ def trials_of(sampler, n_trials=None, storage=None):
 @pytest.mark.parametrize("seed", [0, 3])
 def test_the_trials_of_a_sampler_are_the_candidates_of_a_search(seed, criterion):
     factors = as_factors(SPACE, "space")
-    points = first_points(factors, 20, np.empty((0, 4)), criterion, seed)
+    found = first_points(factors, 20, np.empty((0, 4)), criterion, seed)
     sampler = UniformDesignSampler(SPACE, n_runs=20, seed=seed, criterion=criterion)
-    assert trials_of(sampler) == settings_at(factors, factors, points)
+    assert trials_of(sampler) == settings_at(factors, factors, found)
 
 
 def test_the_table_of_a_plan_holds_its_design():
@@ -69,13 +69,13 @@ def test_a_design_is_only_searched_where_its_columns_are_not_known():
 
 def test_a_column_that_another_worker_wrote_over_is_taken_over():
     study = optuna.create_study()
-    points = PointTable(9, None, "CD", 0)
-    share_columns(study, points, [0])
+    table = PointTable(9, None, "CD", 0)
+    share_columns(study, table, [0])
     (key,) = StudyStorage(study).attrs()
-    others = np.roll(points.levels(0), 1)
+    others = np.roll(table.levels(0), 1)
     StudyStorage(study).set_attr(key, levels_to_text(others, 9))
-    share_columns(study, points, [0])
-    assert (points.levels(0) == others).all()
+    share_columns(study, table, [0])
+    assert (table.levels(0) == others).all()
 
 
 @pytest.mark.filterwarnings("ignore:the 6561 runs of the orthogonal array have 5865 different")
@@ -85,8 +85,8 @@ def test_a_worker_that_comes_later_has_columns_too_long_to_be_stored():
     trials_of(sampler, 3, storage)
     later = trials_of(OrthogonalDesignSampler(SPACE, n_levels=81), 3, storage)
     factors = as_factors(SPACE, "space")
-    points = to_unit_cube(orthogonal_array(81, 4), 81)
-    assert later == settings_at(factors, factors, points[:6])
+    places = to_unit_cube(orthogonal_array(81, 4), 81)
+    assert later == settings_at(factors, factors, places[:6])
 
 
 @pytest.mark.parametrize("criterion", ["CD", "WD", "MD"])
@@ -101,6 +101,36 @@ def test_columns_made_one_by_one_form_a_uniform_design(n_runs, criterion):
     assert discrepancy(levels, n_runs, criterion) < min(spread)
     again = PointTable(n_runs, None, criterion, 0)
     assert [again.levels(c).tolist() for c in range(2)] == levels.T[:2].tolist()
+
+
+def test_columns_that_ship_are_not_searched_for(monkeypatch):
+    def search(*arguments):
+        raise AssertionError("searched")
+
+    monkeypatch.setattr(points, "complete_column", search)
+    designs = set()
+    for seed in range(9):
+        table = PointTable(16, None, "CD", seed, central=True)
+        design = np.column_stack([table.levels(c) for c in range(10)])
+        assert (np.sort(design, axis=0) == np.arange(16)[:, None]).all()
+        assert (design[0] == 8).all()
+        assert discrepancy(design[:, :3]) < 0.0036
+        designs.add(design.tobytes())
+    assert len(designs) > 4
+    with pytest.raises(AssertionError, match="searched"):
+        table.levels(10)
+
+
+def test_a_study_with_other_columns_goes_on_from_those():
+    """Begun before there were columns that ship, or on another kind of processor."""
+    table = PointTable(16, None, "CD", 0, central=True)
+    begun = PointTable(16, None, "CD", 0, central=True)
+    begun.set_levels(0, np.append(8, np.delete(np.roll(np.arange(16), 3), 11)))
+    assert begun.levels(1).tolist() != table.levels(1).tolist()
+    design = np.column_stack([begun.levels(0), begun.levels(1)])
+    assert discrepancy(design) < 1.2 * discrepancy(
+        np.column_stack([table.levels(0), table.levels(1)])
+    )
 
 
 def test_points_after_the_design_keep_it_and_its_balance():
