@@ -38,8 +38,8 @@ def check_monitors(callbacks: list[tuple[str, Any]], *, held_out: bool, open_end
         elif watched in absent and not any(_mentions(other, watched) for _, other in callbacks):
             raise ValueError(
                 f"the callback {name} watches {watched!r}, a score of rows held out, but "
-                "train_split=None holds out none: pass train_split=0.2 for a fifth of each "
-                "class, or watch another score, such as 'train_loss'"
+                "train_split=None holds out none: pass train_split=0.2 for a fifth of the "
+                "rows, or watch another score, such as 'train_loss'"
             )
         elif watched not in known | absent and not open_ended:
             scores = sorted(known - {"batches"})

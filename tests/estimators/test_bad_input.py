@@ -78,7 +78,7 @@ PARAMETERS = [
         VicinalClassifier,
         {"vicinity": "mixup"},
         TypeError,
-        r"vicinity must be None or an instance of .*got 'mixup'",
+        r"vicinity must be None or an instance of .*CutMix or RandomChoice.*got 'mixup'",
     ),
 ]
 
