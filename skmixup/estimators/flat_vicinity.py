@@ -14,8 +14,8 @@ def vicinity_or_dirac(vicinity: Any) -> Vicinity:
         return Dirac()
     if not isinstance(vicinity, Vicinity):
         raise TypeError(
-            "vicinity must be None or an instance of Dirac, Gaussian, Mixup, ManifoldMixup, CutMix "
-            f"or RandomChoice of skmixup.vicinal; got {vicinity!r}"
+            "vicinity must be None or an instance of Dirac, Gaussian, Mixup, ManifoldMixup, "
+            f"CutMix or RandomChoice of skmixup.vicinal; got {vicinity!r}"
         )
     return vicinity
 
