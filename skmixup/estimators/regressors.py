@@ -34,10 +34,10 @@ class VicinalRegressor(TargetNet, NeuralNetRegressor):
         one target also (n,), in standard deviations from the mean, or a tuple with these first.
         None is the default for the data, as in :class:`VicinalClassifier`.
     criterion : torch loss class, instance or function, default=nn.MSELoss
-        Of outputs and targets, (n, n_targets) both, standardised: nn.HuberLoss where outliers are
-        not to count as much, nn.L1Loss for the median, nn.GaussianNLLLoss for a mean, which is
-        predicted, and a variance, or one of your own for a quantile. Of a module that returns a
-        tuple the first is predicted; a criterion that takes the whole tuple is given it.
+        Of outputs and targets, (n, n_targets) both, standardised: nn.HuberLoss or nn.SmoothL1Loss
+        where outliers are not to count as much, nn.L1Loss for the median, nn.GaussianNLLLoss for a
+        mean, which is predicted, and a variance, or one of your own for a quantile. Of a tuple
+        that a module returns the first is predicted; a criterion that takes all is given it.
     predict_nonlinearity : callable, "auto" or None, default="auto"
         From the module's outputs to predictions, both standardised; "auto" and None: as they are.
     max_epochs : int or "auto", default="auto"
