@@ -1,7 +1,8 @@
 """The classes of a classifier: the user's labels outside, codes 0 … C − 1 inside."""
 
+import warnings
 from inspect import signature
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -130,6 +131,22 @@ class ClassifyingNet(OutputNet):
         if "classes" in notes and self.classes is None and self.saw_no_data():
             self.classes_inferred_ = np.array(notes["classes"], dtype=notes["dtype"])
             self._set_kind(several=notes.get("several_labels", False), fresh=False)
+
+    def initialize(self) -> Self:
+        """Make the net, as in skorch, and say which output of a module is which class."""
+        super().initialize()
+        if self._fit_state_ is None and self.module is not None and self.classes is not None:
+            named, known = np.asarray(self.classes).tolist(), sorted_classes(self.classes).tolist()
+            if named != known:
+                warnings.warn(
+                    f"outputs of the module stand for the sorted classes, {known[:10]}, not for "
+                    f"those of the parameter `classes` in its order, {named[:10]}. That does not "
+                    "matter where the module is trained now; where it was trained before, take "
+                    "the rows np.argsort(classes) of its last weights",
+                    UserWarning,
+                    stacklevel=2,
+                )
+        return self
 
     def use_network(self, network: str, n_inputs: int, n_outputs: int) -> None:
         """Say which default network to make; it must have an output for each of `classes`."""

@@ -7,7 +7,7 @@ import pytest
 import sklearn
 import torch
 
-from skmixup import InterpolationConsistencyClassifier, MixupClassifier
+from skmixup import InterpolationConsistencyClassifier, MixupClassifier, VicinalClassifier
 
 RNG = np.random.default_rng(0)
 CODES = np.arange(30) % 3
@@ -221,3 +221,17 @@ def test_the_remedy_for_strings_works():
 def test_a_mark_that_wrapped_around_is_no_class():
     with pytest.raises(ValueError, match=r"unsigned type uint8 and holds 255, which -1 becomes"):
         InterpolationConsistencyClassifier(**FAST).fit(X, MARKED.astype(np.uint8))
+
+
+def test_a_trained_module_is_told_which_output_is_which_class():
+    module = torch.nn.Linear(2, 2, bias=False)
+    module.weight.data = torch.eye(2)
+    with pytest.warns(UserWarning, match=r"sorted classes, \['ant', 'zebra'\], not for those"):
+        clf = VicinalClassifier(module, classes=["zebra", "ant"]).initialize()
+    assert clf.predict([[1.0, 0.0]]) == "ant"
+    for same in (["ant", "zebra"], np.array([0, 1]), None):
+        VicinalClassifier(module, classes=same).initialize()
+    MixupClassifier(classes=["c", "b"], max_epochs=0).initialize()  # it is made by a fit
+    rows, labels = 3 * np.eye(2, dtype=np.float32), ["b", "c"]
+    VicinalClassifier(module, classes=["c", "b"], max_epochs=1).fit(rows, labels)
+    VicinalClassifier(module, max_epochs=1).partial_fit(rows, labels, classes=["c", "b"])
