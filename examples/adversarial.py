@@ -4,7 +4,7 @@ Mixup is no defence: on digits, single steps fool it as soon as ERM
 
 The mixup papers report that mixing blunts adversarial examples that are made by one gradient step,
 on large networks for images. On digits and the default network it does not. This example attacks
-four networks in three ways, so that you can see how to measure it on yours.
+three networks in three ways, so that you can see how to measure it on yours.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -83,7 +83,7 @@ plt.show()
 # Without an attack (ε = 0) mixup is as accurate as ERM or more. Under small attacks it falls as
 # soon or sooner, and with ten steps nothing is left of any of them. The reason is the scaling of
 # the inputs: pixels that are rarely anything but 0 are scaled up, and a mixed network leans on
-# them. With ``module__scale_inputs=False``, or on larger images, mixup is ahead after one step,
-# not after ten (:doc:`the benchmark </benchmarks/adversarial>`). Whoever needs robust networks
-# trains on adversarial examples; mixup is for accuracy, calibration after a temperature, and wrong
-# labels (:ref:`sphx_glr_gallery_label_noise.py`).
+# them. With ``module__scale_inputs=False`` and α = 0.2, or on larger images, mixup is ahead after
+# one step, not after ten (:doc:`the benchmark </benchmarks/adversarial>`). Whoever needs robust
+# networks trains on adversarial examples; mixup is for accuracy, calibration after a temperature,
+# and wrong labels (:ref:`sphx_glr_gallery_label_noise.py`).

@@ -120,7 +120,7 @@ DIFFERENCES: dict[str, list[str]] = {
         "*TestNetWithList*",
     ],
     "A DataFrame is a table, not a dict of columns.": ["*TestNetWithPandas*"],
-    "y is needed, and is a single label for each row.": [
+    "y is needed, and has as many labels for each row.": [
         "*TestNetWithoutY*",
         "*test_net_variable_*",
     ],
