@@ -40,6 +40,11 @@ def study_marks(study: Study) -> frozenset[str]:
     return marks_in(StudyStorage(study).attrs())
 
 
+def counts_in(study: Study, mark: str) -> bool:
+    """Whether a mark counts in a study now."""
+    return MARKS + mark in StudyStorage(study).attrs()
+
+
 def own_mark(study: Study, attrs: Collection[str], begun: bool) -> str:
     """The mark for this worker's trials; ``begun`` says whether the study has its design."""
     marks = marks_in(attrs) - {_NONE}

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from skmixup.tuning import agreement, loops, publishing
 from skmixup.tuning.batches import AskBatches
 from skmixup.tuning.history import Reader
-from skmixup.tuning.marks import ROW, row_in, set_mark, study_marks
+from skmixup.tuning.marks import ROW, counts_in, row_in, set_mark, study_marks
 from skmixup.tuning.notices import tell_about_names, tell_unnoticed
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.snapshot import Snapshot, is_enqueued
@@ -78,7 +78,7 @@ class StudyRows:
 
     def belongs_to(self, study: Study) -> bool:
         """Whether this is the study known here, not another one made later under its id."""
-        return self.mark in study_marks(study)
+        return counts_in(study, self.mark)
 
     # Which row a trial runs.
 

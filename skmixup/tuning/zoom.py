@@ -21,7 +21,7 @@ from skmixup.tuning.evidence import Evidence, StudyEvidence
 from skmixup.tuning.history import Reader
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.points import PointTable
-from skmixup.tuning.rounds import Box, whole_cube
+from skmixup.tuning.rounds import PATIENCE, Box, whole_cube
 from skmixup.tuning.snapshot import Snapshot
 from skmixup.tuning.storage import StudyStorage
 from skmixup.tuning.valleys import Valleys, next_look
@@ -195,20 +195,24 @@ class StudyZoom:
         """The boxes from each start in the whole cube to its end; a list for each start.
 
         Only those that still matter: the last one of each start, and those before the very last
-        that are like it, which say how many runs have been in vain.
+        that are like it, which say how many runs have been in vain, until these are enough.
         """
         cycles = []
         for indices in self._rounds_of:
             # Parameters may have come up since.
             own = (k for k in reversed(indices) if len(self.rounds[k]["centre"]) == n_factors)
             boxes: list[Box] = []
+            vain = {False: 0, True: 0}  # by losses, and by places where these are noisy
             for k in own:
                 r = self.rounds[k]
                 best = np.inf if r["best"] is None else r["best"]
                 box = Box(tuple(r["centre"]), r["width"], best, self._told(k, snapshot))
-                if boxes and not any(box.is_like(boxes[0], noise) for noise in (False, True)):
+                if boxes:
+                    vain = {by: n for by, n in vain.items() if box.is_like(boxes[0], by)}
+                if all(n >= PATIENCE for n in vain.values()):
                     break
                 boxes.insert(0, box)
+                vain = {by: n + box.n_told for by, n in vain.items()}
                 if indices is not self._rounds_of[-1]:
                     break
             cycles.append(boxes or [whole_cube(n_factors)])
