@@ -301,8 +301,9 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     ) -> Self:
         """Train `epochs`, or `max_epochs`, more epochs; the first call makes the module.
 
-        After a call that was cut off, for instance by Ctrl-C, a call with `epochs` as many as were
-        left gives the same result as if it had not been.
+        After a call that was cut off at the end of an epoch, for instance by Ctrl-C, a call with
+        `epochs` as many as were left gives the same result as if it had not been; what is left of
+        an epoch that was cut off in the middle begins anew.
 
         Parameters
         ----------

@@ -102,7 +102,9 @@ def _completed(
     if criterion == MIDDLE:
         rows = np.vstack([np.full((1, s), n // 2), central_runs(n, [n] * s)[1:]])
         rows = rows[: max(1, len(central_runs(n_new, [n_new] * s)))]
-    free = ~(rows[:, None] == cell(initial, n)).any(axis=(1, 2))
+    shared = rows[:, None] == cell(initial, n)
+    shared[:1] |= np.abs(initial - 0.5) < 0.5 / n  # between two levels, where they are even
+    free = ~shared.any(axis=(1, 2))
     central, first = middle(rows[free], n), int(free[:1].sum())  # the middle is the first
     others = np.empty((0, s))
     if n_new > len(central):

@@ -137,6 +137,16 @@ def test_initial_settings_come_first_and_the_design_completes_them():
     assert sorted(int(5 * p["a"]) for p in found) == [0, 1, 2, 3, 4]
 
 
+@pytest.mark.parametrize("n_runs", [6, 12, 13])
+@pytest.mark.parametrize("value", [0.99, 1.0, 1.01])
+@pytest.mark.parametrize("ends", [(1e-1, 1e1), (1e-4, 1e4)])
+def test_an_initial_setting_in_the_middle_is_not_run_again(n_runs, value, ends):
+    space = {"a": stats.loguniform(*ends)}
+    found = candidates(space, n_runs=n_runs, initial_params={"a": value})
+    places = np.sort(np.log([p["a"] for p in found]) / np.log(ends[1] / ends[0]))
+    assert np.diff(places).min() > 0.25 / n_runs
+
+
 @pytest.mark.parametrize(
     ("initial", "first"),
     [
