@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.exceptions import NotFittedError
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
@@ -188,6 +189,12 @@ class TargetNet(PilotedNet, _KnowsClasses):
 
     def _in_units(self, z: Any) -> NDArray[np.float64]:
         """Return outputs of shape (n, …) as predictions, of shape (n,) where y was."""
+        if "_standardization_" not in self.__dict__:
+            raise NotFittedError(
+                f"this {type(self).__name__} was initialised or loaded, and does not know mean "
+                "and spread of the targets, which a fitted one writes into its file by "
+                "save_params: load such a file, or call fit or partial_fit"
+            )
         values = np.asarray(z.detach().cpu() if isinstance(z, Tensor) else z, dtype=np.float64)
         values = values.reshape(len(values), -1)
         values = self._standardization_.back(values)
@@ -266,9 +273,9 @@ class TargetNet(PilotedNet, _KnowsClasses):
 
     def get_notes(self) -> dict[str, Any]:
         """Return mean and spread of the targets."""
-        if self.saw_no_data():
+        standardization = self.__dict__.get("_standardization_")
+        if standardization is None:
             return {}
-        standardization = self._standardization_
         return {
             "target_mean": standardization.mean.tolist(),
             "target_scale": standardization.scale.tolist(),
@@ -276,8 +283,11 @@ class TargetNet(PilotedNet, _KnowsClasses):
         }
 
     def set_notes(self, notes: dict[str, Any]) -> None:
-        """Take over the units of a net that was saved, where this one knows none."""
-        if "target_mean" in notes and self.saw_no_data():
+        """Take over the units of a net that was saved, which its weights are in.
+
+        Not in a fit: there weights of a checkpoint are trained on in the units of its targets.
+        """
+        if "target_mean" in notes and (self._fit_state_ is None or self.saw_no_data()):
             self._standardization_ = Standardization(
                 np.array(notes["target_mean"]), np.array(notes["target_scale"])
             )

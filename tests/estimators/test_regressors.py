@@ -11,12 +11,13 @@ import torch
 from sklearn.base import clone, is_regressor
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
-from skorch.callbacks import EarlyStopping, EpochScoring
+from skorch.callbacks import Checkpoint, EarlyStopping, EpochScoring, LoadInitState
 from torch import nn
 from torch.utils.data import Dataset, TensorDataset
 
@@ -307,6 +308,31 @@ def test_clones_pickles_and_files_predict_alike(kind, tmp_path):
     loaded = net(kind)
     loaded.load_params(f_params=tmp_path / "net.pt")
     assert np.array_equal(loaded.predict(X), expected)
+
+
+def test_weights_that_are_loaded_bring_their_units(tmp_path):
+    saved, file = net().fit(X, 1000 * Y + 7), tmp_path / "net.pt"
+    saved.save_params(f_params=file)
+    fitted = net().fit(X, Y)
+    fitted.load_params(f_params=file)
+    assert np.array_equal(fitted.predict(X), saved.predict(X))
+    loaded, again = net(), net()
+    loaded.load_params(f_params=file)
+    loaded.save_params(f_params=tmp_path / "again.pt")
+    again.load_params(f_params=tmp_path / "again.pt")
+    assert np.array_equal(again.predict(X), saved.predict(X))
+    torch.save(saved.module_.state_dict(), file)  # as another program does
+    nowhere = net()
+    nowhere.load_params(f_params=file)
+    with pytest.raises(NotFittedError, match="does not know mean and spread of the targets"):
+        nowhere.predict(X)
+
+
+def test_a_fit_from_a_checkpoint_keeps_the_units_of_its_targets(tmp_path):
+    checkpoint = Checkpoint(dirname=tmp_path, monitor=None)
+    net(callbacks=[checkpoint]).fit(X, Y)
+    going_on = net(callbacks=[LoadInitState(checkpoint)]).fit(X, 1000 * Y)
+    assert np.abs(going_on.predict(X)).max() > 10 * np.abs(Y).max()
 
 
 def test_searches_pipelines_and_transformed_targets():
