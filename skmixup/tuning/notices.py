@@ -78,7 +78,7 @@ def tell_left_out(name: str, factor: Factor, n_levels: int | None, stacklevel: i
 
 
 def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
-    """Say what a design that took its names as they came up could not know at its start."""
+    """Say what could not be known at the start: names that never came up, settings run again."""
     names = {name for trial in snapshot.trials for name in trial.params}
     unused = [name for name in plan.levels_of if name not in names]
     if unused:
@@ -87,6 +87,14 @@ def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:
             f"parameters were {sorted(names)}",
             UserWarning,
             stacklevel=2,
+        )
+    never = [name for name in plan.names or () if name not in names]
+    if never and names:
+        logger.warning(
+            "search_space declares %s, but no trial has suggested a parameter of that name. The "
+            "parameters were %s, and points that differ in nothing of these were the same",
+            never,
+            sorted(names),
         )
     runs = [
         frozenset((name, level_key(value)) for name, value in trial.params.items())

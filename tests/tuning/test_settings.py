@@ -182,6 +182,14 @@ def test_names_that_come_up_later_may_run_settings_again(space, n_runs, caplog):
     assert "declared search_space" in record.getMessage()
 
 
+def test_declared_parameters_that_no_trial_asks_for_are_told(caplog):
+    study = study_with(UniformDesignSampler(NINE | {"x": UNIT}, n_runs=9))
+    with caplog.at_level(logging.WARNING, logger="skmixup"):
+        settings_of(study, NINE)
+    (record,) = caplog.records
+    assert "search_space declares ['x'], but no trial has suggested" in record.getMessage()
+
+
 @pytest.mark.parametrize("name", ["x", "b"])
 def test_nothing_is_told_where_settings_differ(name, caplog):
     study = study_with(UniformDesignSampler(n_runs=9))
