@@ -37,7 +37,7 @@ from benchmarks.records import Records, command_line, table, write_page
 RECORDS = Records("semi_supervised", n_keys=4)
 # Settings were tried on seeds 0, 1, 2 of digits (5 labels) and 0, 1 of phishing (25 labels).
 SEEDS = range(10, 20)
-FEWER_SEEDS = {"fashion_images": range(10, 13)}
+FEWER_SEEDS = {"fashion_images": range(10, 16)}
 LABELS_PER_CLASS = {
     "digits": (5, 10, 2),
     "digits_default": (5, 10, 2),
@@ -61,6 +61,7 @@ DEAR = {  # left out but for these
         "digits",
         "digits_default",
         "digits_images",
+        "digits_images_default",
         "phishing",
         "fashion",
         "fashion_images",
@@ -111,11 +112,16 @@ SAID = """## Images, default ResNet: did the claim hold?
 Claim of the paper: with few labels interpolation consistency has a lower error than the labels
 alone, also with mixup, and than other ways to use unlabelled images.
 
-**Held, by less than on digits.** With 100 labels among 2000 images of Fashion-MNIST it has an
-error of 0.257, the labels alone 0.301, mixup 0.288, `LabelSpreading` 0.311, each behind on all of
-the three seeds; pseudo-labels (self-training, two seeds) 0.280, where ours have 0.255 and 0.258.
-Mixing hidden layers too is level with the input alone. It takes 44 seconds instead of 8.
-Nothing was tuned on these images.
+**Held, by less than on digits.** With 100 labels among 2000 images of Fashion-MNIST, mixing
+hidden layers too, it has an error of 0.267, the labels alone 0.301, mixup 0.289, pseudo-labels
+(self-training) 0.283, `LabelSpreading` 0.334, each behind on all of six seeds. Mixing at the input
+only, the default, has 0.273, ahead of the labels alone on all six, of mixup on four, of
+pseudo-labels on five. It takes 41 seconds instead of 7. Nothing was tuned on these images. (The
+first three seeds had 0.257 for both, which is what this page said; three more had less luck.)
+
+**Lost to pseudo-labels on digits in the default ResNet**, 5 labels a class: 0.076, where ours has
+0.095, behind on nine seeds of ten. They train the network four times, 35 seconds to our 21. In the
+small convolutional network, and from tables, it is the other way round.
 
 ## Two moons
 
@@ -192,9 +198,9 @@ def small_cnn_of_rows():
     return nn.Sequential(nn.Unflatten(1, (1, 8, 8)), *_convolutions())
 
 
-def resnet_of_rows():
-    """The default network for images of 14 × 14 as rows of pixels."""
-    return nn.Sequential(nn.Unflatten(1, (1, 14, 14)), PreActResNet(1, 10))
+def resnet_of_rows(side):
+    """The default network for square images as rows of pixels."""
+    return nn.Sequential(nn.Unflatten(1, (1, side, side)), PreActResNet(1, 10))
 
 
 def _convolutions():
@@ -214,8 +220,6 @@ def make(method, name, seed):
         shared |= {"module": module, "lr_schedule": None}
     elif name == "fashion_images":
         shared |= {"precision": "bfloat16"}
-        if method == "self-training":
-            shared |= {"module": resnet_of_rows}
     elif "default" not in name:
         shared |= {**PERCEPTRON, "lr_schedule": None}
     supervised = {**shared, "max_epochs": 100}
@@ -224,6 +228,9 @@ def make(method, name, seed):
     if method == "mixup":
         return MixupClassifier(alpha=0.4, **supervised)
     if method == "self-training":
+        if name in ("fashion_images", "digits_images_default"):
+            side = 14 if name == "fashion_images" else 8
+            supervised |= {"module": resnet_of_rows, "module__side": side}
         return SelfTrainingClassifier(
             VicinalClassifier(**(supervised | {"max_epochs": 30})), max_iter=3
         )
