@@ -120,14 +120,15 @@ class ClassifyingNet(OutputNet):
 
     def get_notes(self) -> dict[str, Any]:
         """Return the labels, if they are of a kind that torch loads with weights_only=True."""
-        classes = self.__dict__.get("classes_inferred_")
+        notes, classes = super().get_notes(), self.__dict__.get("classes_inferred_")
         if classes is None or not all(isinstance(c, (str, int, float)) for c in classes.tolist()):
-            return {}
-        notes = {"classes": classes.tolist(), "dtype": str(classes.dtype)}
+            return notes
+        notes |= {"classes": classes.tolist(), "dtype": str(classes.dtype)}
         return notes | ({"several_labels": True} if self.multilabel_ else {})
 
     def set_notes(self, notes: dict[str, Any]) -> None:
         """Take the labels from the notes of a file, unless this net knows its labels."""
+        super().set_notes(notes)
         if "classes" in notes and self.classes is None and self.saw_no_data():
             self.classes_inferred_ = np.array(notes["classes"], dtype=notes["dtype"])
             self._set_kind(several=notes.get("several_labels", False), fresh=False)

@@ -172,7 +172,8 @@ def check_range(net: Any, X: Any) -> None:
     Warns
     -----
     UserWarning
-        If floats from 0 to 1 come to one that was fitted on uint8.
+        If floats from 0 to 1 come to one that was fitted on pixels from 0 to 255, or those, as
+        floats, to one that was fitted on floats from 0 to 1.
     """
     known = net.__dict__.get("_pixel_range_")
     if not known:
@@ -188,18 +189,32 @@ def _check_range_of(
     what: str, images: Any, known: tuple[float, float, bool], estimator: str
 ) -> None:
     low, high, pixels = known
-    if is_pixels(images) is pixels or images.size == 0:
+    if images.size == 0 or (pixels and is_pixels(images)):
         return
-    if not pixels and high <= SCALED and (largest := int(images.max())) > max(high, 2.0):
-        raise ValueError(
-            f"{what} is images of uint8 with values up to {largest}, but {estimator} was fitted "
-            f"on floats from {low:.4g} to {high:.4g}: scale {what} as the rows of `fit` were, for "
-            f"instance {what} / np.float32(255), or fit on uint8"
-        )
-    if pixels and images.min() >= 0 and images.max() <= 1 and (images % 1).any():
+    least, largest = float(images.min()), float(images.max())
+    floats = f"floats from {low:.4g} to {high:.4g}"
+    if is_pixels(images):
+        if high <= SCALED and largest > max(high, 2.0):
+            raise ValueError(
+                f"{what} is images of uint8 with values up to {largest:.0f}, but {estimator} was "
+                f"fitted on {floats}: scale {what} as the rows of `fit` were, for instance "
+                f"{what} / np.float32(255), or fit on uint8"
+            )
+        return
+    as_bytes = low >= 0 and 128 <= high <= 255
+    if as_bytes and least >= 0 and largest <= 1 and (images % 1).any():
+        fitted = "uint8, pixels from 0 to 255" if pixels else floats
         warnings.warn(
-            f"{what} is images of floats within 0 and 1, but {estimator} was fitted on uint8, "
-            f"pixels from 0 to 255: if {what} was divided by 255, pass it as it was before",
+            f"{what} is images of floats within 0 and 1, but {estimator} was fitted on {fitted}: "
+            f"if {what} was divided by 255, pass it as it was before",
+            UserWarning,
+            stacklevel=3,
+        )
+    scaled = low >= 0 and high <= 1
+    if scaled and least >= 0 and SCALED < largest <= 255 and not (images % 1).any():
+        warnings.warn(
+            f"{what} is images of whole numbers up to {largest:.0f}, but {estimator} was fitted "
+            f"on {floats}: scale {what} as the rows of `fit` were, for instance {what} / 255",
             UserWarning,
             stacklevel=3,
         )

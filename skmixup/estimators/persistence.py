@@ -137,10 +137,13 @@ class PersistentNet(ParametrizedNet):
 
     def get_notes(self) -> dict[str, Any]:
         """Return what files of the module's parameters say beside them, in plain values."""
-        return {}
+        pixels = self.__dict__.get("_pixel_range_")
+        return {"pixel_range": list(pixels)} if isinstance(pixels, tuple) else {}
 
     def set_notes(self, notes: dict[str, Any]) -> None:
         """Take over what :meth:`get_notes` of the net that was saved returned."""
+        if "pixel_range" in notes and self._fit_state_ is None:
+            self._pixel_range_ = tuple(notes["pixel_range"])
 
     def load_params(
         self,

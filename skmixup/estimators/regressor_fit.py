@@ -269,14 +269,16 @@ class TargetNet(PilotedNet, _KnowsClasses):
             outputs = self.predict_nonlinearity(outputs)
         elif isinstance(criterion_of(self), GaussianLikelihood):
             outputs = means(outputs, self._n_targets())
+        elif "_standardization_" in self.__dict__:  # weights of another kind may have been loaded
+            self.check_output(outputs, None)
         return self._in_units(outputs)
 
     def get_notes(self) -> dict[str, Any]:
         """Return mean and spread of the targets."""
-        standardization = self.__dict__.get("_standardization_")
+        notes, standardization = super().get_notes(), self.__dict__.get("_standardization_")
         if standardization is None:
-            return {}
-        return {
+            return notes
+        return notes | {
             "target_mean": standardization.mean.tolist(),
             "target_scale": standardization.scale.tolist(),
             "target_axes": self._y_ndim_,
@@ -287,6 +289,7 @@ class TargetNet(PilotedNet, _KnowsClasses):
 
         Not in a fit: there weights of a checkpoint are trained on in the units of its targets.
         """
+        super().set_notes(notes)
         if "target_mean" in notes and (self._fit_state_ is None or self.saw_no_data()):
             self._standardization_ = Standardization(
                 np.array(notes["target_mean"]), np.array(notes["target_scale"])

@@ -138,6 +138,13 @@ def test_a_saved_network_knows_the_pixels_it_has_seen():
     loaded = MixupClassifier(**SMALL)
     loaded.load_params(f_params=file)
     assert np.array_equal(loaded.predict_proba(X), net.predict_proba(X))
+    scaled = MixupClassifier(**SMALL).fit(FLOATS / 255, Y)
+    file.seek(0)
+    scaled.load_params(f_params=file)
+    for serving in (loaded, scaled):
+        assert np.array_equal(serving.predict_proba(X), net.predict_proba(X))
+        with pytest.warns(UserWarning, match="fitted on uint8"):
+            serving.predict(FLOATS / 255)
 
 
 def test_attacks_are_in_the_units_of_the_pixels():
@@ -170,6 +177,11 @@ def test_other_ranges_than_in_fit():
     net = MixupClassifier(**SMALL).fit(X, Y)
     with pytest.warns(UserWarning, match=r"within 0 and 1, but MixupClassifier was fitted on uin"):
         net.predict(FLOATS / 255)
+    raw = MixupRegressor(**SMALL).fit(FLOATS, Y)
+    with pytest.warns(UserWarning, match=r"within 0 and 1, but .* on floats from 0 to 255: if X"):
+        raw.predict(FLOATS / 255)
+    with pytest.warns(UserWarning, match=r"whole numbers up to 255, but .* floats from 0 to 1"):
+        scaled.predict(FLOATS)
     net.set_params(max_epochs=1).fit(FLOATS / 255, Y)  # anew: nothing is left of the first fit
     masks = (X > 100).astype(np.uint8)
     with warnings.catch_warnings():
@@ -177,6 +189,8 @@ def test_other_ranges_than_in_fit():
         net.predict(FLOATS / 255)
         net.predict(masks)
         MixupClassifier(**SMALL).fit(FLOATS, Y).predict(X)
+        raw.predict(masks.astype(np.float32))
+        scaled.predict(FLOATS / 200)  # somewhat brighter
 
 
 def test_a_constant_channel_says_nothing_and_breaks_nothing():

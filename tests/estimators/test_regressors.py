@@ -328,6 +328,14 @@ def test_weights_that_are_loaded_bring_their_units(tmp_path):
         nowhere.predict(X)
 
 
+def test_weights_of_another_loss_are_no_second_target(tmp_path):
+    net(criterion=nn.GaussianNLLLoss).fit(X, Y).save_params(f_params=tmp_path / "net.pt")
+    loaded = net()
+    loaded.load_params(f_params=tmp_path / "net.pt")
+    with pytest.raises(ValueError, match=r"one number for each target, shape \(n, 1\); got"):
+        loaded.predict(X)
+
+
 def test_a_fit_from_a_checkpoint_keeps_the_units_of_its_targets(tmp_path):
     checkpoint = Checkpoint(dirname=tmp_path, monitor=None)
     net(callbacks=[checkpoint]).fit(X, Y)
