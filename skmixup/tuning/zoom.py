@@ -15,6 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.design.factors import Factor
+from skmixup.design.levels import Floats
 from skmixup.tuning import agreement
 from skmixup.tuning.distinct import n_different, n_left, new_points, with_levels
 from skmixup.tuning.evidence import Evidence, StudyEvidence
@@ -188,7 +189,7 @@ class StudyZoom:
             "width": box.width,
             "best": box.best_before if np.isfinite(box.best_before) else None,
             "cycle": cycle,
-            "points": np.round(new, 9).tolist(),
+            "points": _in_few_digits(new, kinds).tolist(),
         }
 
     def _cycles(self, snapshot: Snapshot, n_factors: int) -> list[list[Box]]:
@@ -224,3 +225,16 @@ class StudyZoom:
         history = snapshot.history
         ended = sum((row in history.closed) + history.failures.get(row, 0) for row in rows)
         return ended + sum(r in rows and t.state.is_finished() for t, r in snapshot.recent_runs)
+
+
+def _in_few_digits(points: Floats, factors: Sequence[Factor]) -> Floats:
+    """The points as they are stored: rounded, but where that would make another value of them.
+
+    Categories of a zoom are those of design points, and these may lie where two shares meet.
+    """
+    short = np.round(points, 9)
+    for column, exact, factor in zip(short.T, points.T, factors, strict=False):
+        for i, u in enumerate(exact.tolist()):
+            if factor.n_values and factor.at(u) != factor.at(float(column[i])):
+                column[i] = u
+    return short

@@ -224,6 +224,20 @@ def test_every_setting_is_run_once_and_then_it_ends(space, n_jobs, n_runs):
     assert sum(t.state != TrialState.COMPLETE for t in study.trials) < n_jobs
 
 
+@pytest.mark.parametrize("n_runs", [5, 8])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_category_stays_the_one_of_the_best_trial(n_runs, seed):
+    """The design has a run at one third, where the shares of two of three categories meet."""
+    space = {"kind": CategoricalDistribution("abc"), "k": IntDistribution(0, 6)}
+    sampler = UniformDesignSampler(space, n_runs=n_runs, then="zoom", seed=seed)
+    study = study_with(sampler)
+    study.optimize(
+        lambda t: (t.suggest_categorical("kind", "abc") != "b") + t.suggest_int("k", 0, 6) / 9
+    )
+    ran = [tuple(trial.params.values()) for trial in study.trials]
+    assert len(ran) == len(set(ran)) == 21
+
+
 def test_a_range_that_changes_from_trial_to_trial_has_no_end_of_settings():
     study = zooming(n_runs=10)
     study.enqueue_trial({"a": 6, "b": 6})
