@@ -29,7 +29,10 @@ Column = tuple[tuple[int, ...], int]
 def number_of_values(factor: Factor, n_levels: int | None) -> float:
     """How many values of a factor a design can reach; infinite for a continuum."""
     values = n_different_values(factor)
-    return values if n_levels is None else min(values, n_levels)
+    if n_levels is None or math.isinf(values):
+        return values if n_levels is None else n_levels
+    # The first levels of a logarithmic range may be one value.
+    return len(_levels_apart(factor, middle(np.arange(n_levels), n_levels)))
 
 
 def number_of_settings(factors: Mapping[str, Factor], asked: Mapping[str, int | None]) -> float:

@@ -221,7 +221,9 @@ def uniform_plan(
     if factors is None:
         return plan
     asked = by_name if isinstance(n_levels, Mapping) else dict.fromkeys(factors, n_levels)
-    return _each_setting_once(plan, varying(factors), asked)
+    # As many levels as runs are no limit to what completes the design.
+    fewer = {name: q for name, q in asked.items() if q is not None and q < n_runs}
+    return _each_setting_once(plan, varying(factors), fewer)
 
 
 def _each_setting_once(

@@ -126,7 +126,8 @@ class PointTable:
         if block == 0 and (shipped := self._shipped(column)) is not None:
             return self._places(shipped, self.n_runs)
         n_rows = (block + 1) * self.n_runs
-        has_levels = self._n_levels is not None
+        # Where there are as many as runs, rows that complete the design lie between them.
+        has_levels = self.n_levels(column) != self.n_runs
         if not self._is_searched(block):
             u = sobol_column(block * self.n_runs, self.n_runs, column, self.seed)
             q = self.n_levels(column)

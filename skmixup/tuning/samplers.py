@@ -41,7 +41,7 @@ class UniformDesignSampler(DesignSampler):
         needs a ``search_space``: about ten per parameter up to about 50, a number that lets every
         category come equally often (:func:`skmixup.tuning.runs.auto_n_runs`).
     n_levels : int or dict of str → int, optional
-        Different values per parameter. Default: as many as runs.
+        Different values per parameter. Default: as many as runs, and others after the design.
     criterion : {"CD+middle", "CD", "WD", "MD"}, default "CD+middle"
         Which runs, and where the levels lie. The default finds better values in the same number
         of runs: the first run is the middle of all ranges, two or three lie beside it, and the

@@ -1,6 +1,7 @@
 """No setting twice, where there are few; names of ``n_levels`` that never come up."""
 
 import logging
+import math
 import warnings
 
 import pytest
@@ -48,6 +49,7 @@ def test_more_runs_than_settings_run_each_setting_once(n_runs):
         ({"x": FloatDistribution(0, 1), "y": FloatDistribution(0, 1)}, 3, 9),
         ({"x": FloatDistribution(0, 1), "k": IntDistribution(1, 50)}, {"x": 2, "k": 3}, 6),
         ({"x": FloatDistribution(0, 1, step=0.25), "k": IntDistribution(2, 2)}, None, 5),
+        ({"k": IntDistribution(1, 22, log=True)}, 14, 11),  # one level in three is of 1 or 2
         ({"only": CategoricalDistribution([7])}, None, 1),
         ({"k": IntDistribution(1, 3), "x": FloatDistribution(0.5, 0.5)}, None, 3),
         ({"k": IntDistribution(1, 3), "x": FloatDistribution(9, 9, log=True)}, None, 3),
@@ -126,6 +128,8 @@ NINE = {"a": CategoricalDistribution("xyz"), "b": IntDistribution(1, 3)}
         (NINE, {"n_runs": 5, "criterion": "WD"}, 9),
         ({"x": FloatDistribution(0, 1, step=0.05), **NINE}, {"n_runs": 7}, 189),
         ({"x": UNIT, "k": IntDistribution(1, 9)}, {"n_runs": 7, "n_levels": 4}, 16),
+        ({"x": UNIT, "k": IntDistribution(0, 1)}, {"n_runs": 5, "n_levels": {"k": 2}}, math.inf),
+        ({"x": UNIT}, {"n_runs": 4, "n_levels": 4}, math.inf),
         (ARRAY, {}, 81),
         (
             SIX | {name: CategoricalDistribution("pqr") for name in "cd"},
@@ -138,7 +142,7 @@ def test_what_completes_a_design_are_other_settings_as_long_as_there_are_any(
     space, settings, n_settings
 ):
     design = UniformDesignSampler if "n_runs" in settings else OrthogonalDesignSampler
-    n_trials = min(n_settings, 45)
+    n_trials = int(min(n_settings, 45))
     ran = settings_of(study_with(design(space, then="augment", **settings)), space, n_trials)
     assert len(ran) == len(set(ran)) == n_trials
     another = study_with(design(space, then="augment", **settings))  # as another process makes it
