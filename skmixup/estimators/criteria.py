@@ -40,6 +40,12 @@ def returns_logits(module: nn.Module) -> bool:
     return isinstance(module, (MLP, PreActResNet))
 
 
+#: Of an error for outputs without the axis of the rows.
+LOST_AXIS = (
+    ". Of a minibatch of one row squeeze() takes away the axis of rows too: squeeze(1) does not"
+)
+
+
 def let_average(module: nn.Module | None, criterion: Any) -> None:
     """Let default networks within `module` average their members as suits the criterion."""
     for network in module.modules() if isinstance(module, nn.Module) else ():
@@ -73,7 +79,10 @@ def check_logits(logits: Any, criterion: Any, classes: Any) -> None:
         return
     if not isinstance(logits, Tensor) or logits.ndim < 2:
         what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-        raise ValueError(f"the module must return logits of shape (n, {n_classes}); got {what}")
+        squeezed = LOST_AXIS if what in ((), (n_classes,)) else ""
+        raise ValueError(
+            f"the module must return logits of shape (n, {n_classes}); got {what}{squeezed}"
+        )
     advice = ""
     if n_classes == 2 and logits.shape[1] == 1:
         advice = ". One logit for two classes needs criterion=torch.nn.BCEWithLogitsLoss"

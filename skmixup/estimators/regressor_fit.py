@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
 from torch import Tensor, nn
 
-from skmixup.estimators.criteria import criterion_of
+from skmixup.estimators.criteria import LOST_AXIS, criterion_of
 from skmixup.estimators.dataset_batches import DatasetBatches
 from skmixup.estimators.datasets import labels_of, note_inputs, refuse_loader
 from skmixup.estimators.dicts import refuse_several_inputs
@@ -226,7 +226,7 @@ class TargetNet(PilotedNet, _KnowsClasses):
             got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
             raise ValueError(
                 f"the module must return one number for each target, shape (n, {n_targets}); got "
-                f"{got}"
+                f"{got}{LOST_AXIS if got == () else ''}"
             )
         return output
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_matrix
+from torch import nn
 
 from skmixup import MixupClassifier, MixupRegressor
 from skmixup.estimators import inputs
@@ -104,3 +105,25 @@ def test_a_row_is_predicted_within_and_without_inference_mode(clf):
     assert (beside == inside).all()
     assert torch.is_grad_enabled()
     assert not torch.is_inference_mode_enabled()
+
+
+class Squeezed(nn.Linear):
+    def forward(self, x):
+        return super().forward(x).squeeze()
+
+
+@pytest.mark.parametrize(
+    ("kind", "n_outputs", "labels"),
+    [
+        (MixupRegressor, 1, np.linspace(0, 1, 9)),
+        (MixupClassifier, 1, np.arange(9) % 2),
+        (MixupClassifier, 3, np.arange(9) % 3),
+    ],
+    ids=["numbers", "one logit", "three logits"],
+)
+def test_a_module_that_squeezes_the_rows_away_is_told_how_not_to(kind, n_outputs, labels):
+    criterion = {"criterion": nn.BCEWithLogitsLoss} if len(set(labels)) == 2 else {}
+    net = kind(Squeezed, module__in_features=2, module__out_features=n_outputs, batch_size=4)
+    rows = np.random.default_rng(0).normal(size=(9, 2))  # and one row is left over
+    with pytest.raises(ValueError, match=r"squeeze\(1\) does not"):
+        net.set_params(**criterion).fit(rows, labels)
