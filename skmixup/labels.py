@@ -109,6 +109,23 @@ def unknown_labels(labels: NDArray[Any], classes: NDArray[Any]) -> list[Any]:
     return [label for label in np.unique(labels).tolist() if label not in known]
 
 
+def in_order_of(names: NDArray[Any], matrix: NDArray[Any], given: Any) -> NDArray[Any]:
+    """Return the columns of a matrix in the order of `names`, where it came in a frame of these.
+
+    Parameters
+    ----------
+    names : ndarray of shape (n_columns,)
+        Labels of classes.
+    matrix : ndarray of shape (n, n_columns)
+    given : array-like
+        What the matrix was made of; columns of a frame are known by strings only.
+    """
+    columns, labels = list(getattr(given, "columns", [])), names.tolist()
+    if not all(isinstance(column, str) for column in columns) or {*columns} != {*labels}:
+        return matrix
+    return matrix[:, [columns.index(label) for label in labels]]
+
+
 def plain_numbers(matrix: NDArray[Any]) -> NDArray[Any]:
     """Give Python numbers and booleans, as frames of several types have them, a dtype."""
     if matrix.dtype != object or not matrix.size or isinstance(matrix.flat[0], str):

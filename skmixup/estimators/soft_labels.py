@@ -10,6 +10,7 @@ from skmixup.estimators.criteria import ONE_HOT, criterion_of
 from skmixup.estimators.inputs import as_array
 from skmixup.labels import (
     KINDS_OF_LABELS,
+    in_order_of,
     is_matrix,
     label_column,
     of_one_type,
@@ -64,7 +65,7 @@ def read_soft_labels(y: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray
         raise ValueError(
             f"classes must name the {p.shape[1]} columns of y, each once; got {names.tolist()}"
         )
-    p = _in_order(p, getattr(y, "columns", None), names)
+    p = in_order_of(names, p, y)
     order = np.argsort(names)
     p = p[:, order] / p.sum(axis=1, keepdims=True)
     return p.astype(np.float32), names[order]
@@ -80,15 +81,6 @@ def check_soft_criterion(net: Any) -> None:
             f"criterion {type(criterion).__name__} takes one class per row, and y is soft labels; "
             "use torch.nn.CrossEntropyLoss, or pass y.argmax(axis=1)"
         )
-
-
-def _in_order(p: NDArray[np.float64], columns: Any, names: NDArray[Any]) -> NDArray[np.float64]:
-    """Bring columns of a frame that are called as the classes into the order of `names`."""
-    columns = [] if columns is None else list(columns)
-    labels = names.tolist()
-    if not all(isinstance(column, str) for column in columns) or {*columns} != {*labels}:
-        return p
-    return p[:, [columns.index(label) for label in labels]]
 
 
 def _check(p: NDArray[np.float64]) -> None:

@@ -330,7 +330,12 @@ def _to_floats(X: Any) -> NDArray[Any]:
         X = X.detach().cpu()
         X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
     array = check_array(X, dtype="numeric", allow_nd=True, input_name="X")
-    return array if array.dtype.kind == "f" else array.astype(np.float32)
+    if array.dtype.kind != "f":
+        return array.astype(np.float32)
+    # torch knows neither long doubles nor numbers of machines that write bytes in another order
+    return array.astype(
+        np.float64 if array.itemsize > 8 else array.dtype.newbyteorder("="), copy=False
+    )
 
 
 def _like(X: Any, array: NDArray[Any]) -> Any:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_consistent_length
 
-from skmixup.labels import label_column, unknown_labels
+from skmixup.labels import in_order_of, label_column, unknown_labels
 from skmixup.robustness.checks import check_at_least_1
 
 _STRATEGIES = ("uniform", "quantile")
@@ -52,7 +52,8 @@ def expected_calibration_error(
         True labels of any type.
     y_prob : array-like of shape (n_samples, n_classes) or (n_samples,)
         What ``predict_proba`` returned. One dimension: the probability of the second of two
-        classes, as scikit-learn's scorers pass it.
+        classes, as scikit-learn's scorers pass it. A frame whose columns are called as the
+        classes may have them in any order.
     n_bins : int, default=15
         Number of bins, as in [1]_. Few rows need few bins: within a bin of m rows the accuracy
         is uncertain by about ``0.5 / sqrt(m)``, and the error measured cannot be much less.
@@ -135,6 +136,7 @@ def top_label(
         )
     if len(np.unique(classes)) < len(classes):
         raise ValueError(f"labels must differ, one for each column; got {classes[:10].tolist()}")
+    prob = in_order_of(classes, prob, y_prob)
     unknown = unknown_labels(y, classes)
     if unknown:
         raise ValueError(f"y_true holds {unknown[:10]}, not in labels {classes[:10].tolist()}")

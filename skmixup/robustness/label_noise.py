@@ -110,7 +110,7 @@ def _like(y: Any, noisy: NDArray[Any], rows: NDArray[np.int64]) -> Any:
         return y.with_columns(_like(y.to_series(), noisy, rows))
     if hasattr(y, "alias"):  # a column of polars
         return type(y)(y.name, noisy.tolist(), dtype=y.dtype)
-    if hasattr(y, "isna"):  # an array of pandas
+    if hasattr(y, "isna") and not hasattr(y, "to_frame"):  # an array of pandas, and no index
         array = y.copy()
         array[rows] = noisy[rows]
         return array

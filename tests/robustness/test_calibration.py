@@ -3,6 +3,8 @@
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
+import polars as pl
 import pytest
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -144,3 +146,15 @@ def test_bad_input_is_named(change, message):
     arguments = {"y_true": [0, 1], "y_prob": [[0.5, 0.5], [0.5, 0.5]]} | change
     with pytest.raises(ValueError, match=message):
         expected_calibration_error(**arguments)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+def test_columns_of_a_frame_are_known_by_the_names_of_classes(frame):
+    proba = np.random.default_rng(0).dirichlet(np.ones(3), 50)
+    y = np.array(["a", "b", "c"])[np.arange(50) % 3]
+    expected = expected_calibration_error(y, proba)
+    turned = frame({name: proba[:, k] for k, name in [(2, "c"), (0, "a"), (1, "b")]})
+    assert expected_calibration_error(y, turned) == expected
+    assert expected_calibration_error(y, turned, labels=["b", "a", "c"]) == expected
+    other = frame({name: proba[:, k] for k, name in enumerate("xyz")})
+    assert expected_calibration_error(y, other) == expected

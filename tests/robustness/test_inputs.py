@@ -237,3 +237,12 @@ def test_a_radius_below_one_pixel_value_is_noticed():
     assert np.abs(fgsm(clf, images, CODES[:12], 8) - images.astype(float)).max() <= 8
     scaled = images / np.float32(255)
     fgsm(MixupClassifier(**kwargs).fit(scaled, CODES[:12]), scaled, CODES[:12], 8 / 255)
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, ">f4", ">f8"])
+def test_floats_that_torch_does_not_know_are_attacked(dtype):
+    rows, labels = np.random.default_rng(0).normal(size=(20, 3)).astype("f4"), np.arange(20) % 2
+    clf = MixupClassifier(module__hidden_sizes=(4,), max_epochs=1, random_state=0)
+    clf.fit(rows, labels)
+    attacked = fgsm(clf, rows.astype(dtype), labels, eps=0.5)
+    np.testing.assert_allclose(attacked, fgsm(clf, rows, labels, eps=0.5), rtol=1e-5)

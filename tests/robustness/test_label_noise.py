@@ -49,6 +49,8 @@ def test_object_labels_lists_tensors_and_series():
     assert noisy.name == "answer"
     assert noisy.dtype == series.dtype
     assert noisy.index.equals(series.index)
+    for index in (pd.Index(y), pd.CategoricalIndex(y)):  # which cannot be written to
+        assert np.sum(corrupt_labels(index, 0.3, random_state=0) != np.array(y)) == 6
 
 
 def test_every_other_class_is_equally_likely_and_rows_are_drawn_evenly():
