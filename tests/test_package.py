@@ -120,7 +120,10 @@ def test_designs_effects_and_searches_come_without_torch():
 def test_samplers_come_without_scikit_learn_and_scipy():
     """They take half a second to import, as long as many trials of another sampler."""
     code = (
-        "import sys, optuna; known = set(sys.modules)\n"
+        "import sys, optuna\n"
+        "study = optuna.create_study(sampler=optuna.samplers.RandomSampler())\n"
+        "study.optimize(lambda t: t.suggest_float('x', 0, 1), n_trials=1)\n"
+        "known = set(sys.modules)\n"
         "from skmixup.tuning import UniformDesignSampler\n"
         "for then in (None, 'augment', 'zoom'):\n"
         "    study = optuna.create_study(sampler=UniformDesignSampler(n_runs=6, then=then))\n"
