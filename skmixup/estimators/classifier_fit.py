@@ -56,10 +56,11 @@ class FittingNet(PilotedNet, ClassifyingNet):
             y = self._check_dataset(X, y, sample_weight, classes, fresh or self.saw_no_data())
             return self._train(X, y, fresh=fresh, seen=X)
         refuse_several_inputs(X, y)
-        X = check_inputs(self, X, reset=fresh or self.saw_no_data())
-        y, sparse = densified(y)
+        first = fresh or self.saw_no_data()
+        X = check_inputs(self, X, reset=first)
+        y, sparse = densified(self.in_known_order(y, first=first))
         named = self._named_classes(classes, fresh=fresh)
-        if fresh or self.saw_no_data():
+        if first:
             self._named_columns_ = named
         several = read_indicators(y) if named is None else None
         if self.multilabel_ and not fresh:

@@ -44,6 +44,20 @@ class PilotedNet(OutputNet):
         """Return parameters of a pilot, which sees a part of the rows only."""
         return {}
 
+    def in_known_order(self, y: Any, *, first: bool) -> Any:
+        """Return a frame of targets with its columns in the order of the first call's.
+
+        Columns that are no strings, or are called otherwise, are known by their places only.
+        """
+        names = list(getattr(y, "columns", []))
+        if not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
+            names = []
+        if first:
+            self._target_names_ = names
+            return y
+        known = self.__dict__.get("_target_names_", [])
+        return y[known] if names != known and sorted(names) == sorted(known) else y
+
     def rows_that_count(self, rows: TrainingRows) -> TrainingRows:
         """Leave out rows without weight: they might as well be absent.
 

@@ -78,7 +78,7 @@ class TargetNet(PilotedNet, _KnowsClasses):
             return self._fit_dataset(X, y, sample_weight, fresh=fresh, reset=reset)
         refuse_several_inputs(X, y)
         X = check_inputs(self, X, reset=reset)
-        y = check_targets(y)
+        y = check_targets(self.in_known_order(y, first=reset))
         check_consistent_length(X, y)
         if self.dataset is not ArrayDataset:
             raise TypeError(

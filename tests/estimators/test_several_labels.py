@@ -6,9 +6,11 @@ import warnings
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import scipy.sparse as sp
 import torch
+from sklearn.base import clone
 from sklearn.datasets import make_multilabel_classification
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
@@ -26,6 +28,7 @@ from skmixup import (
     InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
     MixupClassifier,
+    MixupRegressor,
     VicinalClassifier,
 )
 from skmixup.networks import PreActResNet
@@ -365,3 +368,28 @@ def test_what_cannot_work_is_told_before_training(case):
 def test_interpolation_consistency_takes_one_label_per_row():
     with pytest.raises(ValueError, match="one label per row"):
         net(InterpolationConsistencyClassifier).fit(X, Y)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("kind", [MixupClassifier, MixupRegressor])
+def test_later_calls_know_columns_of_targets_by_their_names(kind, frame):
+    rng = np.random.default_rng(0)
+    rows, targets = rng.normal(size=(40, 3)), rng.integers(2, size=(40, 2))
+    straight = frame({"on": targets[:, 0], "off": targets[:, 1]})
+    turned = frame({"off": targets[:, 1], "on": targets[:, 0]})
+    net = kind(module__hidden_sizes=(4,), max_epochs=2, random_state=0)
+
+    def learnt(*parts):
+        parts_of = clone(net)
+        for part in parts:
+            parts_of.partial_fit(rows, part)
+        return getattr(parts_of, "predict_proba", parts_of.predict)(rows)
+
+    expected = learnt(straight, straight)
+    np.testing.assert_array_equal(learnt(straight, turned), expected)
+    renamed = frame({"a": targets[:, 0], "b": targets[:, 1]})
+    np.testing.assert_array_equal(learnt(straight, renamed), expected)
+    np.testing.assert_array_equal(learnt(turned), learnt(targets[:, ::-1]))
+    assert not np.array_equal(learnt(turned), learnt(straight))
+    again = clone(net).fit(rows, straight).fit(rows, turned)
+    np.testing.assert_array_equal(again.predict(rows), clone(net).fit(rows, turned).predict(rows))
