@@ -132,8 +132,8 @@ class UniformDesignSampler(DesignSampler):
     **What is stored.** In study attributes the settings and the design's columns, so that workers
     on different processors, and later versions, run the same points; in each trial its row.
 
-    **Sizes.** A declared design of more than 1000 runs, and one of more than 400, but for 500 and
-    1000, whose columns are made as names come up, is a Sobol' sequence instead of a search; so are
+    **Sizes.** A declared design of more than 1000 runs, and one of more than 400 whose columns are
+    made as names come up, but for 500 and 1000, is a Sobol' sequence instead of a search; so are
     the points of "augment" beyond row 400. A setting of parameters that have few values may then
     be run more than once.
     Attributes hold columns of up to about 1100 runs; longer ones are computed by every worker.

@@ -11,6 +11,7 @@ from scipy import stats
 
 from skmixup.design.completion import MAX_SEARCHED_ROWS
 from skmixup.design.factors import as_factors
+from skmixup.design.shipped import shipped_columns
 from skmixup.tuning import UniformDesignSampler
 from skmixup.tuning.plans import MAX_SEARCHED_RUNS
 from skmixup.tuning.publishing import MAX_STORED_CHARACTERS, levels_to_text
@@ -80,6 +81,8 @@ def test_the_docstring_says_the_sizes_of_the_code():
     text = " ".join((UniformDesignSampler.__doc__ or "").split())
     assert f"declared design of more than {MAX_SEARCHED_RUNS} runs" in text
     assert f"one of more than {MAX_SEARCHED_ROWS} whose columns" in text
+    larger = [n for n in (500, 600, 800, 1000) if shipped_columns(n) is not None]
+    assert f"but for {larger[0]} and {larger[1]}, is a Sobol' sequence" in text
     assert (
         len(levels_to_text(range(1100), 1100))
         < MAX_STORED_CHARACTERS
