@@ -126,12 +126,35 @@ class ClassifyingNet(OutputNet):
         notes |= {"classes": classes.tolist(), "dtype": str(classes.dtype)}
         return notes | ({"several_labels": True} if self.multilabel_ else {})
 
+    def check_notes(self, notes: dict[str, Any]) -> None:
+        """Raise ValueError for a file of one label per row in a net of several, or vice versa."""
+        super().check_notes(notes)
+        if "target_mean" in notes:
+            raise ValueError(
+                f"the file holds a regressor's parameters; {type(self).__name__} is a classifier"
+            )
+        several = notes.get("several_labels", False)
+        if "classes" in notes and not self._takes_labels() and several != self.multilabel_:
+            theirs, own = ("several labels", "one") if several else ("one label", "several")
+            raise ValueError(
+                f"the file holds the parameters of a classifier of {theirs} per row, and this "
+                f"{type(self).__name__} has {own}; load it into a new one, without `classes`"
+            )
+
     def set_notes(self, notes: dict[str, Any]) -> None:
         """Take the labels from the notes of a file, unless this net knows its labels."""
         super().set_notes(notes)
-        if "classes" in notes and self.classes is None and self.saw_no_data():
+        if "classes" in notes and self._takes_labels():
             self.classes_inferred_ = np.array(notes["classes"], dtype=notes["dtype"])
+            self._labels_of_file_ = self.classes_inferred_
             self._set_kind(several=notes.get("several_labels", False), fresh=False)
+
+    def _takes_labels(self) -> bool:
+        """Whether neither the user nor data have said which labels there are; a file may have."""
+        if self.classes is not None or self._fit_state_ is not None:
+            return False
+        known = self.__dict__.get("classes_inferred_")
+        return known is None or known is self.__dict__.get("_labels_of_file_")
 
     def initialize(self) -> Self:
         """Make the net, as in skorch, and say which output of a module is which class."""

@@ -140,6 +140,9 @@ class PersistentNet(ParametrizedNet):
         pixels = self.__dict__.get("_pixel_range_")
         return {"pixel_range": list(pixels)} if isinstance(pixels, tuple) else {}
 
+    def check_notes(self, notes: dict[str, Any]) -> None:
+        """Raise ValueError if weights with these notes are of no use here, before they load."""
+
     def set_notes(self, notes: dict[str, Any]) -> None:
         """Take over what :meth:`get_notes` of the net that was saved returned."""
         if "pixel_range" in notes and self._fit_state_ is None:
@@ -180,6 +183,7 @@ class PersistentNet(ParametrizedNet):
             with self._resolved_device():
                 file = self._params_file(f_params, checkpoint)
                 notes = safetensors_files.notes_in(file) if use_safetensors and file else {}
+                self.check_notes(notes)
                 if self.module is None and self.__dict__.get("module_") is None:
                     self._make_network_for(file, notes, use_safetensors)
                 super().load_params(
@@ -240,6 +244,7 @@ class PersistentNet(ParametrizedNet):
         else:
             state = _read(file, self.torch_load_kwargs)
             notes = _notes_in(state)
+        self.check_notes(notes)
         found = default_network_in(state)
         if found is None:
             raise ValueError(
@@ -286,6 +291,7 @@ class _StateOf:
 
     def load_state_dict(self, state: Any) -> Any:
         notes = _notes_in(state)
+        self.net.check_notes(notes)
         before = {k: v.clone() if isinstance(v, Tensor) else v for k, v in self._current().items()}
         try:
             loaded = self.module.load_state_dict(state)

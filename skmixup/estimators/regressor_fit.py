@@ -284,6 +284,14 @@ class TargetNet(PilotedNet, _KnowsClasses):
             "target_axes": self._y_ndim_,
         }
 
+    def check_notes(self, notes: dict[str, Any]) -> None:
+        """Raise ValueError for the file of a classifier."""
+        super().check_notes(notes)
+        if "classes" in notes:
+            raise ValueError(
+                f"the file holds a classifier's parameters; {type(self).__name__} is a regressor"
+            )
+
     def set_notes(self, notes: dict[str, Any]) -> None:
         """Take over the units of a net that was saved, which its weights are in.
 

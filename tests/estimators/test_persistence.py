@@ -32,6 +32,7 @@ from skmixup import (
     InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
     MixupClassifier,
+    MixupRegressor,
     VicinalClassifier,
 )
 from skmixup.estimators.persistence import cloudpickle
@@ -41,12 +42,20 @@ RNG = np.random.default_rng(0)
 CODES = np.arange(60) % 3
 X = (1000 * (RNG.normal(size=(60, 4)) + 3 * np.eye(3, 4)[CODES]) + 1e4).astype(np.float32)
 Y = np.array(["ant", "bee", "cow"])[CODES]
+SEVERAL = (X.mean(axis=0) < X)[:, 1:].astype(int)
 IMAGES = RNG.normal(size=(12, 2, 4, 4)).astype(np.float32)
 FAST = {"module__hidden_sizes": (8,), "max_epochs": 6, "lr": 0.02, "random_state": 0}
 
 
 def fitted(estimator=MixupClassifier, **params):
     return estimator(**FAST | params).fit(X, Y)
+
+
+def file_with(net, safe=False):
+    file = io.BytesIO()
+    net.save_params(file, use_safetensors=safe)
+    file.seek(0)
+    return file
 
 
 # ---- parameters
@@ -167,6 +176,38 @@ def test_given_labels_come_before_those_of_the_file(tmp_path):
     other = MixupClassifier(**FAST).fit(X, CODES)
     other.load_params(f_params=tmp_path / "p.pt")
     assert other.classes_.tolist() == [0, 1, 2]
+
+
+def test_labels_of_a_file_go_when_another_is_loaded():
+    new = MixupClassifier(**FAST)
+    for labels in LABELS:
+        net = MixupClassifier(**FAST).fit(X, np.asarray(labels)[CODES])
+        new.load_params(file_with(net))
+        assert np.array_equal(new.predict(X), net.predict(X))
+        new = pickle.loads(pickle.dumps(new))
+
+
+@pytest.mark.parametrize(
+    ("net", "file_of", "message"),
+    [
+        ("classes", "labels", "of several labels per row.* MixupClassifier has one; load it into"),
+        ("labels", "classes", "of one label per row.* MixupClassifier has several; load it into"),
+        ("classes", "numbers", "a regressor's parameters; MixupClassifier is a classifier"),
+        ("numbers", "classes", "a classifier's parameters; MixupRegressor is a regressor"),
+    ],
+)
+@pytest.mark.parametrize("safe", [False, True], ids=["torch", "safetensors"])
+def test_a_file_of_another_kind_of_targets_is_refused(net, file_of, message, safe):
+    params = {"module": nn.Linear(4, 3), "max_epochs": 1}
+    fitted = {
+        "classes": MixupClassifier(**params).fit(X, CODES),
+        "labels": MixupClassifier(**params).fit(X, SEVERAL),
+        "numbers": MixupRegressor(**params).fit(X, SEVERAL),
+    }
+    before = fitted[net].predict(X)
+    with pytest.raises(ValueError, match=message):
+        fitted[net].load_params(file_with(fitted[file_of], safe), use_safetensors=safe)
+    assert np.array_equal(fitted[net].predict(X), before)
 
 
 def test_the_parameters_of_another_module_are_refused(tmp_path):
