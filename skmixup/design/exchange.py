@@ -134,6 +134,35 @@ class Chains:
         delta[levels[:, :, None] == levels[:, None, :]] = np.inf
         return delta, others
 
+    def differences_of_run(self, column: int, run: int, block: Ints) -> Floats:
+        """What swapping one run with each of the block adds in the first chain, as in
+        :meth:`differences`, without the swaps among the others.
+        """
+        kernel = self.kernels[column]
+        u = self.designs[0, :, column]
+        pair, own = kernel.pair[u[block]][:, u], kernel.pair[u[run], u]
+        others, rest = self.pairs[0, block] / pair, self.pairs[0, run] / own
+        at, n = np.arange(len(block)), len(u)
+        # A_ij + A_ji − A_ii − A_jj, and half the sum of both diagonals of R and K.
+        delta = (others - rest) @ own + pair @ rest - np.einsum("jk,jk->j", others, pair)
+        single = kernel.single[u]
+        if single.any():
+            outer = self.singles[0] / single
+            delta += n * (outer[block] - outer[run]) * (single[block] - single[run])
+        middle_of_rest = (others[at, block] + rest[run]) / 2
+        middle_of_own = (pair[at, block] + own[run]) / 2
+        delta += 2 * (rest[block] - middle_of_rest) * (own[block] - middle_of_own)
+        delta *= 2 / n**2
+        delta[u[block] == u[run]] = np.inf
+        return np.asarray(delta)
+
+    def exchange(self, column: int, run: int, other: int) -> None:
+        """Make one swap in the first chain."""
+        runs = np.array([[run, other]])
+        u = self.designs[0, :, column]
+        others = self.pairs[:1, runs[0]] / self.kernels[column].pair[u[runs[0]]][:, u]
+        self.swap(np.zeros(1, dtype=np.intp), column, runs, others)
+
     def step(self, column: int, block: Ints, threshold: Floats | float) -> Ints:
         """Make the best swap among the block's runs in every chain where it adds less than the
         threshold; return the indices of these chains.

@@ -32,26 +32,23 @@ def _swap_repeated(chains: Chains, run: int, rng: np.random.Generator) -> None:
     if len(block) > _MOST_PARTNERS:  # all swaps of a thousand runs would take a second
         others = rng.permutation(block[block != run])[:_MOST_PARTNERS]
         block = np.append(others, run)
-    own = int(np.flatnonzero(block == run)[0])
     options = []
     for column in range(design.shape[1]):
-        delta, _ = chains.differences(column, block)
-        options += [
-            (float(cost), column, int(other))
-            for cost, other in zip(delta[0, own], block, strict=True)
-            if np.isfinite(cost)
-        ]
+        costs = chains.differences_of_run(column, run, block)
+        useful = np.flatnonzero(np.isfinite(costs))
+        options += [(float(costs[k]), column, int(block[k])) for k in useful]
     options.sort()
     for _, column, other in options:
         before = [design[i].tobytes() for i in (run, other)]
         design[[run, other], column] = design[[other, run], column]
         after = [design[i].tobytes() for i in (run, other)]
-        if _n_new(occurs, before, after) > 0:
-            return
         design[[run, other], column] = design[[other, run], column]
+        if _n_new(occurs, before, after) > 0:
+            chains.exchange(column, run, other)
+            return
     if options:
         _, column, other = options[rng.integers(len(options))]
-        design[[run, other], column] = design[[other, run], column]
+        chains.exchange(column, run, other)
 
 
 def _n_new(occurs: Counter[bytes], before: list[bytes], after: list[bytes]) -> int:
@@ -77,5 +74,4 @@ def swap_repeats_apart(chains: Chains, rng: np.random.Generator, patience: int =
         if not len(movable):
             break
         _swap_repeated(chains, int(rng.choice(movable)), rng)
-        chains.refresh()
     return best

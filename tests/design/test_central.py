@@ -73,9 +73,9 @@ def test_fewer_levels_than_runs(n, counts, seed):
     assert discrepancy(design, counts) < 1.35 * even
 
 
-@pytest.mark.parametrize(("n", "n_most"), [(60, 60), (300, 89), (400, 50)])
+@pytest.mark.parametrize(("q", "n_most"), [(8, 64), (16, 122), (19, 61)])
 def test_the_run_that_becomes_the_middle_is_sought_among_fewer_of_many_runs(
-    monkeypatch, n, n_most
+    monkeypatch, q, n_most
 ):
     looked_at = []
 
@@ -84,11 +84,23 @@ def test_the_run_that_becomes_the_middle_is_sought_among_fewer_of_many_runs(
         return discrepancy(rows, counts)
 
     monkeypatch.setattr(central, "discrepancy", counted)
-    design = central_design(n, 3, (20, 8, 16), random_state=0, effort=(60 / n) ** 2)
+    n = q**2
+    design = central_design(n, 3, q, random_state=0, effort=(60 / n) ** 2 / n)
     assert len(looked_at) == n_most  # of 1000 runs all took a minute
-    assert columns_are_balanced(design, (20, 8, 16))
-    assert (design[0] == [10, 4, 8]).all()
+    assert columns_are_balanced(design, (q,) * 3)
+    assert (design[0] == q // 2).all()
     assert len(np.unique(design, axis=0)) == n
+
+
+@pytest.mark.parametrize("n", [10, 25, 50, 100])
+def test_where_no_array_is_known_a_short_search_is_as_good_as_a_long_one(n):
+    counts = (2, 3, 4, 5, 4)
+    design = central_design(n, 5, counts, random_state=0, effort=min(1, (60 / n) ** 2) / n)
+    assert columns_are_balanced(design, counts)
+    assert (design[0] == [1, 1, 2, 2, 2]).all()
+    assert len(np.unique(design, axis=0)) == n
+    searched = uniform_design(n, 5, counts, initial=design[:1], random_state=0, effort=0.3)
+    assert discrepancy(design, counts) < 1.05 * discrepancy(searched, counts)
 
 
 def test_an_orthogonal_array_stays_one():

@@ -43,6 +43,22 @@ def test_swap_differences_equal_the_full_formula(seed, criterion, column):
                     assert delta[chain, a, b] == pytest.approx(after - before, abs=1e-12)
 
 
+@given(st.integers(0, 2**32), st.sampled_from(CRITERIA), st.integers(0, 3))
+@settings(max_examples=40)
+def test_one_run_alone_has_the_same_differences_and_its_swap_updates_all(seed, criterion, column):
+    chains = random_chains(seed, criterion, n_chains=1)
+    block = np.random.default_rng(seed).permutation(12)[:7]
+    (all_of_them,), _ = chains.differences(column, block)
+    of_run = chains.differences_of_run(column, int(block[2]), block)
+    np.testing.assert_allclose(of_run, all_of_them[2], atol=1e-12)
+    other = int(block[5])
+    chains.exchange(column, int(block[2]), other)
+    found = [chains.pairs.copy(), chains.singles.copy()]
+    chains.refresh()
+    for updated, anew in zip(found, [chains.pairs, chains.singles], strict=True):
+        np.testing.assert_allclose(updated, anew, rtol=1e-10)
+
+
 @given(st.integers(0, 2**32))
 @settings(max_examples=25)
 def test_swaps_at_once_are_disjoint_and_hold_the_best_of_all(seed):
