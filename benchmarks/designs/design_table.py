@@ -20,6 +20,7 @@ import argparse
 import csv
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -63,6 +64,10 @@ def shipped_sizes() -> Iterator[Size]:
         yield from ((n, s, n) for s in range(1, most + 1))
     for n, most in MANY_RUNS.items():
         yield from ((n, s, n) for s in range(1, most + 1))
+
+
+#: A symmetric design up to so much worse than the known one is worth a last, free part.
+_NEARLY = 1.005
 
 
 class Start:
@@ -117,12 +122,16 @@ class Start:
         return self._gentle(arrays[0]) if arrays else None
 
     def symmetric(self, symmetry: symmetric.Symmetry) -> Ints | None:
-        """From the design of a group; it stays so until the last, cool part."""
+        """From the best symmetric design; it stays so until the last, cool part, if it is good."""
         temperatures = (anneal.WARM, anneal.HOT, anneal.COOL)[
             self.rng.choice(3, p=(0.5, 0.4, 0.1))
         ]
         found = symmetric.annealed(self.size, symmetry, self.proposals, temperatures, self.rng)
-        return None if found is None else self._gentle(found)
+        if found is None or self.size not in self.known:
+            return found
+        q = self.size[2]
+        good = discrepancy(found, q) < _NEARLY * discrepancy(self.known[self.size], q)
+        return self._gentle(found) if good else found
 
     def _gentle(self, design: Ints) -> Ints:
         return self._anneal(np.asarray(design, dtype=np.intp), anneal.GENTLE)
@@ -145,11 +154,11 @@ KINDS: tuple[Kind, ...] = (
 
 @cache
 def kinds(size: Size) -> tuple[Kind, ...]:
-    """The kinds of start for a size: those of all sizes, and its groups, as the runs are few."""
+    """The kinds of start for a size: those of all sizes and, as the runs are few, symmetries."""
     if size[0] > MOST_RUNS:
         return KINDS
-    groups = symmetric.symmetries(size)
-    return KINDS + tuple(partial(Start.symmetric, symmetry=group) for group in groups)
+    drawn = symmetric.symmetries(size)
+    return KINDS + tuple(partial(Start.symmetric, symmetry=symmetry) for symmetry in drawn)
 
 
 def annealed(size: Size, known: Designs, proposals: float, seed: int, turn: int) -> Ints | None:
@@ -216,7 +225,8 @@ class Visits:
 
     def __init__(self, sizes: list[Size], known: Designs, public: dict[Size, float], seed: int):
         self.sizes, self.known, self.public = sizes, known, public
-        self.count = dict.fromkeys(sizes, 0)
+        #: How often a size was visited from each kind of start.
+        self.count: dict[Size, Counter[int]] = {size: Counter() for size in sizes}
         #: The smallest value each kind of start has led to; infinite where there is no such start.
         self.reached: dict[Size, dict[int, float]] = {size: {} for size in sizes}
         self.rng = np.random.default_rng(seed)
@@ -227,7 +237,7 @@ class Visits:
         if size in self.public:
             known = discrepancy(self.known[size], size[2]) if size in self.known else np.inf
             weight = 2.0 if known / self.public[size] - 1 > 1e-9 else 0.1
-        return weight / (1 + self.count[size]) / max(size[0], 12) ** 0.7
+        return weight / (1 + self.count[size].total()) / max(size[0], 12) ** 0.7
 
     def kind(self, size: Size) -> int:
         """A kind not tried before, or one of those that have led furthest."""
@@ -235,7 +245,7 @@ class Visits:
         untried = [kind for kind in range(len(kinds(size))) if kind not in reached]
         if untried and (self.rng.random() < 0.7 or not reached):
             return int(self.rng.choice(untried))
-        rank = min(int(self.rng.geometric(0.5)), len(reached)) - 1
+        rank = min(int(self.rng.geometric(0.15)), len(reached)) - 1
         return sorted(reached, key=reached.__getitem__)[rank]
 
     def __call__(self, most: int, proposals: float) -> Iterator[tuple[Size, Ints]]:
@@ -244,8 +254,8 @@ class Visits:
         for index in self.rng.choice(len(self.sizes), most, p=weights / weights.sum()):
             size = self.sizes[index]
             kind, seed = self.kind(size), int(self.rng.integers(2**63))
-            longer = min(1.5 ** self.count[size], 10)
-            self.count[size] += 1
+            longer = min(2 ** self.count[size][kind], 64)
+            self.count[size][kind] += 1
             found = annealed(size, self.known, proposals * longer, seed, kind)
             value = np.inf if found is None else discrepancy(found, size[2])
             self.reached[size][kind] = min(value, self.reached[size].get(kind, np.inf))
@@ -262,7 +272,10 @@ def go_on(args: argparse.Namespace, known: Designs) -> int:
     while time.monotonic() < end:
         found.update(visits(40, args.proposals))
         save(found)
-        print(f"{sum(visits.count.values())} visits: {len(found)} better", flush=True)
+        print(
+            f"{sum(c.total() for c in visits.count.values())} visits: {len(found)} better",
+            flush=True,
+        )
     return len(found)
 
 
