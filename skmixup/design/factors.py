@@ -11,15 +11,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-from skmixup.design.levels import cell
+from skmixup.design.levels import Floats, cell
 
 #: scipy's distributions that spread their values evenly over the logarithm.
 _LOG_FAMILIES = ("loguniform", "reciprocal")
+#: Whose quantiles scipy finds by adding up all probabilities below, until memory ends.
+_SUMMED = ("zipf",)
+#: So many are added up here.
+_N_SUMMED = 2**20
 
 
 class Factor(Protocol):
@@ -222,8 +228,44 @@ class Quantiles:
         return getattr(self.distribution, "dist", self.distribution)
 
     def at(self, u: float) -> float | int:
-        value = np.asarray(self.distribution.ppf(u))
+        value = self.quantile(u)
         return int(value) if self.discrete else float(value)  # scipy's integers are floats
+
+    def quantile(self, u: float) -> NDArray[Any]:
+        """The quantile as scipy gives it, but for integers where its search fails."""
+        if getattr(self._family, "name", None) in _SUMMED:
+            return np.asarray(self._summed_quantile(u))
+        try:
+            return np.asarray(self.distribution.ppf(u))
+        except RuntimeError:  # the search begins at a fraction, and may go round in a circle
+            if not self.discrete:
+                raise
+            return np.asarray(self._summed_quantile(u))
+
+    def _summed_quantile(self, u: float) -> int:
+        """The quantile of integers, the last one that is looked at for what is beyond it."""
+        k = int(np.searchsorted(self._probabilities_up_to, u))
+        return int(self.distribution.support()[0]) + min(k, _N_SUMMED - 1)
+
+    @cached_property
+    def _probabilities_up_to(self) -> Floats:
+        """The probability up to each of the first integers."""
+        start = self.distribution.support()[0]
+        values = start + np.arange(_N_SUMMED if math.isfinite(start) else 0)
+        found = np.cumsum(self.distribution.pmf(values))
+        if not len(found) or found[-1] < 0.99:
+            raise _no_quantile(self.distribution, 0.99)
+        return found
+
+
+def _no_quantile(distribution: Any, u: float) -> ValueError:
+    arguments = [*getattr(distribution, "args", ()), *getattr(distribution, "kwds", {}).values()]
+    name = getattr(getattr(distribution, "dist", distribution), "name", distribution)
+    return ValueError(
+        f"scipy does not find the quantile {u:.6g} of {name}({', '.join(map(str, arguments))}), "
+        "where a design has a run: take a distribution that ends, as scipy.stats.zipfian(a, n) "
+        "for zipf, or a list of values"
+    )
 
 
 def nearest_value(scale: Scale, u: float) -> float | int:
@@ -317,8 +359,12 @@ def _scipy_factor(name: str, distribution: Any) -> Factor:
             "or a list of values"
         )
     try:
-        middle = np.asarray(distribution.ppf(0.5))
-    except TypeError as error:
+        middle = Quantiles(distribution).quantile(0.5)
+    except ValueError as error:
+        raise ValueError(f"parameter {name!r}: {error}") from error
+    except (TypeError, RuntimeError, MemoryError) as error:
+        if hasattr(distribution, "dist"):
+            raise ValueError(f"parameter {name!r}: {_no_quantile(distribution, 0.5)}") from error
         raise TypeError(
             f"parameter {name!r}: {distribution!r} must be frozen, that is called with its "
             "parameters, as scipy.stats.loguniform(1e-4, 1)"

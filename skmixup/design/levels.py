@@ -8,6 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+
+#: Up to here u · q is an int64 for u = 1 too, however q is rounded.
+_MAX_INT = 2**62
 Ints = NDArray[np.intp]
 
 
@@ -23,9 +26,11 @@ def cell(u: Any, q: int) -> Any:
     """The cell 0 … q − 1 of width 1/q that holds u: floor(u · q), and the last one for u = 1.
 
     A level of a factor, the value of a list, a step of a range: whatever shares the unit interval
-    equally. An int for a float, an int array for an array.
+    equally. An int for a float, an int array for an array, of floats where no int64 is as large.
     """
     if isinstance(u, np.ndarray):
+        if q > _MAX_INT:
+            return np.minimum(np.floor(u * float(q)), float(q - 1))
         return np.minimum((u * q).astype(np.intp), q - 1)
     return min(int(u * q), q - 1)
 

@@ -17,6 +17,8 @@ def n_different_values(factor: Factor) -> float:
         return len({level_key(value) for value in factor.values})
     if isinstance(factor, Quantiles):
         support = factor.listed or _integers(factor)
+        if isinstance(support, range):  # len() knows no more than sys.maxsize
+            return support.stop - support.start
         return math.inf if support is None else len(support)
     return math.inf if factor.n_values is None else factor.n_values
 

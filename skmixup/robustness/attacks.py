@@ -44,9 +44,9 @@ def fgsm(
     clf : fitted classifier
         Any network of this package, any skorch ``NeuralNetClassifier`` or
         ``NeuralNetBinaryClassifier``; or a ``Pipeline`` or a search (``GridSearchCV``, …) that
-        ends in one. **The attack is on the input of the last step**: `X` goes through the
-        earlier steps first, `eps` and `clip` are in the units that come out of them (after
-        a ``StandardScaler``: standard deviations), and so is the result.
+        ends in one, frozen or not. **The attack is on the input of the last step**: `X` goes
+        through the earlier steps first, `eps` and `clip` are in the units that come out of them
+        (after a ``StandardScaler``: standard deviations), and so is the result.
     X : array, tensor or DataFrame of shape (n_samples, n_features) or (n_samples, ...)
         Clean rows.
     y : array-like of shape (n_samples,) or (n_samples, n_labels)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
@@ -17,9 +18,14 @@ from skmixup.randomness.fit import preserved_randomness
 
 
 def last_step(clf: Any, X: Any) -> tuple[Any, Any]:
-    """Return the last step of a pipeline or a search, and X as the steps before hand it on."""
+    """Return the last step of a pipeline or a search, and X as the steps before hand it on.
+
+    Estimators that are frozen count as what is in them.
+    """
     if hasattr(clf, "best_estimator_"):
         return last_step(clf.best_estimator_, X)
+    if isinstance(clf, FrozenEstimator):
+        return last_step(clf.estimator, X)
     if isinstance(clf, Pipeline):
         check_is_fitted(clf)
         return last_step(clf[-1], clf[:-1].transform(X) if len(clf) > 1 else X)

@@ -12,6 +12,7 @@ R. G. Regis, C. A. Shoemaker (2007), "A stochastic radial basis function method 
 optimization of expensive functions", INFORMS Journal on Computing 19(4).
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -104,8 +105,9 @@ def coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats:
 
 def _places_of_log_integers(factor: LogIntegers, column: Floats) -> Floats:
     """The places of the integers that points of the unit interval stand for."""
-    low, end = np.log(factor.low), np.log(factor.high + 1)
-    values = np.clip(np.floor(np.exp(low + column * (end - low))), factor.low, factor.high)
+    low, end = math.log(factor.low), math.log(factor.high + 1)
+    values = np.floor(np.exp(low + column * (end - low)))
+    values = np.clip(values, float(factor.low), float(factor.high))
     return np.asarray((np.log(values) + np.log1p(1 / factor.high) / 2 - low) / (end - low))
 
 

@@ -101,6 +101,15 @@ def test_listed_values_of_scipy_keep_their_type(frozen):
         assert {type(value) for value in values} == {type(listed[0])}
 
 
+@pytest.mark.parametrize("distribution", [stats.zipf(2, loc=3), stats.yulesimon(1.5)])
+def test_heavy_tails_that_scipy_finds_no_quantile_in(distribution):
+    factor = as_factor("k", distribution)
+    for u in np.random.default_rng(0).random(200):  # scipy's own search fails at some of them
+        assert distribution.cdf(factor.at(u)) >= u > distribution.cdf(factor.at(u) - 1)
+    # where scipy ends when memory does
+    assert as_factor("k", stats.zipf(1.5)).at(1 - 1e-12) == 2**20
+
+
 def test_lists_give_their_own_elements_without_numpy_scalars():
     grid = as_factor("C", np.logspace(-2, 2, 5))
     assert [type(grid.at(u)) for u in (0.1, 0.9)] == [float, float]
@@ -126,6 +135,9 @@ class NoQuantiles:
         (NoQuantiles(), TypeError, "'x'.*has no ppf"),
         (stats.loguniform, TypeError, "'x'.*must be frozen"),
         (stats.norm(0, np.nan), ValueError, "'x'.*median"),
+        (stats.zipf(1.1), ValueError, r"'x'.*0.99 of zipf\(1.1\).*zipfian\(a, n\)"),
+        (stats.zipf, TypeError, "'x'.*must be frozen"),
+        (stats.randint(0, 2**64), ValueError, r"'x'.*0.5 of randint\(0, 18446744073709551616\)"),
         ([], ValueError, "'x'.*empty"),
         ("abc", TypeError, "'x'.*'abc' must be a list"),
         (3.0, TypeError, "'x'.*3.0 must be a list"),

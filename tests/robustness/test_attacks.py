@@ -9,6 +9,7 @@ from art.estimators.classification import PyTorchClassifier
 from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -263,6 +264,17 @@ def test_search_is_attacked_at_its_best_estimator(plain_net, blobs):
     pipe = make_pipeline(StandardScaler(), plain_net(linear, max_epochs=2))
     search = GridSearchCV(pipe, {"neuralnetclassifier__lr": [0.01, 0.1]}, cv=2).fit(X, y)
     np.testing.assert_array_equal(fgsm(search, X, y, 0.1), fgsm(search.best_estimator_, X, y, 0.1))
+
+
+def test_frozen_estimators_are_attacked_as_what_is_in_them(plain_net, blobs):
+    X, y = blobs
+    pipe = make_pipeline(StandardScaler(), plain_net(linear)).fit(X, y)
+    expected = fgsm(pipe, X, y, 0.5)
+    for frozen in (FrozenEstimator(pipe), make_pipeline(pipe[0], FrozenEstimator(pipe[1]))):
+        np.testing.assert_array_equal(fgsm(frozen, X, y, 0.5), expected)
+        assert accuracy_under_attack(frozen, X, y, fgsm, eps=0.5, source=pipe) == np.mean(
+            pipe[-1].predict(expected) == y
+        )
 
 
 def test_transfer_to_a_black_box(plain_net, blobs):

@@ -92,6 +92,11 @@ def test_values_that_hardly_ever_come_are_no_candidates(distribution, n_rounds):
     assert 10 <= len(found) == len(as_set(found)) < 40
 
 
+def test_very_many_values_of_which_few_have_a_probability():
+    found = candidates({"a": stats.boltzmann(0.1, 10**19), "b": [1, 2]}, n_runs=6)
+    assert len(as_set(found)) == 6
+
+
 @pytest.mark.parametrize("n_runs", [5, 8, 12])
 @pytest.mark.parametrize(
     "space",

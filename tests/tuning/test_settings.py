@@ -252,6 +252,16 @@ def test_levels_for_a_name_that_never_comes_up_are_told(then):
         )
 
 
+@pytest.mark.parametrize("high", [2**63, 10**30])
+@pytest.mark.parametrize("log", [False, True])
+@pytest.mark.parametrize("then", ["zoom", "augment"])
+def test_integers_beyond_those_of_numpy(high, log, then):
+    space = {"k": IntDistribution(1, high, log=log), "x": FloatDistribution(0, 1)}
+    ran = settings_of(study_with(UniformDesignSampler(space, n_runs=4, then=then)), space, 12)
+    assert len({k for k, _ in ran}) >= 10
+    assert all(type(k) is int and 1 <= k <= high for k, _ in ran)
+
+
 @pytest.mark.parametrize("choices", [[True, 1], ["a", 2, 2.0], [0, None, False]])
 def test_choices_that_optuna_cannot_tell_apart_are_an_error(choices):
     space = {"k": CategoricalDistribution(choices), "x": FloatDistribution(0, 1)}
