@@ -256,6 +256,7 @@ class VicinalEstimator(LookingNet):
                 if self.history:  # callbacks look at its last row
                     self.notify("on_train_end", X=seen, y=y)
             raise
+        self._fit_state_.has_begun = True
 
     def _drop_incomplete_epoch(self) -> None:
         """Remove a last row of the history that lacks scores that the other rows have."""

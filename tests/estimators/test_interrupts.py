@@ -52,6 +52,20 @@ def net(**params):
     return MixupClassifier(Interrupts, **MODULE, **FAST | params)
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_what_fails_at_the_end_of_a_training_does_not_lose_it(error):
+    class Fails(Callback):
+        def on_train_end(self, net, **kwargs):
+            raise error
+
+    clf = net(callbacks=[Fails()])
+    with pytest.raises(error):
+        clf.fit(X, Y)
+    assert clf.n_iter_ == 5
+    whole = net().fit(X, Y)
+    assert np.array_equal(clf.predict_proba(X), whole.predict_proba(X))
+
+
 @pytest.mark.parametrize("step", [2, 4, 8])
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_what_has_been_learnt_is_kept_and_the_interrupt_goes_on(step, method, global_states):
