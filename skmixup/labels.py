@@ -51,7 +51,8 @@ def label_column(
     """
     y = computed(y)
     if hasattr(y, "detach"):  # a torch tensor; this module does without torch
-        y = y.detach().cpu().numpy()
+        y = y.detach().cpu()
+        y = (y.float() if str(y.dtype) == "torch.bfloat16" else y).numpy()
     _check_none_missing(y, what, advice)
     if isinstance(y, (list, tuple)):
         kinds = {issubclass(kind, str) for kind in map(type, y)}
@@ -124,6 +125,19 @@ def in_order_of(names: NDArray[Any], matrix: NDArray[Any], given: Any) -> NDArra
     if not all(isinstance(column, str) for column in columns) or {*columns} != {*labels}:
         return matrix
     return matrix[:, [columns.index(label) for label in labels]]
+
+
+def column_names(y: Any) -> list[str]:
+    """Return the names that columns of targets are known by; none but different strings count."""
+    names = list(getattr(y, "columns", []))
+    usable = all(isinstance(name, str) for name in names) and len({*names}) == len(names)
+    return names if usable else []
+
+
+def in_known_order(y: Any, known: list[str]) -> Any:
+    """Return a frame of targets with its columns as `known`, if they are called so."""
+    names = column_names(y)
+    return y[known] if names != known and sorted(names) == sorted(known) else y
 
 
 def plain_numbers(matrix: NDArray[Any]) -> NDArray[Any]:

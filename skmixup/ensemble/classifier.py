@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import ClassifierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from skmixup.ensemble.class_judging import ClassJudge, class_scorer, temperature_of
 from skmixup.ensemble.cv import TunedNetworks, checked_rows
@@ -253,7 +252,7 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
         -------
         float
         """
-        check_is_fitted(self)
+        y = self._in_known_order(y)
         y = densified(y)[0] if self.multilabel_ else of_one_type(label_column(y))
         return self._score(X, y, sample_weight)
 

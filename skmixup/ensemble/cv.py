@@ -40,6 +40,7 @@ from skmixup.ensemble.sklearn_internals import takes_weights
 from skmixup.estimators.constraints import HasMethods, Interval, StrOptions
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.weights import check_weights
+from skmixup.labels import column_names, in_known_order
 
 
 class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
@@ -165,6 +166,7 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         if race.complete():
             self._keep(race)
             self.param_distributions_ = space
+            self._target_names_ = column_names(y)
             validate_data(self, rows.X, skip_check_array=True)  # sets n_features_in_ and names
         if race.interrupt is not None:
             raise race.interrupt
@@ -233,9 +235,13 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         if self.verbose:
             print(f"[{type(self).__name__}] {what}", flush=True)
 
+    def _in_known_order(self, y: Any) -> Any:
+        """Return a frame of targets with its columns in the order of those of ``fit``."""
+        check_is_fitted(self)
+        return in_known_order(y, self.__dict__.get("_target_names_", []))
+
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """The score `scoring` of predictions."""
-        check_is_fitted(self)
         scorer = self._scorer()
         weighs = sample_weight is not None and takes_weights(scorer)
         weight = {"sample_weight": sample_weight} if weighs else {}

@@ -5,7 +5,6 @@ from typing import Any, ClassVar
 
 from sklearn.base import RegressorMixin, is_classifier
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_is_fitted
 
 from skmixup.ensemble.cv import TunedNetworks, checked_rows
 from skmixup.ensemble.folds import Fold
@@ -226,8 +225,7 @@ class MixupRegressorCV(RegressorMixin, WeightedRegressors, TunedNetworks):
         -------
         float
         """
-        check_is_fitted(self)
-        return self._score(X, check_targets(y), sample_weight)
+        return self._score(X, check_targets(self._in_known_order(y)), sample_weight)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.metrics import accuracy_score
 from skorch.utils import to_numpy
 from torch import Tensor, nn
 
@@ -17,7 +18,14 @@ from skmixup.estimators.criteria import (
     returns_logits,
     to_probabilities,
 )
-from skmixup.estimators.several_labels import as_matrix, check_label_outputs, label_probabilities
+from skmixup.estimators.several_labels import (
+    as_matrix,
+    check_indicators,
+    check_label_outputs,
+    densified,
+    label_probabilities,
+)
+from skmixup.labels import label_column, of_one_type
 
 
 class PredictingNet(FittingNet):
@@ -119,6 +127,29 @@ class PredictingNet(FittingNet):
             return as_matrix((proba > 0.5).astype(np.int64), self.__dict__.get("_sparse_kind_"))
         self._check_n_classes(proba.shape[1])
         return self.classes_[proba.argmax(axis=1)]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Mean accuracy; of several labels per row all must be right.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+        y : array-like of shape (n,) or (n, n_labels)
+            Labels of any kind that `fit` takes, but for soft labels. Columns of a frame are taken
+            by the names that they had there.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        float
+        """
+        predicted = self.predict(X)
+        if self.multilabel_:
+            y = densified(self.in_known_order(y, first=False))[0]
+            y = check_indicators(y, len(self.classes_)).astype(np.int64)
+        else:
+            y = of_one_type(label_column(y))
+        return float(accuracy_score(y, predicted, sample_weight=sample_weight))
 
 
 def _logit(p: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from skmixup.estimators.inputs import as_array
 from skmixup.estimators.outputs import OutputNet
 from skmixup.estimators.pilot import Judge, TrainingRows, find_length, finds_length
 from skmixup.estimators.weights import check_weights
+from skmixup.labels import column_names, in_known_order
 from skmixup.training.batches import lies_on_a_disk
 from skmixup.training.fit_state import USUAL_EPOCHS
 
@@ -49,14 +50,10 @@ class PilotedNet(OutputNet):
 
         Columns that are no strings, or are called otherwise, are known by their places only.
         """
-        names = list(getattr(y, "columns", []))
-        if not all(isinstance(name, str) for name in names) or len({*names}) < len(names):
-            names = []
         if first:
-            self._target_names_ = names
+            self._target_names_ = column_names(y)
             return y
-        known = self.__dict__.get("_target_names_", [])
-        return y[known] if names != known and sorted(names) == sorted(known) else y
+        return in_known_order(y, self.__dict__.get("_target_names_", []))
 
     def rows_that_count(self, rows: TrainingRows) -> TrainingRows:
         """Leave out rows without weight: they might as well be absent.

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
 from sklearn.utils.metadata_routing import UNUSED
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
@@ -272,6 +273,23 @@ class TargetNet(PilotedNet, _KnowsClasses):
         elif "_standardization_" in self.__dict__:  # weights of another kind may have been loaded
             self.check_output(outputs, None)
         return self._in_units(outputs)
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """R², as scikit-learn's regressors have it.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, …)
+        y : array-like of shape (n,) or (n, n_targets)
+            Columns of a frame are taken by the names that they had in `fit`.
+        sample_weight : array-like of shape (n,), default=None
+
+        Returns
+        -------
+        float
+        """
+        y = check_targets(self.in_known_order(y, first=False))
+        return float(r2_score(y, self.predict(X), sample_weight=sample_weight))
 
     def get_notes(self) -> dict[str, Any]:
         """Return mean and spread of the targets."""

@@ -13,7 +13,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
-from skmixup.labels import label_column, of_one_type, unknown_labels
+from skmixup.labels import in_known_order, label_column, of_one_type, unknown_labels
 from skmixup.randomness.fit import preserved_randomness
 
 
@@ -120,6 +120,7 @@ def _predicts_columns(clf: Any) -> bool:
 
 def indicators_of(net: Any, y: Any) -> NDArray[np.float32]:
     """Return several labels per row as zeros and ones; ValueError where `y` is anything else."""
+    y = in_known_order(y, net.__dict__.get("_target_names_", []))
     indicators = np.asarray(y.toarray() if hasattr(y, "toarray") else y)
     n_labels = len(net.classes_)
     if indicators.shape[1:] != (n_labels,) or not np.isin(indicators, (0, 1)).all():

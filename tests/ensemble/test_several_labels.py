@@ -1,6 +1,7 @@
 """Facts about MixupClassifierCV for several labels per row."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 from scipy.optimize import minimize_scalar
@@ -11,14 +12,20 @@ from sklearn.metrics import f1_score, log_loss
 from sklearn.model_selection import KFold
 from sklearn.utils import get_tags
 
-from skmixup import ManifoldMixupClassifier, MixupClassifierCV
+from skmixup import (
+    ManifoldMixupClassifier,
+    ManifoldMixupRegressor,
+    MixupClassifierCV,
+    MixupRegressorCV,
+)
 from skmixup.ensemble.label_judging import neg_label_log_loss
 from skmixup.estimators.temperature import decisions, fit_temperature, labels_with_temperature
 
 X, Y = make_multilabel_classification(90, n_features=6, n_classes=3, random_state=0)
 X = X.astype(np.float32)
 Y[:, 2] &= np.arange(90) % 9 == 0  # rarely on
-NET = ManifoldMixupClassifier(max_epochs=3, module__hidden_sizes=(16,))
+NET_PARAMS = {"max_epochs": 3, "module__hidden_sizes": (16,)}
+NET = ManifoldMixupClassifier(**NET_PARAMS)
 SPACE = {"alpha": [0.0, 0.5], "lr": [0.003, 0.01, 0.03]}
 
 
@@ -110,3 +117,15 @@ def test_what_cannot_work_is_told_before_the_first_fit():
         two.fit(X, Y[:, :2])
     with pytest.raises(ValueError, match="one label per row is supported, not several"):
         cv(estimator=Unfit(max_epochs=1)).fit(X, Y + 1)
+
+
+@pytest.mark.parametrize("kind", [MixupClassifierCV, MixupRegressorCV])
+def test_scores_know_columns_of_targets_by_their_names(kind):
+    frame = pd.DataFrame(Y, columns=list("abc"))
+    network = NET if kind is MixupClassifierCV else ManifoldMixupRegressor(**NET_PARAMS)
+    scoring = None if kind is MixupClassifierCV else "r2"
+    fitted = kind(network, param_distributions={}, n_runs=1, cv=2, scoring=scoring).fit(X, frame)
+    expected = pytest.approx(fitted.score(X, Y))
+    assert fitted.score(X, frame) == expected
+    assert fitted.score(X, frame[["c", "a", "b"]]) == expected
+    assert fitted.score(X, Y[:, [2, 0, 1]]) != expected

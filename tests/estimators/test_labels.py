@@ -69,6 +69,7 @@ TAKEN = {
     "a column of a frame": (pd.DataFrame({"y": pd.array(CODES == 1, dtype="boolean")}), bool),
     "categories of integers": (pd.Categorical(CODES, categories=range(9)), int),
     "polars booleans": (pl.Series((CODES == 1).tolist()), bool),
+    "a tensor of bfloat16": (torch.tensor(CODES).bfloat16(), float),
     "a tensor that requires gradients": (torch.tensor(CODES * 1.0, requires_grad=True), float),
     "strings": (pd.Series(NAMES, dtype="string"), str),
     "polars Enum": (pl.Series(NAMES.tolist(), dtype=pl.Enum(["c", "b", "a"])), str),
@@ -91,6 +92,9 @@ def test_labels_keep_the_type_they_mean(kind):
     assert isinstance(value, expected)
     assert expected is bool or not isinstance(value, bool)
     assert set(predicted.tolist()) <= set(net.classes_.tolist())
+    if expected is not bool:
+        assert net.score(X, y) == np.mean(predicted == net.classes_[CODES])
+    assert 0 <= net.score(X, y, sample_weight=CODES + 1.0) <= 1
 
 
 @pytest.mark.parametrize(

@@ -393,3 +393,27 @@ def test_later_calls_know_columns_of_targets_by_their_names(kind, frame):
     assert not np.array_equal(learnt(turned), learnt(straight))
     again = clone(net).fit(rows, straight).fit(rows, turned)
     np.testing.assert_array_equal(again.predict(rows), clone(net).fit(rows, turned).predict(rows))
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame])
+@pytest.mark.parametrize("kind", [MixupClassifier, MixupRegressor])
+def test_scores_know_columns_of_targets_by_their_names(kind, frame):
+    targets = {name: Y[:, k] for k, name in enumerate("abcd")}
+    turned = frame({name: targets[name] for name in "bdca"})
+    net = kind(module__hidden_sizes=(8,), max_epochs=5, random_state=0).fit(X, frame(targets))
+    expected = net.score(X, Y)
+    assert net.score(X, frame(targets)) == pytest.approx(expected)
+    assert net.score(X, turned) == pytest.approx(expected)
+    assert net.score(X, turned.to_numpy()) != pytest.approx(expected)
+    weight = np.arange(len(X))
+    assert net.score(X, turned, weight) == pytest.approx(net.score(X, Y, sample_weight=weight))
+
+
+@pytest.mark.parametrize(
+    "y",
+    [Y.astype(object), Y > 0, pd.DataFrame(Y).convert_dtypes(), sp.csr_array(Y), torch.tensor(Y),
+     torch.tensor(Y * 1.0, requires_grad=True), Y.tolist()],
+)  # fmt: skip
+def test_what_can_be_learnt_can_be_scored(y):
+    clf = net(max_epochs=1).fit(X, y)
+    assert clf.score(X, y) == clf.score(X, Y)

@@ -195,6 +195,9 @@ def test_several_labels_per_row_are_attacked_together():
     clean, attacked = clf.score(X, y), accuracy_under_attack(clf, X, y, fgsm, eps=0.3)
     assert attacked < clean - 0.2
     assert attacked == np.mean((clf.predict(fgsm(clf, X, y, 0.3)) == y).all(axis=1))
+    named = VicinalClassifier(module, max_epochs=1).fit(X, pd.DataFrame(y, columns=list("abc")))
+    turned = pd.DataFrame(y, columns=list("abc"))[["c", "a", "b"]]
+    assert np.array_equal(fgsm(named, X, turned, 0.3), fgsm(named, X, y, 0.3))
     sparse = VicinalClassifier(module, max_epochs=1).fit(X, csr_matrix(y))
     assert 0 <= accuracy_under_attack(sparse, X, csr_matrix(y), fgsm, eps=0.1) <= 1
     for labels in (y[:, 0], y[:, :2], y + 1):
