@@ -29,6 +29,14 @@ def computed(X: Any) -> Any:
     return X.compute() if hasattr(X, "__dask_graph__") and hasattr(X, "compute") else X
 
 
+def tensor_as_array(values: Any) -> Any:
+    """Turn a tensor into an array; leave all else as it is. This module does without torch."""
+    if not hasattr(values, "detach"):
+        return values
+    values = values.detach().cpu()
+    return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+
+
 def label_column(
     y: Any, *, what: str = "y", advice: str = "give every row a label or leave it out"
 ) -> NDArray[Any]:
@@ -49,10 +57,7 @@ def label_column(
     ValueError
         For more than one column, or for NaN, None and NA among the labels.
     """
-    y = computed(y)
-    if hasattr(y, "detach"):  # a torch tensor; this module does without torch
-        y = y.detach().cpu()
-        y = (y.float() if str(y.dtype) == "torch.bfloat16" else y).numpy()
+    y = tensor_as_array(computed(y))
     _check_none_missing(y, what, advice)
     if isinstance(y, (list, tuple)):
         kinds = {issubclass(kind, str) for kind in map(type, y)}
@@ -184,6 +189,7 @@ def _missing(y: Any) -> Any:
     if isinstance(y, np.ma.MaskedArray):
         return np.ma.getmaskarray(y)
     array = np.asarray(y)
+    array = array.astype(object) if array.dtype.kind == "T" else array
     if array.dtype.kind in "mM":
         return np.isnat(array)
     if array.dtype.kind == "f":

@@ -132,6 +132,11 @@ def advice_on(error: ValueError, X: Any, estimator: str) -> str | None:
             f"or skrub, which prepares a table with columns of any kind:\n"
             f"    skrub.tabular_pipeline({estimator}())"
         )
+    if message.startswith("setting an array element with a sequence."):
+        return (
+            "X has values that are arrays or lists where numbers are needed: make an array of "
+            "them, np.stack(X), of a column of a frame np.stack(X['name'])"
+        )
     if message.startswith("could not convert string to float"):
         return (
             f"{message}. {estimator} takes numbers only; encode text first, for example with "

@@ -27,7 +27,8 @@ def refuse_several_inputs(X: Any, y: Any = None) -> None:
     if not isinstance(X, (list, tuple)) or not all(len(np.shape(x)) > 1 for x in X):
         return
     n_rows = len(y) if hasattr(y, "__len__") else None
-    lengths, shapes = {len(x) for x in X}, {tuple(np.shape(x)) for x in X}
+    shapes = {tuple(np.shape(x)) for x in X}
+    lengths = {shape[0] for shape in shapes}
     if len(lengths) == 1 and len(X) not in lengths and (len(shapes) > 1 or lengths == {n_rows}):
         raise ValueError(
             f"X is a {type(X).__name__} of {len(X)} arrays of {lengths.pop()} rows. For a module "

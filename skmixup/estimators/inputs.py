@@ -56,6 +56,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
     """
     X = rows_as_dict(X)
     if isinstance(X, Mapping):
+        refuse_sparse(X)  # a DOK array is one too
         return check_dict(net, X, reset=reset)
     refuse_several_inputs(X)
     if not reset and isinstance(getattr(net, "input_shape_", None), dict):
@@ -149,11 +150,25 @@ def check_labels(y: Any) -> NDArray[Any]:
             "requires y to be passed, but the target y is None; give one class label per row"
         )
     y = of_one_type(label_column(y))
+    _check_kind(y)
     assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     if type_of_target(y) not in ("binary", "multiclass"):
         raise ValueError(f"y must be one class label per row; got {type_of_target(y)!r} targets")
     return y
+
+
+def _check_kind(labels: NDArray[Any]) -> None:
+    """Raise ValueError for objects that scikit-learn does not know as labels."""
+    if labels.dtype != object:
+        return
+    odd = [label for label in labels.tolist() if not isinstance(label, (str, bytes))]
+    if odd:
+        raise ValueError(
+            f"Unknown label type: y holds objects of the type {type(odd[0]).__name__}, the first "
+            f"{odd[0]!r}; make strings or numbers of them, for instance [str(label) for label in "
+            "y]"
+        )
 
 
 def encode(y: Any, classes: NDArray[Any]) -> NDArray[np.int64]:

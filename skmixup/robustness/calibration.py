@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_consistent_length
 
-from skmixup.labels import in_order_of, label_column, unknown_labels
+from skmixup.labels import in_order_of, label_column, tensor_as_array, unknown_labels
 from skmixup.robustness.checks import check_at_least_1
 
 _STRATEGIES = ("uniform", "quantile")
@@ -145,7 +145,9 @@ def top_label(
 
 
 def _check_probabilities(y_prob: ArrayLike) -> NDArray[np.float64]:
-    prob = check_array(y_prob, ensure_2d=False, dtype=np.float64, input_name="y_prob")
+    prob = check_array(
+        tensor_as_array(y_prob), ensure_2d=False, dtype=np.float64, input_name="y_prob"
+    )
     if prob.ndim == 1:
         prob = np.column_stack([1 - prob, prob])
     if prob.min() < 0 or prob.max() > 1:
@@ -166,7 +168,10 @@ def _check_weight(sample_weight: ArrayLike | None, n: int) -> NDArray[np.float64
     if sample_weight is None:
         return np.full(n, 1 / n)
     weight = check_array(
-        sample_weight, ensure_2d=False, dtype=np.float64, input_name="sample_weight"
+        tensor_as_array(sample_weight),
+        ensure_2d=False,
+        dtype=np.float64,
+        input_name="sample_weight",
     )
     if weight.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), got {weight.shape}")

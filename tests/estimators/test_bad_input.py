@@ -1,6 +1,7 @@
 """Bad input: an error before training that names the parameter, its value and the valid ones."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import sparse
@@ -109,7 +110,20 @@ def test_parameters_that_are_wrong_cost_a_fitted_estimator_nothing(
     assert net.n_iter_ == 2
 
 
+class Picture:
+    """Is an array without a length, as images of PIL are."""
+
+    def __array__(self, dtype=None, copy=None):
+        return np.zeros((8, 8, 3), dtype=np.uint8)
+
+
+OF_ARRAYS = np.empty(30, dtype=object)
+OF_ARRAYS[:] = list(X)
+
 DATA = [
+    (OF_ARRAYS, Y, r"values that are arrays or lists .*np.stack\(X\)"),
+    (pd.DataFrame({"a": OF_ARRAYS}), Y, r"np.stack\(X\['name'\]\)"),
+    ([Picture()] * 30, Y, r"images of 8 × 8 pixels with 3 channels last"),
     (WITH_NAN, Y, "Input X contains NaN"),
     (WITH_INF, Y, "Input X contains infinity"),
     (X, Y[:-1], "inconsistent numbers of samples"),

@@ -1,5 +1,8 @@
 """Labels of every kind: those that mean classes are taken as such, the rest get a clear error."""
 
+from datetime import date
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -42,6 +45,10 @@ MISSING = {
     "masked": masked(CODES),
 }
 MISSING["pandas array"][CODES == 1] = pd.NA
+if hasattr(np.dtypes, "StringDType"):  # numpy 2
+    for missing in (None, np.nan):
+        column = np.where(CODES == 1, missing, NAMES.astype(object))
+        MISSING[f"{missing} of numpy's"] = column.astype(np.dtypes.StringDType(na_object=missing))
 
 
 @pytest.mark.parametrize("estimator", [MixupClassifier, InterpolationConsistencyClassifier])
@@ -111,6 +118,13 @@ def test_labels_keep_the_type_they_mean(kind):
             ),
         ),
         ([{"a": 1}] * 30, "[Ll]abel"),
+        (pd.Series(DAYS).dt.tz_localize("UTC"), "objects of the type Timestamp, .* make strings"),
+        (pd.Series(DAYS).dt.to_period("D"), "objects of the type Period"),
+        (pd.cut(CODES, 3), "objects of the type Interval"),
+        ([Decimal(int(c)) for c in CODES], r"type Decimal, the first Decimal\('0'\)"),
+        ([date(2020, 1, 1 + int(c)) for c in CODES], "type date"),
+        ([10**30 + int(c) for c in CODES], "type int, the first 1000.*; make strings"),
+        ([None if c else int(c) for c in CODES], "contains NaN, None or NA in 20 of 30"),
     ],
 )
 def test_other_targets_are_explained(y, message):

@@ -307,7 +307,7 @@ def test_records_are_to_be_a_table():
             net(**FAST).fit(columns, Y)
 
 
-@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.coo_array, "frame"])
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_matrix, scipy.sparse.dok_array, "frame"])
 def test_sparse_data_are_to_be_dense_also_in_a_pipeline(kind):
     X = np.column_stack([NOISE, Y])
     frame = pd.DataFrame(X).astype(pd.SparseDtype("float", 0))

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import torch
 from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import make_scorer
@@ -158,3 +159,16 @@ def test_columns_of_a_frame_are_known_by_the_names_of_classes(frame):
     assert expected_calibration_error(y, turned, labels=["b", "a", "c"]) == expected
     other = frame({name: proba[:, k] for k, name in enumerate("xyz")})
     assert expected_calibration_error(y, other) == expected
+
+
+def test_tensors_are_taken_with_gradients_and_in_16_bits():
+    weight = torch.rand(60, generator=torch.Generator().manual_seed(0))
+    y = torch.arange(60) % 2
+    logits = torch.stack([weight, 1 - weight], dim=1).mul(4).requires_grad_()
+    prob = logits.softmax(1)
+    expected = expected_calibration_error(
+        y.numpy(), prob.detach().numpy(), sample_weight=weight.numpy()
+    )
+    assert expected_calibration_error(y, prob, sample_weight=weight) == expected
+    halves = torch.tensor([[0.75, 0.25], [0.25, 0.75]], dtype=torch.bfloat16)
+    assert expected_calibration_error([0, 1], halves) == 0.25
