@@ -66,14 +66,18 @@ class LookingNet(HoldingOutNet):
         return split[0]
 
     def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Leave out training rows without weight; in `fit`, make the mean weight of the others 1.
+        """Leave out rows without weight; in `fit`, make the mean weight of the others trained on 1.
 
-        The rows held out stay as they are.
+        Where all rows held out are without weight, they stay, since something is to be scored.
         """
         found, held_out = in_memory(train), in_memory(valid)
         if found is None or found[0].weight is None:
             return train, valid
         data, rows = found
+        if held_out is not None and held_out[0] is data and held_out[1] is not None:
+            scored = self._rows_with_weight(data, held_out[1])
+            if 0 < len(scored) < len(held_out[1]):
+                valid, held_out = Subset(data, scored), (data, scored)
         rows, given = self._rows_with_weight(data, rows), rows
         if rows is None or not self.brings_all_rows():
             return (train if rows is given else Subset(data, rows)), valid

@@ -6,7 +6,7 @@ import pytest
 import torch
 from sklearn.base import clone
 from sklearn.model_selection import PredefinedSplit
-from skorch.callbacks import Callback
+from skorch.callbacks import Callback, EpochScoring
 from skorch.helper import SliceDict
 from torch import nn
 from torch.utils.data import Subset, SubsetRandomSampler
@@ -92,6 +92,27 @@ def test_a_split_of_the_users_own_finds_all_rows_and_trains_on_those_that_count(
     absent = clone(net).set_params(train_split=None)
     absent.fit(X[chosen], y[chosen], sample_weight=SOME[chosen])
     np.testing.assert_allclose(found.predict_proba(X), absent.predict_proba(X), rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [MixupClassifier, VicinalRegressor])
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_a_split_of_the_users_own_scores_those_that_count(kind, method):
+    numbers = kind is VicinalRegressor
+    y = np.arange(60) // 20.0
+    accuracy = EpochScoring("r2" if numbers else "accuracy", lower_is_better=False, name="score")
+    net = kind(train_split=every_other, callbacks=[accuracy], **FAST)
+    chosen = np.flatnonzero(KEPT & (np.arange(60) % 2 == 1))
+
+    def held(dataset, y=None):
+        return Subset(dataset, range(0, 60, 2)), Subset(dataset, chosen)
+
+    garbage = np.where(KEPT, y, 0)
+    classes = {} if numbers or method == "fit" else {"classes": [0, 1, 2]}
+    found = getattr(clone(net), method)(PADDED, garbage, sample_weight=SOME, **classes)
+    net.set_params(train_split=held)
+    absent = getattr(net, method)(PADDED, garbage, sample_weight=SOME, **classes)
+    for name in ("score", "valid_loss"):
+        assert found.history[:, name] == pytest.approx(absent.history[:, name])
 
 
 @pytest.mark.parametrize("class_weight", [None, "balanced"])
