@@ -11,6 +11,7 @@ from skmixup.ensemble.cv import TunedNetworks, checked_rows
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.judging import Floats
 from skmixup.ensemble.label_judging import LabelJudge, label_scorer
+from skmixup.ensemble.net import Net
 from skmixup.ensemble.prediction import WeightedClassifiers
 from skmixup.ensemble.race import Race
 from skmixup.ensemble.rows import IndicatorRows, LabeledRows
@@ -205,7 +206,8 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
         y, sparse = densified(y)
         indicators = read_indicators(y)
         if indicators is not None:
-            warn_of_one_hot(indicators)
+            self._check_no_classes()
+            warn_of_one_hot(indicators, may_name_classes=False)
             X, weight = checked_rows(X, indicators, sample_weight)
             y = indicators.astype(np.int64)
             return IndicatorRows(X, y, weight, np.arange(y.shape[1]), sparse)
@@ -213,6 +215,17 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
         X, weight = checked_rows(X, y, sample_weight)
         classes, codes = np.unique(y, return_inverse=True)
         return LabeledRows(X, y, weight, codes, classes)
+
+    def _check_no_classes(self) -> None:
+        """Raise ValueError where the network would take zeros and ones for soft labels."""
+        net = Net(self._estimator())
+        classes = net.estimator.classes if net.is_vicinal else None
+        if classes is not None:
+            raise ValueError(
+                "y is a matrix of zeros and ones, several labels per row, but the estimator has "
+                f"classes={list(classes)[:10]}, of which a row has one: leave `classes` out, or "
+                "pass one label per row, np.asarray(classes)[np.argmax(y, axis=1)]"
+            )
 
     def _judge(self, rows: Any, folds: Sequence[Fold], params: Mapping[str, Any]) -> ClassJudge:
         kind = LabelJudge if isinstance(rows, IndicatorRows) else ClassJudge

@@ -1,6 +1,8 @@
 """What several networks predict together."""
 
+import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -40,6 +42,16 @@ class WeightedNetworks(BaseEstimator):
         if getattr(X, "ndim", 2) > 1 and not is_dict:  # else the networks say what to do about it
             validate_data(self, X, reset=False, skip_check_array=True)
         return X
+
+    @contextmanager
+    def _told_once(self, X: Any) -> Iterator[None]:
+        """Keep each network from repeating the warning that X has no names of columns."""
+        if not hasattr(self, "feature_names_in_") or hasattr(X, "columns"):
+            yield
+            return
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+            yield
 
     def _members(self) -> Iterator[tuple[Any, float, int]]:
         """The networks, each with its share of the mean and its setting."""
@@ -90,10 +102,11 @@ class WeightedClassifiers(WeightedNetworks):
         """
         X = self._checked(X)
         own = self.cv_results_["temperature"]
-        mean = sum(
-            share * self._tempered(label_probabilities(network, X), float(own[setting]))
-            for network, share, setting in self._members()
-        )
+        with self._told_once(X):
+            mean = sum(
+                share * self._tempered(label_probabilities(network, X), float(own[setting]))
+                for network, share, setting in self._members()
+            )
         return self._tempered(mean, self.temperature_)
 
     def predict_log_proba(self, X: Any) -> Floats:
@@ -142,4 +155,6 @@ class WeightedRegressors(WeightedNetworks):
         ndarray of shape (n,), or (n, n_targets) where y had two axes
         """
         X = self._checked(X)
-        return np.asarray(sum(share * network.predict(X) for network, share, _ in self._members()))
+        with self._told_once(X):
+            mean = sum(share * network.predict(X) for network, share, _ in self._members())
+        return np.asarray(mean)

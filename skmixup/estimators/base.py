@@ -19,6 +19,7 @@ from skmixup.estimators.constraints import (
 from skmixup.estimators.criteria import criterion_of, let_average
 from skmixup.estimators.functions import as_criterion
 from skmixup.estimators.images import check_default_shape
+from skmixup.estimators.inputs import group_column
 from skmixup.estimators.interrupts import has_seen_enough
 from skmixup.estimators.looking import LookingNet
 from skmixup.estimators.seeding import initialize_seeded, seed
@@ -186,6 +187,8 @@ class VicinalEstimator(LookingNet):
         ):
             raise ValueError(f"epochs must be an int of at least 0, or None; got {epochs!r}")
         self.check_groups(groups)
+        if groups is not None and not callable(self.train_split):  # which may take any
+            groups = group_column(groups)
         before = dict(self.__dict__)
         surroundings = own_surroundings(self._device_.type)
         with surroundings, self.fitting(epochs=epochs, groups=groups, whole=whole) as state:

@@ -30,6 +30,24 @@ def as_array(X: Any) -> Any:
     return X
 
 
+def group_column(groups: Any) -> NDArray[Any]:
+    """Return the group of each row as an array; ValueError for more axes or missing ones."""
+    groups = as_array(groups)
+    shape = np.shape(groups)
+    if len(shape) != 1 and shape[1:] != (1,):
+        raise ValueError(
+            f"groups must be the name or number of each row's group, of shape (n,); got {shape}"
+        )
+    groups = label_column(groups, what="groups", advice="give every row a group")
+    try:
+        np.unique(groups)
+    except TypeError as error:
+        raise ValueError(
+            f"groups mixes kinds that have no order ({error}); make all of them strings"
+        ) from error
+    return groups
+
+
 def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
     """Validate X as scikit-learn does and convert it, at most once, to float32.
 

@@ -4,11 +4,10 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from sklearn.utils.validation import check_consistent_length, column_or_1d
+from sklearn.utils.validation import check_consistent_length
 
 from skmixup.estimators.base import VicinalEstimator
 from skmixup.estimators.constraints import StrOptions
-from skmixup.estimators.inputs import as_array
 from skmixup.estimators.outputs import OutputNet
 from skmixup.estimators.pilot import Judge, TrainingRows, find_length, finds_length
 from skmixup.estimators.weights import check_weights
@@ -113,20 +112,8 @@ class PilotedNet(OutputNet):
 
 
 def _checked_groups(rows: TrainingRows) -> Any:
-    """The groups of the rows as an array, one for each row, or None."""
+    """The groups, one for each row, or None."""
     if rows.groups is None:
         return None
-    shape = np.shape(as_array(rows.groups))
-    if len(shape) != 1 and shape[1:] != (1,):
-        raise ValueError(
-            f"groups must be the name or number of each row's group, of shape (n,); got {shape}"
-        )
-    groups = column_or_1d(as_array(rows.groups))
-    check_consistent_length(rows.y, groups)
-    try:
-        np.unique(groups)
-    except TypeError as error:
-        raise ValueError(
-            f"groups mixes kinds that have no order ({error}); make all of them strings"
-        ) from error
-    return groups
+    check_consistent_length(rows.y, rows.groups)
+    return rows.groups

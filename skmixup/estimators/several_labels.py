@@ -82,13 +82,13 @@ def check_indicators(y: Any, n_labels: int) -> NDArray[np.float32]:
     return indicators
 
 
-def warn_of_one_hot(indicators: NDArray[np.float32]) -> None:
+def warn_of_one_hot(indicators: NDArray[np.float32], *, may_name_classes: bool = True) -> None:
     """Warn where every row has one label: these may be classes, of which a row has one."""
     if (indicators.sum(axis=1) == 1).all():
         warnings.warn(
             "y is a matrix of zeros and ones, which means several labels per row, and every row "
-            "has exactly one. For classes, of which a row has one, pass np.argmax(y, axis=1), or "
-            "name the columns with the parameter `classes`",
+            "has exactly one. For classes, of which a row has one, pass np.argmax(y, axis=1)"
+            + (", or name the columns with the parameter `classes`" if may_name_classes else ""),
             UserWarning,
             stacklevel=2,
         )

@@ -259,6 +259,9 @@ def test_frames_and_their_names():
     with pytest.raises(ValueError, match="feature names should match"):
         clf.predict(frame[list("dcba")])
     arrays = MixupClassifierCV(NET, **FAST, random_state=0).fit(X, y)
+    with pytest.warns(UserWarning, match="feature names") as caught:
+        clf.predict(X)
+    assert len(caught) == 1  # and not once more for each network
     np.testing.assert_array_equal(clf.predict_proba(frame), arrays.predict_proba(X))
 
 

@@ -108,6 +108,10 @@ def test_one_label_after_several_and_tags():
 
 
 def test_what_cannot_work_is_told_before_the_first_fit():
+    named = ManifoldMixupClassifier(classes=["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"several labels per row, but .* classes=\['a', 'b'"):
+        cv(estimator=named).fit(X, np.eye(3)[Y[:, 0]])
+
     class Unfit(ManifoldMixupClassifier):
         def fit(self, X, y, sample_weight=None):
             raise AssertionError

@@ -157,6 +157,12 @@ def test_groups_without_a_split_or_of_another_length_are_errors():
         splitting(None).fit(X, Y, groups=GROUPS)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         splitting(0.2).fit(X, Y, groups=GROUPS[:-1])
+    with pytest.raises(ValueError, match=r"groups must be .*got \(\d+, 2\)"):
+        splitting(0.2).fit(X, Y, groups=np.c_[GROUPS, GROUPS])
+    with pytest.raises(ValueError, match=r"groups contains NaN.* give every row a group"):
+        splitting(0.2).fit(X, Y, groups=np.where(GROUPS == 0, np.nan, GROUPS))
+    with pytest.raises(ValueError, match="groups mixes kinds"):
+        splitting(0.2).fit(X, Y, groups=np.where(GROUPS == 0, "a", GROUPS.astype(object)))
 
 
 def test_groups_are_routed_through_cross_validation():
