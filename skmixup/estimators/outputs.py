@@ -29,7 +29,10 @@ class OutputNet(VicinalEstimator):
         """Yield the module's outputs batch by batch; labels of a data set are not looked at."""
         iterator = self.get_iterator(self.get_dataset(X), training=training)
         for batch in iterator.inputs() if isinstance(iterator, DatasetBatches) else iterator:
-            yield to_device(self.evaluation_step(batch, training=training), device=device)
+            output = self.evaluation_step(batch, training=training)
+            if isinstance(output, tuple):
+                output = tuple(output)  # skorch cannot make a namedtuple anew
+            yield to_device(output, device=device)
 
     def _raw_outputs(self, X: Any) -> Tensor:
         """The module's outputs for all rows (the first of several), as float64 on the CPU."""
@@ -37,11 +40,12 @@ class OutputNet(VicinalEstimator):
         refuse_loader(X)
         data = X if is_dataset(X) else ArrayDataset(check_inputs(self, X, reset=False))
         # skorch's scoring callbacks put a cached forward_iter in the place of this one, whose
-        # default for device is the parameter, which may be "auto".
+        # default for device is the parameter, which may be "auto". None leaves outputs where they
+        # are: skorch cannot move a second output that is no tensor.
         surroundings = own_surroundings(self._device_.type)
         window = self._prediction_window(X)
         with surroundings, self._device_for_users_code(), window, _quick(self, data):
-            parts = map(first_output, self.forward_iter(data, device="cpu"))
+            parts = (first_output(part).cpu() for part in self.forward_iter(data, device=None))
             if is_dataset(X):
                 outputs = torch.cat(list(parts)).double()
             else:

@@ -38,8 +38,8 @@ class MovingAverage:
 
     def __init__(self, averaged: nn.Module, current: nn.Module):
         pairs = list(zip(_tensors(averaged), _tensors(current), strict=True))
-        self.moved = [pair for pair in pairs if pair[0].is_floating_point()]
-        self.copied = [pair for pair in pairs if not pair[0].is_floating_point()]
+        self.moved = [pair for pair in pairs if _is_fractional(pair[0])]
+        self.copied = [pair for pair in pairs if not _is_fractional(pair[0])]
         self.targets, self.sources = [t for t, _ in self.moved], [s for _, s in self.moved]
 
     def move(self, decay: float) -> None:
@@ -276,6 +276,10 @@ class AveragingNet(TensorNet):
             return super().evaluation_step(batch, training=training)
         with self.average_shown():
             return super().evaluation_step(batch, training=training)
+
+
+def _is_fractional(tensor: Tensor) -> bool:
+    return tensor.is_floating_point() or tensor.is_complex()
 
 
 def _tensors(module: nn.Module) -> Iterator[Tensor]:

@@ -7,7 +7,7 @@ from types import MethodType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim import LBFGS, AdamW, Optimizer
 
 # Hooks of all optimizers; torch has public functions to add to them and none to look.
@@ -34,6 +34,13 @@ def has_fused_kernel(
         and "fused" in inspect.signature(kind).parameters
         and all(p.is_floating_point() for p in parameters)
     )
+
+
+def has_sparse_gradients(module: Any) -> bool:
+    """Whether a module has embeddings whose gradients are sparse, which no fused kernel takes."""
+    kinds = (nn.Embedding, nn.EmbeddingBag)
+    parts = module.modules() if isinstance(module, nn.Module) else ()
+    return any(isinstance(part, kinds) and part.sparse for part in parts)
 
 
 def drop_gradients(optimizer: Any) -> bool:

@@ -6,7 +6,12 @@ from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, LRScheduler
 
 from skmixup.training.devices import device_of
-from skmixup.training.optimizers import drop_gradients, has_fused_kernel, plain_step
+from skmixup.training.optimizers import (
+    drop_gradients,
+    has_fused_kernel,
+    has_sparse_gradients,
+    plain_step,
+)
 from skmixup.training.schedule import Shape, declare, put_back
 
 
@@ -48,7 +53,9 @@ class OptimizingNet(NeuralNet):
         """Use the optimizer's fused kernel where it has one for the device, unless told not to."""
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
         parameters = [p for group in args[0] for p in group["params"]]
-        if has_fused_kernel(self.optimizer, device_of(self), parameters, kwargs):
+        modules = [getattr(self, name + "_") for name in (*self._modules, *self._criteria)]
+        fused = has_fused_kernel(self.optimizer, device_of(self), parameters, kwargs)
+        if fused and not any(map(has_sparse_gradients, modules)):
             kwargs["fused"] = True
         return args, kwargs
 

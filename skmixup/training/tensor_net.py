@@ -24,7 +24,7 @@ from skmixup.training.listeners import is_idle, listeners_of
 from skmixup.training.losses import Losses
 from skmixup.training.running_net import RunningNet
 from skmixup.training.schedule import LearningRate, going_on
-from skmixup.vicinal.nested import n_rows, take, tensors_in
+from skmixup.vicinal.nested import map_tensors, n_rows, take, tensors_in
 
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
 PREDICTION_ELEMENTS = 2**18
@@ -238,9 +238,14 @@ class TensorNet(RunningNet):
             output = self.infer(take(X, _REPEATED[n]) if few else X)
         if not few:
             return output
-        if isinstance(output, tuple):
-            return tuple(part[:n] for part in output)
-        return output[:n]
+        if isinstance(output, Tensor):
+            return output[:n]
+        own = map_tensors(lambda part: part[:n] if _has_repeated_rows(part) else part, output)
+        others = [part for _, part in tensors_in(output) if isinstance(part, Tensor)]
+        if isinstance(own, tuple) and not all(map(_has_repeated_rows, others)):
+            with torch.no_grad():  # a mean over the rows is to be that of these
+                return own[0], *self.infer(X)[1:]
+        return own
 
     # ---- callbacks
 
@@ -365,6 +370,10 @@ class TensorNet(RunningNet):
         """Targets, and weights or None, on the device of the module."""
         target, weight = split_targets(y)
         return self._on_device(target), None if weight is None else self._on_device(weight)
+
+
+def _has_repeated_rows(part: Any) -> bool:
+    return isinstance(part, Tensor) and part.ndim > 0 and len(part) == MIN_PREDICTION_ROWS
 
 
 def _all_tensors(X: Any) -> bool:

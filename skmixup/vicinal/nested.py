@@ -28,7 +28,8 @@ def map_tensors(function: Callable[[Any], Any], X: Any) -> Any:
     if isinstance(X, Mapping):
         return {key: map_tensors(function, value) for key, value in X.items()}
     if isinstance(X, (list, tuple)):
-        return type(X)(map_tensors(function, value) for value in X)
+        values = [map_tensors(function, value) for value in X]
+        return type(X)(*values) if hasattr(X, "_fields") else type(X)(values)
     return function(X)
 
 

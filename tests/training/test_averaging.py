@@ -281,6 +281,24 @@ def test_lazy_layers_and_frozen_parts_have_an_average():
     assert (net.predict(X) == copy.deepcopy(net).predict(X)).all()
 
 
+def test_complex_weights_have_an_average():
+    class Spectral(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.randn(X.shape[1], 6, dtype=torch.complex64))
+            self.head = nn.Linear(6, 2)
+
+        def forward(self, x):
+            return self.head((x.to(torch.complex64) @ self.weight).abs())
+
+    net = averaged(module=Spectral, max_epochs=1).fit(X, Y)
+    first, student = net.module_.weight.detach().clone(), net.student_.weight
+    assert not torch.equal(first, student)
+    decay = decay_at(net._n_averaged_, net.ema_decay)
+    net._follow(MovingAverage(net.module_, net.student_))
+    torch.testing.assert_close(net.module_.weight, decay * first + (1 - decay) * student)
+
+
 def test_weights_too_coarse_for_an_average_are_an_error():
     with pytest.raises(ValueError, match=r"ema_decay=0.9 .*bfloat16 \(inner.0.weight\)"):
         averaged(ema_decay=0.9, module=Half).fit(X, Y)

@@ -1,5 +1,7 @@
 """Kinds of modules and of minibatches that a training step copes with."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -32,6 +34,43 @@ def test_of_a_tuple_the_first_element_is_the_logits():
     plain = classifier(ManifoldMixupClassifier, LogitsOnly, **params).fit(X, Y)
     assert np.array_equal(net.predict_proba(X), plain.predict_proba(X))
     assert net.loss_curve_ == plain.loss_curve_
+
+
+class Outputs(NamedTuple):
+    logits: torch.Tensor
+    hidden: torch.Tensor
+
+
+SECOND = {
+    "nothing": lambda hidden: None,
+    "a dict": lambda hidden: {"hidden": hidden},
+    "a number for the minibatch": lambda hidden: hidden.mean(),
+    "a tuple": lambda hidden: (hidden, hidden.T),
+}
+
+
+class TwoOutputs(nn.Module):
+    def __init__(self, second):
+        super().__init__()
+        self.body, self.head, self.second = nn.Linear(4, 5), nn.Linear(5, 3), second
+
+    def forward(self, x):
+        hidden = torch.relu(self.body(x))
+        if self.second == "a namedtuple":
+            return Outputs(self.head(hidden), hidden.detach())
+        return self.head(hidden), SECOND[self.second](hidden.detach())
+
+
+@pytest.mark.parametrize("vicinity", [Mixup(1.0), Mixup(1.0, partners="all")])
+@pytest.mark.parametrize("second", [*SECOND, "a namedtuple"])
+def test_second_outputs_of_any_kind(second, vicinity):
+    net = classifier(module=TwoOutputs, module__second=second, vicinity=vicinity, max_epochs=2)
+    net.set_params(train_split=0.3).fit(X, Y)
+    assert len(net.history[:, "valid_acc"]) == 2
+    assert np.array_equal(net.predict_proba(X)[:3], net.predict_proba(X[:3]))
+    if second == "a number for the minibatch":
+        rows = torch.from_numpy(X[:3])
+        assert net.evaluation_step((rows, None))[1] == net.module_(rows)[1]
 
 
 def test_a_module_called_twice_is_mixed_at_its_first_call():
@@ -172,6 +211,22 @@ def test_integer_codes_are_mixed_after_their_embedding():
     net = classifier(ManifoldMixupClassifier, Embedded, layers=[1], alpha=1.0, max_epochs=2)
     net.fit(Tokens(), None)
     assert net.predict_proba(Tokens()).shape == (20, 3)
+
+
+@pytest.mark.filterwarnings("ignore:Sparse invariant checks")
+@pytest.mark.parametrize("optimizer", [torch.optim.SGD, torch.optim.Adagrad])
+def test_sparse_gradients_of_an_embedding(optimizer):
+    def sparse():
+        module = Embedded()
+        module.embed.sparse = True
+        return module
+
+    losses = []
+    for module in (Embedded, sparse):
+        net = classifier(ManifoldMixupClassifier, module, layers=[1], alpha=1.0, max_epochs=2)
+        net.set_params(optimizer=optimizer).fit(Tokens(), None)
+        losses.append(net.loss_curve_)
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
 
 
 def test_noise_is_not_added_to_integer_codes():
