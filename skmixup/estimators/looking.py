@@ -66,7 +66,7 @@ class LookingNet(HoldingOutNet):
         return split[0]
 
     def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Leave out rows without weight; in `fit`, make the mean weight of the others trained on 1.
+        """Leave out rows without weight; in `fit`, make the mean weight of those trained on 1.
 
         Where all rows held out are without weight, they stay, since something is to be scored.
         """

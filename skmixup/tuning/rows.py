@@ -105,6 +105,7 @@ class StudyRows:
         attrs = storage.trial_attrs(trial)
         if is_enqueued(trial):
             self._mark(study, trial)
+            self.all_done &= self.then != "augment"  # It skips the row of its number.
             return None
         if EXTRA in attrs:
             return trial.number
@@ -153,7 +154,9 @@ class StudyRows:
 
         def choose(others: Snapshot) -> list[int]:
             last[:] = [others]
-            return self._open(others)
+            if (rows := self._open(others)) or self.then != "augment":
+                return rows
+            return others.skipped(n_runs)[:1]  # The first ones leave the widest holes.
 
         while True:
             self._give_up_stale(study, n_runs, trial)
@@ -161,7 +164,7 @@ class StudyRows:
             if row is not None:
                 return row
             pending = self._unfinished(last[0])
-            self.all_done = not pending
+            self.all_done = not pending and not last[0].skipping(n_runs)
             # A zoom has other rows to give out meanwhile.
             if self.then is not None or not self._awaits(study, pending):
                 return None

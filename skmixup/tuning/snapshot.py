@@ -94,6 +94,17 @@ class Snapshot:
         done = self.history.closed
         return [r for r in range(n_rows) if r not in done and r not in closed]
 
+    def skipped(self, n_runs: int) -> list[int]:
+        """The rows from ``n_runs`` on that no trial has had, nor will that of their number."""
+        had = {row for _, row in self.runs}
+        ended = (t.number for t in self.trials if t.number >= n_runs and t.state.is_finished())
+        return [number for number in ended if number not in had]
+
+    def skipping(self, n_runs: int) -> bool:
+        """Whether a trial that has not ended skips the row of its number, from ``n_runs`` on."""
+        going = (t for t in self.recent if t.number >= n_runs and not t.state.is_finished())
+        return any(is_enqueued(t) or self.row(t) not in (None, t.number) for t in going)
+
     def starting(self, n_runs: int) -> list[FrozenTrial]:
         """Trials that have been given the number of a row, and are about to write it down."""
         return [t for t in self.recent if t.number < n_runs and _is_starting(t)]

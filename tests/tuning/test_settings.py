@@ -8,7 +8,7 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from skmixup.tuning import DesignExhausted, OrthogonalDesignSampler, UniformDesignSampler
-from tests.tuning.studies import study_with
+from tests.tuning.studies import finished_rows, study_with
 
 TWO_BY_TWO = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(0, 1)}
 SIX = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(1, 9, log=True)}
@@ -154,6 +154,26 @@ def test_all_settings_have_been_run_before_one_is_repeated():
     ran = settings_of(study, NINE, n_trials=12)
     assert len(ran) == 12
     assert len(set(ran[:9])) == 9
+
+
+@pytest.mark.parametrize(("n_trials", "n_jobs"), [(12, 1), (24, 3)])
+def test_points_whose_numbers_went_to_other_trials_complete_the_design_later(n_trials, n_jobs):
+    study = study_with(UniformDesignSampler(NINE, n_runs=5, then="augment"))
+    study.enqueue_trial({"a": "x", "b": 1})
+
+    def objective(trial):
+        trial.suggest_categorical("a", "xyz")
+        trial.suggest_int("b", 1, 3)
+        if trial.number == 6:
+            study.enqueue_trial({"a": "x", "b": 1})
+        if trial.number == 2:  # trial 6 or so, not 5, runs its row
+            raise RuntimeError
+        return 0.0
+
+    study.optimize(objective, n_trials=n_trials, n_jobs=n_jobs, catch=RuntimeError)
+    rows = finished_rows(study)
+    assert {*range(9)} <= {*rows}  # 12 trials without two enqueued ones and one that failed
+    assert max(rows.values()) == 1
 
 
 def test_a_batch_is_filled_up_with_other_settings():
