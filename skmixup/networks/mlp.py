@@ -116,6 +116,7 @@ class MLP(nn.Module):
     """
 
     averages_probabilities = True
+    n_outputs = 1  # of networks that an earlier version has pickled
     temperature: Tensor
 
     def __init__(
@@ -145,6 +146,7 @@ class MLP(nn.Module):
                 f"embedding must be 'auto', 'periodic', 'piecewise' or None; got {embedding!r}"
             )
         self.n_members = n_members
+        self.n_outputs = n_outputs
         self.scaling = RobustScaling(n_features) if scale_inputs else nn.Identity()
         self.embedding: nn.Module = nn.Identity()
         if embedding == "auto":
@@ -186,7 +188,7 @@ class MLP(nn.Module):
             return logits
         if self.n_members > 1:
             logits = (
-                average_members(logits, self.n_members)
+                average_members(logits, self.n_members, self.n_outputs)
                 if self.averages_probabilities
                 else logits.mean(dim=2)
             )

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from skmixup.networks.members import members_as_rows
+from skmixup.networks.members import member_log_probabilities, members_as_rows
 from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.draw import Draw
 
@@ -190,9 +190,11 @@ def _cross_entropy(
         soft = (1 - smoothing) * soft + spread
     if criterion.weight is not None:
         soft = soft * criterion.weight.to(dtype)
-    log_probabilities = torch.log_softmax(logits, dim=1, dtype=dtype)
     if logits.ndim == 3:
-        log_probabilities = log_probabilities.mean(dim=2)
+        of_members, axis = member_log_probabilities(logits, dtype)
+        log_probabilities = of_members.mean(dim=axis)
+    else:
+        log_probabilities = torch.log_softmax(logits, dim=1, dtype=dtype)
     loss = torch.dot(soft.view(-1), log_probabilities.flatten())
     if 0 <= ignored < n_classes and criterion.reduction != "sum":
         loss = loss * (n_rows / _n_kept(target, ignored))

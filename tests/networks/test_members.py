@@ -26,8 +26,9 @@ def test_each_member_is_the_network_with_its_own_inputs_and_head():
         torch.testing.assert_close(together[:, :, k], logits)
 
 
-def test_the_prediction_is_the_mean_of_the_members_probabilities():
-    net = MLP(4, 3, n_members=5, dropout=0.0)
+@pytest.mark.parametrize("n_outputs", [3, 40])
+def test_the_prediction_is_the_mean_of_the_members_probabilities(n_outputs):
+    net = MLP(4, n_outputs, n_members=5, dropout=0.0)
     x = torch.randn(10, 4)
     members = net(x)
     torch.testing.assert_close(

@@ -371,3 +371,16 @@ def test_members_share_a_mixed_target():
     torch.testing.assert_close(
         mixed_target_loss(nn.MSELoss(), output, target, draw), torch.stack(each).mean()
     )
+
+
+@pytest.mark.parametrize("n_classes", [5, 40])
+def test_the_loss_of_members_is_the_mean_of_theirs_also_where_classes_are_many(n_classes):
+    apart = torch.randn(3, N, n_classes, dtype=torch.float64, requires_grad=True)
+    target, draw = torch.arange(N), draw_pairs("sample")
+    target = target % n_classes
+    criterion = nn.CrossEntropyLoss(torch.rand(n_classes).double() + 0.5, label_smoothing=0.1)
+    loss = vicinal_loss(criterion, apart.permute(1, 2, 0), target, draw)
+    expected = sum(vicinal_loss(criterion, logits, target, draw) for logits in apart) / 3
+    torch.testing.assert_close(loss, expected)
+    gradients = [torch.autograd.grad(value, apart)[0] for value in (loss, expected)]
+    torch.testing.assert_close(*gradients)
