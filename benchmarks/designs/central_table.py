@@ -17,9 +17,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from skmixup.design import discrepancy, prefix_uniform_order, uniform_design
-from skmixup.design.central import central_runs, searched_from_lattice
-from skmixup.design.optimize import MANY_RUNS
+from skmixup.design.central import central_runs, with_first_runs
+from skmixup.design.good_lattice import korobov_lattice
+from skmixup.design.optimize import MANY_RUNS, optimized
 from skmixup.design.shipped import CENTRAL_TABLE, read_table, table_bytes
+from skmixup.design.task import Task
 
 FILE = Path(__file__).parents[2] / "skmixup" / "design" / CENTRAL_TABLE
 LARGE = (64, 72, 80, 90, 96, 100, 120, 128, 144, 150, 200, 250, 300, 400, 500, 1000)
@@ -29,10 +31,12 @@ _SECONDS = 20  # between two times that the file is written
 
 def searched(n: int, s: int, effort: float, seed: int) -> np.ndarray:
     """A design in the order in which it ships."""
-    if n > MANY_RUNS:
-        rows = searched_from_lattice(n, s, seed, effort)
+    runs = central_runs(n, (n,) * s)
+    if n > MANY_RUNS:  # which need a good start
+        start = with_first_runs(korobov_lattice(n, s), runs)
+        task = Task(n, (n,) * s, "CD", runs)
+        rows = optimized(task, effort, np.random.default_rng(seed), start=start)
     else:
-        runs = central_runs(n, (n,) * s)
         rows = uniform_design(n, s, initial=runs, random_state=seed, effort=effort)
     return rows[prefix_uniform_order(rows, n_fixed=1)]
 

@@ -11,6 +11,7 @@ from math import prod
 
 import numpy as np
 
+from skmixup.design.completion import improved_columns
 from skmixup.design.discrepancy import (
     discrepancy,
     level_kernels,
@@ -89,22 +90,13 @@ def central_design(
         return uniform_design(
             n_runs, n_factors, n_levels, random_state=random_state, effort=effort
         )
-    known = shipped_central_design(n_runs, n_factors) if set(counts) == {n_runs} else None
-    if known is not None:
-        if random_state is None:
-            return known
-        rng = generator(random_state)
-        # Where levels are odd in number, or many, all images are equally even: one is enough.
-        n_images = 1 if n_runs % 2 or n_runs > MANY_RUNS else _N_IMAGES
-        images = [_image(known, n_runs, rng) for _ in range(n_images)]
-        if n_images == 1:
-            return images[0]
-        products = run_products(np.stack(images), level_kernels(counts, "CD"))
-        return images[int(np.argmin(squared_discrepancy(*products, 0.0)))]
+    if set(counts) == {n_runs}:
+        known = shipped_central_design(n_runs, n_factors)
+        if known is None:
+            known = _from_lattice(n_runs, n_factors, rows)
+        return known if random_state is None else _best_image(known, generator(random_state))
     if max(counts) < n_runs:
         design = _of_few_levels(n_runs, counts, rows[0], random_state, effort)
-    elif n_runs > MANY_RUNS and min(counts) == n_runs:
-        design = searched_from_lattice(n_runs, n_factors, random_state, effort)
     else:
         design = uniform_design(
             n_runs, n_factors, n_levels, initial=rows, random_state=random_state, effort=effort
@@ -112,15 +104,11 @@ def central_design(
     return np.asarray(design[prefix_uniform_order(design, counts, n_fixed=1)])
 
 
-def searched_from_lattice(
-    n_runs: int, n_factors: int, random_state: RandomState, effort: float
-) -> Ints:
-    """A design of many runs, for which a search needs a good start; not in prefix order."""
-    counts = (n_runs,) * n_factors
-    rows = central_runs(n_runs, counts)
+def _from_lattice(n_runs: int, n_factors: int, rows: Ints) -> Ints:
+    """A design around these runs where none ships: good lattice points, each column improved."""
     start = with_first_runs(korobov_lattice(n_runs, n_factors), rows)
-    task = Task(n_runs, counts, "CD", rows)
-    return optimized(task, effort, generator(random_state), start=start)
+    design = improved_columns(start, len(rows), generator(None))
+    return np.asarray(design[prefix_uniform_order(design, n_fixed=1)])
 
 
 def with_first_runs(design: Ints, rows: Ints) -> Ints:
@@ -172,6 +160,18 @@ def _renamed(design: Ints, run: int, centre: Ints) -> Ints:
     own = design[run]
     renamed = np.where(design == own, centre, np.where(design == centre, own, design))
     return np.concatenate([renamed[run : run + 1], np.delete(renamed, run, axis=0)])
+
+
+def _best_image(design: Ints, rng: np.random.Generator) -> Ints:
+    """An image of a design of as many levels as runs, from a few the most even one."""
+    n_runs, n_factors = design.shape
+    # Where levels are odd in number, or many, all images are equally even: one is enough.
+    n_images = 1 if n_runs % 2 or n_runs > MANY_RUNS else _N_IMAGES
+    images = [_image(design, n_runs, rng) for _ in range(n_images)]
+    if n_images == 1:
+        return images[0]
+    products = run_products(np.stack(images), level_kernels((n_runs,) * n_factors, "CD"))
+    return images[int(np.argmin(squared_discrepancy(*products, 0.0)))]
 
 
 def _image(design: Ints, n_levels: int, rng: np.random.Generator) -> Ints:

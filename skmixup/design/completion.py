@@ -36,6 +36,9 @@ _MAX_BLOCK = 64
 #: Steps at most of the search for one column, many swaps each, also where there are few rows;
 #: what a swap has to bring.
 _STEPS_PER_COLUMN, _STEPS_OF_FEW, _LEAST = 30, 24, -1e-12
+#: A whole design is gone through so often at most, column by column, and less often where all
+#: passes together have more runs; with blocks of so many runs and so many steps at most.
+_PASSES, _RUNS_OF_PASSES, _BLOCK_OF_WHOLE, _STEPS_OF_WHOLE = 3, 700, 100, 15
 
 
 def least_used_levels(known: Ints, n_new: int, q: int, rng: np.random.Generator) -> Ints:
@@ -94,7 +97,33 @@ def complete_column(
     if not searched:
         return np.asarray(columns[0, m:])
     kernel, *kernels = level_kernels([n_levels] + [n] * n_others, criterion)
-    return _descended(columns, m, *run_products(cell(others, n), kernels), kernel, rng)[m:]
+    n_steps = _STEPS_OF_FEW if n <= _FEW_ROWS else _STEPS_PER_COLUMN
+    products = run_products(cell(others, n), kernels)
+    return _descended(columns, m, *products, kernel, rng, n_steps)[m:]
+
+
+def improved_columns(design: Ints, n_fixed: int, rng: np.random.Generator) -> Ints:
+    """The design (n, s) of n levels after a search for each column in turn beside the others.
+
+    The first ``n_fixed`` runs stay. As a step makes many swaps at once, the centred discrepancy
+    comes within a few percent of what threshold accepting finds, in a twentieth of the time; of
+    many runs further.
+    """
+    n, n_factors = design.shape
+    design = design.copy()
+    (kernel,) = level_kernels([n], "CD")
+    pairs, singles = run_products(design, [kernel] * n_factors)
+    for _ in range(max(1, min(_PASSES, round(_RUNS_OF_PASSES / n)))):
+        for c in range(n_factors):
+            u = design[:, c]
+            pairs /= kernel.pair[u[:, None], u]
+            singles /= kernel.single[u]
+            steps, block = _STEPS_OF_WHOLE, _BLOCK_OF_WHOLE
+            u = _descended(u[None], n_fixed, pairs, singles, kernel, rng, steps, block)
+            design[:, c] = u
+            pairs *= kernel.pair[u[:, None], u]
+            singles *= kernel.single[u]
+    return design
 
 
 def _descended(
@@ -104,6 +133,8 @@ def _descended(
     singles: Floats,
     kernel: LevelKernel,
     rng: np.random.Generator,
+    n_steps: int,
+    most_in_block: int = _MAX_BLOCK,
 ) -> Ints:
     """The best of some columns (chains, n) after swaps that help, again and again.
 
@@ -124,8 +155,8 @@ def _descended(
     # The last two columns of the table are there for each run.
     places = np.concatenate([columns, np.tile(q + tail, (len(columns), 1))], axis=1)
     order = np.concatenate([np.arange(m, n), np.arange(m), n + tail])
-    size, active = min(n_free, _MAX_BLOCK), np.arange(len(columns))
-    for step in range(_STEPS_OF_FEW if n <= _FEW_ROWS else _STEPS_PER_COLUMN):
+    size, active = min(n_free, most_in_block), np.arange(len(columns))
+    for step in range(n_steps):
         if step == 0 or size < n_free:
             if size < n_free:
                 rng.shuffle(order[:n_free])  # The block comes first.

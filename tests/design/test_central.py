@@ -110,6 +110,28 @@ def test_an_orthogonal_array_stays_one():
             assert len({*zip(design[:, a].tolist(), design[:, b].tolist(), strict=True)}) == 9
 
 
+@pytest.mark.parametrize(
+    ("n", "s"), [(12, 11), (25, 12), (61, 5), (75, 3), (101, 2), (210, 4), (333, 3)]
+)
+def test_what_does_not_ship_is_nearly_as_even_and_has_other_images(n, s):
+    design = central_design(n, s)
+    assert columns_are_balanced(design, (n,) * s)
+    rows = {tuple(row) for row in design.tolist()}
+    assert {tuple(row) for row in central_runs(n, (n,) * s).tolist()} <= rows
+    assert (design[0] == n // 2).all()
+    rng = np.random.default_rng(0)
+    squares = [discrepancy(rng.permuted(design, axis=0), n) for _ in range(20)]
+    assert discrepancy(design, n) < min(squares)
+    if n <= 101:
+        runs = central_runs(n, (n,) * s)
+        searched = uniform_design(n, s, initial=runs, random_state=0, effort=0.2)
+        assert discrepancy(design, n) < 1.12 * discrepancy(searched, n)
+    images = [central_design(n, s, random_state=seed) for seed in (1, 2)]
+    assert (images[0] != images[1]).any()
+    for image in images:
+        assert discrepancy(image, n) < 1.05 * discrepancy(design, n)
+
+
 @pytest.mark.parametrize("n", [4, 9, 10, 31, 60])
 def test_levels_part_the_range_equally_and_stay_in_their_cells(n):
     levels = np.arange(n)
@@ -142,6 +164,7 @@ def test_a_shipped_design_is_not_searched_for(monkeypatch):
         raise AssertionError("searched")
 
     monkeypatch.setattr(central, "uniform_design", search)
+    monkeypatch.setattr(central, "improved_columns", search)
     for seed in (None, 0, 1):
         assert central_design(25, 5, random_state=seed).shape == (25, 5)
     with pytest.raises(AssertionError, match="searched"):
