@@ -38,6 +38,8 @@ def group_column(groups: Any) -> NDArray[Any]:
         raise ValueError(
             f"groups must be the name or number of each row's group, of shape (n,); got {shape}"
         )
+    if len(shape) == 2:
+        groups = np.asarray(groups)[:, 0]
     groups = label_column(groups, what="groups", advice="give every row a group")
     try:
         np.unique(groups)

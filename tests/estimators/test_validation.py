@@ -1,5 +1,7 @@
 """Facts about rows held out, and about callbacks that watch what is scored on them."""
 
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -157,6 +159,9 @@ def test_groups_without_a_split_or_of_another_length_are_errors():
         splitting(None).fit(X, Y, groups=GROUPS)
     with pytest.raises(ValueError, match="inconsistent numbers of samples"):
         splitting(0.2).fit(X, Y, groups=GROUPS[:-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        splitting(0.2).fit(X, Y, groups=GROUPS[:, None])
     with pytest.raises(ValueError, match=r"groups must be .*got \(\d+, 2\)"):
         splitting(0.2).fit(X, Y, groups=np.c_[GROUPS, GROUPS])
     with pytest.raises(ValueError, match=r"groups contains NaN.* give every row a group"):
