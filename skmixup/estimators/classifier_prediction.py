@@ -18,6 +18,7 @@ from skmixup.estimators.criteria import (
     returns_logits,
     to_probabilities,
 )
+from skmixup.estimators.inputs import as_array
 from skmixup.estimators.several_labels import (
     as_matrix,
     check_indicators,
@@ -144,6 +145,7 @@ class PredictingNet(FittingNet):
         float
         """
         predicted = self.predict(X)
+        sample_weight = as_array(sample_weight)
         if self.multilabel_:
             y = densified(self.in_known_order(y, first=False))[0]
             y = check_indicators(y, len(self.classes_)).astype(np.int64)

@@ -200,9 +200,12 @@ def encode(y: Any, classes: NDArray[Any]) -> NDArray[np.int64]:
         For a label that is not among `classes`.
     """
     y = np.asarray(y)
-    codes = np.searchsorted(classes, y)
-    codes[codes == len(classes)] = 0
-    unknown = classes[codes] != y
+    try:
+        codes = np.searchsorted(classes, y)
+        codes[codes == len(classes)] = 0
+        unknown = classes[codes] != y
+    except TypeError:  # kinds that have no order, numbers beside strings
+        codes, unknown = np.zeros(len(y), dtype=np.int64), np.ones(len(y), dtype=bool)
     if np.any(unknown):
         raise ValueError(
             f"y has labels that are not among the classes {classes.tolist()}: "

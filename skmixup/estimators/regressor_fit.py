@@ -18,7 +18,7 @@ from skmixup.estimators.dataset_batches import DatasetBatches
 from skmixup.estimators.datasets import labels_of, note_inputs, refuse_loader
 from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.input_types import input_cast
-from skmixup.estimators.inputs import check_inputs
+from skmixup.estimators.inputs import as_array, check_inputs
 from skmixup.estimators.likelihood import (
     GaussianLikelihood,
     as_columns,
@@ -289,7 +289,7 @@ class TargetNet(PilotedNet, _KnowsClasses):
         float
         """
         y = check_targets(self.in_known_order(y, first=False))
-        return float(r2_score(y, self.predict(X), sample_weight=sample_weight))
+        return float(r2_score(y, self.predict(X), sample_weight=as_array(sample_weight)))
 
     def get_notes(self) -> dict[str, Any]:
         """Return mean and spread of the targets."""

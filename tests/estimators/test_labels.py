@@ -101,7 +101,8 @@ def test_labels_keep_the_type_they_mean(kind):
     assert set(predicted.tolist()) <= set(net.classes_.tolist())
     if expected is not bool:
         assert net.score(X, y) == np.mean(predicted == net.classes_[CODES])
-    assert 0 <= net.score(X, y, sample_weight=CODES + 1.0) <= 1
+    weight = torch.tensor(CODES + 1.0, requires_grad=True)
+    assert net.score(X, y, weight) == net.score(X, y, sample_weight=CODES + 1)
 
 
 @pytest.mark.parametrize(
@@ -253,3 +254,15 @@ def test_a_trained_module_is_told_which_output_is_which_class():
     rows, labels = 3 * np.eye(2, dtype=np.float32), ["b", "c"]
     VicinalClassifier(module, classes=["c", "b"], max_epochs=1).fit(rows, labels)
     VicinalClassifier(module, max_epochs=1).partial_fit(rows, labels, classes=["c", "b"])
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [(CODES, NAMES.astype(object)), (NAMES.astype(object), CODES), (CODES, DAYS), (DAYS, NAMES)],
+)
+def test_labels_of_another_kind_in_a_later_call(first, later):
+    net = MixupClassifier(**FAST).partial_fit(X, first)
+    before = net.predict_proba(X)
+    with pytest.raises(ValueError, match="y has labels that are not among the classes"):
+        net.partial_fit(X, later)
+    assert np.array_equal(net.predict_proba(X), before)
