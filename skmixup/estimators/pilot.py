@@ -31,6 +31,7 @@ from torch import Tensor
 
 from skmixup.randomness.fit import generator_from
 from skmixup.training.batches import ArrayDataset, TensorBatches
+from skmixup.training.divergence import DivergenceError
 from skmixup.training.fit_state import USUAL_EPOCHS
 
 Ints = NDArray[np.int64]
@@ -163,7 +164,8 @@ def find_length(net: Any, rows: TrainingRows) -> Length | None:
             candidates = candidates[: len(watches[0].seen)]
         watch = _Watch(rows.X, judge, held_out, candidates, patient=bool(watches))
         _train_pilot(net, rows, train, watch)
-        watches.append(watch)
+        if watch.seen:
+            watches.append(watch)
     if not watches:
         return None
     return _best(watches)[0]
@@ -214,6 +216,8 @@ class _Watch(Callback):
         net.set_training(False)
         with torch.no_grad():
             outputs = torch.cat([net.infer(batch).cpu().double() for batch in X.split(2048)])
+        if not bool(torch.isfinite(outputs).all()):  # by the epoch's last step
+            raise _Enough
         self.seen.append(self.judge.seen(net, outputs, self.held_out))
         since = len(self.seen) - 1 - _best([self])[1]
         if since >= PATIENCE and not self.patient:
@@ -231,7 +235,8 @@ def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: _Watch) -> No
         **net.pilot_parameters(),
     )
     weight = None if rows.sample_weight is None else rows.sample_weight[train]
-    with suppress(_Enough):
+    # Where it diverges, the training of all rows is to say so, unless it ends before.
+    with suppress(_Enough, DivergenceError):
         pilot.fit(rows.X[train], rows.y[train], sample_weight=weight)
 
 

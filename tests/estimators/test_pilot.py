@@ -13,12 +13,14 @@ from skmixup import (
     ManifoldMixupClassifier,
     MixupClassifier,
     MixupClassifierCV,
+    MixupRegressor,
     VicinalClassifier,
 )
 from skmixup.estimators import pilot
 from skmixup.estimators.pilot import TrainingRows, find_length, parts_of
 from skmixup.training import tensor_net
 from skmixup.training.batches import ArrayDataset
+from skmixup.training.divergence import DivergenceError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(200, 4)).astype(np.float32)
@@ -303,3 +305,36 @@ def test_an_interrupt_of_a_pilot_in_a_race_leaves_the_complete_settings(quick, m
         clf.fit(X, Y)
     assert clf.n_completed_ == 1
     assert clf.predict_proba(X).shape == (200, 3)
+
+
+class Breaks(torch.optim.SGD):
+    """Makes weights that are not finite in the step with this number, of each training."""
+
+    at = 0
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.n_steps = 0
+
+    def step(self, closure=None):
+        loss = super().step(closure)
+        self.n_steps += 1
+        if self.n_steps == self.at:
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.detach().fill_(torch.nan)
+        return loss
+
+
+@pytest.mark.parametrize("kind", [MixupClassifier, MixupRegressor])
+def test_a_pilot_that_diverges_counts_as_far_as_it_went(kind, monkeypatch):
+    y = X[:, 0] if kind is MixupRegressor else Y
+    net = estimator(kind, optimizer=Breaks)
+    for at in (11, 12):  # of a pilot a step within the third epoch, and its last
+        monkeypatch.setattr(Breaks, "at", at)
+        with pytest.raises(DivergenceError, match=r"epoch 3: .*\(lr=0.02\)"):
+            net.set_params(max_epochs=5).fit(X, y)
+        assert net.set_params(max_epochs="auto").fit(X, y).n_epochs_ <= 2
+    monkeypatch.setattr(Breaks, "at", 1)
+    with pytest.raises(DivergenceError, match=r"epoch 1: .*\(lr=0.02\)"):
+        net.fit(X, y)
