@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import assert_all_finite, validate_data
+from skorch.helper import SliceDataset
 from torch import Tensor
 
 from skmixup.estimators.columns import advice_on, check_numeric_columns, refuse_sparse
@@ -84,6 +85,7 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
             f"X is a {type(X).__name__}, but {type(net).__name__} was fitted on a dict with the "
             f"keys {list(net.input_shape_)}"
         )
+    X = np.asarray(X) if isinstance(X, SliceDataset) else X
     given, estimator = as_array(X), type(net).__name__
     if not reset and (checked := _checked_at_once(net, given)) is not None:
         return checked

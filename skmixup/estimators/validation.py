@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedShuffleSplit
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import data_from_dataset, multi_indexing
+from torch import Tensor
 from torch.utils.data import Dataset, Subset, TensorDataset
 
 from skmixup.estimators.datasets import labels_of
@@ -63,6 +64,24 @@ class HoldingOutNet(PersistentNet):
         """Whether a sampler of the user's names rows to train on by their positions."""
         params = self.get_params_for("iterator_train")
         return any(params.get(name) is not None for name in ("sampler", "batch_sampler"))
+
+    def check_split(self, split: Any) -> None:
+        """Raise an error unless a `train_split` of the user's returned two data sets with rows."""
+        if not callable(self.train_split):
+            return
+        what = f"train_split={self.train_split!r} must return two data sets, one to train on and "
+        what += "one held out (or None)"
+        if not isinstance(split, (tuple, list)) or len(split) != 2:
+            got = f" of {len(split)}" if isinstance(split, (tuple, list)) else ""
+            raise ValueError(f"{what}; got a {type(split).__name__}{got}")
+        for part, role in zip(split, ("to train on", "to hold out"), strict=True):
+            if isinstance(part, (np.ndarray, Tensor)):
+                raise TypeError(
+                    f"{what}, such as torch.utils.data.Subset(dataset, rows); got a "
+                    f"{type(part).__name__} {role}"
+                )
+            if part is not None and hasattr(part, "__len__") and len(part) == 0:
+                raise ValueError(f"{what}, with rows in both; there is none {role}")
 
     def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Split as `train_split` says; arrays that are held out are checked as X is."""

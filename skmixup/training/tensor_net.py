@@ -300,7 +300,12 @@ class TensorNet(RunningNet):
             if key == (id(X), id(self.train_split)):
                 return split
         with self.split_as_callable():
-            return self.weigh_split(*super().get_split_datasets(X, y, **fit_params))
+            split = super().get_split_datasets(X, y, **fit_params)
+        self.check_split(split)
+        return self.weigh_split(*split)
+
+    def check_split(self, split: Any) -> None:
+        """Raise an error unless `split` is a data set to train on and one held out, or None."""
 
     def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
         """Return what is trained on and what is held out, with the weights that rows then have."""

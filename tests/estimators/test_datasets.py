@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import skorch.dataset
 import torch
+from skorch.helper import SliceDataset
 from torch import nn
 from torch.utils.data import (
     ConcatDataset,
@@ -433,3 +434,15 @@ def test_a_collate_function_may_make_rows_of_texts():
     net = MixupClassifier(classes=[0, 1, 2], **params).fit(data, None)
     assert net.n_features_in_ == 2
     assert (net.predict(data) == CODES).all()
+
+
+@pytest.mark.parametrize("learnt_from", ["arrays", "a data set", "slices"])
+def test_rows_of_a_data_set_are_predicted_as_slices_too(learnt_from):
+    data = TensorDataset(ROWS, LABELS)
+    slices = SliceDataset(data), SliceDataset(data, idx=1)
+    given = {"arrays": (X, CODES), "a data set": (data, None), "slices": slices}[learnt_from]
+    net = fit(*given)
+    expected = net.predict_proba(X)
+    assert np.array_equal(net.predict_proba(slices[0]), expected)
+    np.testing.assert_allclose(net.predict_proba(slices[0][np.arange(5)]), expected[:5], 1e-5)
+    assert net.score(*slices) == net.score(X, CODES)

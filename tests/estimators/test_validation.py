@@ -16,7 +16,12 @@ from skorch.dataset import Dataset, ValidSplit
 from skorch.helper import predefined_split
 from torch.utils.data import Subset, TensorDataset
 
-from skmixup import InterpolationConsistencyClassifier, MixupClassifier, VicinalClassifier
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    MixupClassifier,
+    MixupRegressor,
+    VicinalClassifier,
+)
 
 RNG = np.random.default_rng(0)
 CODES = np.arange(60) % 3
@@ -240,6 +245,27 @@ def test_what_is_wrong_with_rows_held_out_is_named(held_out, message):
         net.fit(X, Y)
     with pytest.raises(NotFittedError):
         net.predict(X)
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        (lambda data, y: (data, Subset(data, [])), "rows in both; there is none to hold out"),
+        (lambda data, y: (Subset(data, []), data), "rows in both; there is none to train on"),
+        (lambda data, y: (data, data, data), "train_split=.* two data sets.*; got a tuple of 3"),
+        (lambda data, y: data, "two data sets, .*; got a ArrayDataset"),
+        (
+            lambda data, y: (data, X),
+            r"torch.utils.data.Subset\(dataset, rows\); got a ndarray to h",
+        ),
+    ],
+)
+@pytest.mark.parametrize("estimator", [MixupClassifier, MixupRegressor])
+def test_what_is_wrong_with_a_split_of_the_users_own_is_named(estimator, split, message):
+    net = estimator(train_split=split, **FAST)
+    with pytest.raises((ValueError, TypeError), match=message):
+        net.fit(X, CODES)
+    assert not hasattr(net, "module_")
 
 
 # ---- callbacks that watch a score
