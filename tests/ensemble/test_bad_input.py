@@ -3,11 +3,14 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.datasets import make_blobs
 from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
+from skorch.helper import SliceDataset
+from torch.utils.data import DataLoader, TensorDataset
 
 from skmixup import InterpolationConsistencyClassifier, ManifoldMixupClassifier, MixupClassifierCV
 from tests.ensemble.toys import Toy, toy
@@ -203,3 +206,18 @@ def test_python_booleans_are_labels_in_scores_too(blobs):
     space = {"beta": [0.1, 1.0]}
     clf = MixupClassifierCV(toy(), param_distributions=space, n_runs=2, cv=3).fit(X, y == "1")
     assert clf.score(X, (y == "1").astype(object)) == clf.score(X, y == "1")
+
+
+def test_data_sets_are_to_be_sliced(blobs):
+    X, y = blobs
+    codes = (y == "1").astype(int)
+    data = TensorDataset(torch.from_numpy(X).float(), torch.from_numpy(codes))
+    net = ManifoldMixupClassifier(max_epochs=1)
+    clf = MixupClassifierCV(net, param_distributions={}, n_runs=1, cv=2, random_state=0)
+    for given in (data, DataLoader(data)):
+        with pytest.raises(TypeError, match=r"X is a (Tensor|DataLoader)"):
+            clf.fit(given, codes)
+    with pytest.raises(TypeError, match=r"pass skorch.helper.SliceDataset\(X\)"):
+        clf.fit(data, codes)
+    clf.fit(SliceDataset(data), codes)
+    assert clf.score(SliceDataset(data), codes) == clf.score(X, codes)
