@@ -15,7 +15,6 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
-from skorch.utils import is_dataset
 
 from skmixup.ensemble.clock import Clock
 from skmixup.ensemble.fitting import (
@@ -39,7 +38,7 @@ from skmixup.ensemble.selection import greedy_weights
 from skmixup.ensemble.settings import TABLE_NETWORK, own_setting, space_of
 from skmixup.ensemble.sklearn_internals import takes_weights
 from skmixup.estimators.constraints import HasMethods, Interval, StrOptions
-from skmixup.estimators.datasets import refuse_loader
+from skmixup.estimators.datasets import refuse_dataset, refuse_loader
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.weights import check_weights
 from skmixup.labels import column_names, in_known_order
@@ -198,11 +197,7 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
                 "skorch.helper.SliceDict(**X)"
             )
         refuse_loader(X)
-        if is_dataset(X):
-            raise TypeError(
-                f"X is a {type(X).__name__}, whose rows cannot be split into folds: pass "
-                "skorch.helper.SliceDataset(X), and the labels as y"
-            )
+        refuse_dataset(X)
         return as_array(X)
 
     def _proposals(

@@ -22,6 +22,7 @@ from skmixup.estimators.images import check_default_shape
 from skmixup.estimators.inputs import group_column
 from skmixup.estimators.interrupts import has_seen_enough
 from skmixup.estimators.looking import LookingNet
+from skmixup.estimators.monitors import check_callbacks
 from skmixup.estimators.seeding import initialize_seeded, seed
 from skmixup.networks.default import NETWORKS
 from skmixup.randomness.fit import isolated_randomness
@@ -68,6 +69,9 @@ class VicinalEstimator(LookingNet):
             Interval(Real, 0, 1, closed="neither"),
         ],
         "callbacks": [None, list, StrOptions({"disable"})],
+        "dataset": [callable],
+        "iterator_train": [callable],
+        "iterator_valid": [callable],
     }
 
     def check_parameters(self) -> None:
@@ -78,6 +82,7 @@ class VicinalEstimator(LookingNet):
         validate_parameter_constraints(self._parameter_constraints, known, type(self).__name__)
         check_precision(self.precision, resolve_device(self.device))
         check_augment(self.augment)
+        check_callbacks(self.callbacks)
         self.get_vicinity().validate()
 
     # ---- the module

@@ -41,6 +41,15 @@ def refuse_loader(X: Any, what: str = "X") -> None:
         )
 
 
+def refuse_dataset(X: Any) -> None:
+    """Raise TypeError if X is a data set, where rows are to be picked for folds."""
+    if isinstance(X, Dataset):
+        raise TypeError(
+            f"X is a {type(X).__name__}, whose rows cannot be split into folds: pass "
+            "skorch.helper.SliceDataset(X), and the labels as y"
+        )
+
+
 def first_item(dataset: Dataset[Any]) -> tuple[Any, Any] | None:
     """Return the first input and label of a data set, or None for a stream.
 

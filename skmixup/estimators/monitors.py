@@ -15,6 +15,17 @@ from skorch.callbacks import (
 _WRITTEN = ("epoch", "batches", "train_batch_count")
 
 
+def check_callbacks(callbacks: Any) -> None:
+    """Raise TypeError unless the parameter `callbacks` lists callbacks, with or without names."""
+    for item in callbacks if isinstance(callbacks, list) else ():
+        callback = item[1] if isinstance(item, tuple) and len(item) == 2 else item
+        if callback is not None and not hasattr(callback, "on_train_begin"):
+            raise TypeError(
+                "callbacks must be a list of skorch.callbacks.Callback or of pairs "
+                f"(name, callback); got {item!r}"
+            )
+
+
 def check_monitors(callbacks: list[tuple[str, Any]], *, held_out: bool, open_ended: bool) -> None:
     """Raise ValueError for a callback that watches a score that nobody computes.
 

@@ -74,6 +74,10 @@ PARAMETERS = [
     ),
     (MixupClassifier, {"train_split": 5}, ValueError, r"'train_split' .*callable.* Got 5"),
     (MixupClassifier, {"callbacks": "none"}, ValueError, r"'callbacks' .*'disable'.* Got 'none'"),
+    (MixupClassifier, {"callbacks": [1]}, TypeError, r"callbacks must be a list .*; got 1"),
+    (MixupClassifier, {"callbacks": [("a", len)]}, TypeError, r"callbacks .*; got \('a', <built"),
+    (MixupClassifier, {"dataset": None}, ValueError, r"'dataset' .* callable. Got None"),
+    (MixupClassifier, {"iterator_valid": "x"}, ValueError, r"'iterator_valid' .* Got 'x'"),
     (MixupClassifier, {"foo": 1}, ValueError, r"unexpected argument\(s\) foo"),
     (
         VicinalClassifier,
@@ -97,8 +101,8 @@ def test_parameters(estimator, params, error, message):
 def test_parameters_that_are_wrong_cost_a_fitted_estimator_nothing(
     estimator, params, error, message
 ):
-    if "module" in params or "foo" in params:
-        pytest.skip("skorch makes the module anew when module or unknown parameters are set")
+    if params.keys() & {"module", "foo"} or isinstance(params.get("callbacks"), list):
+        pytest.skip("skorch makes the module anew, or callbacks, when the parameters are set")
     net = estimator(**FAST).fit(X, Y)
     expected = net.predict_proba(X)
     good = {name: net.get_params()[name] for name in params}
