@@ -14,6 +14,7 @@ from skmixup.ensemble.rows import label_probabilities
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.several_labels import as_matrix
 from skmixup.estimators.temperature import labels_with_temperature, with_temperature
+from skmixup.labels import column_names
 
 Floats = NDArray[np.float64]
 
@@ -46,7 +47,7 @@ class WeightedNetworks(BaseEstimator):
     @contextmanager
     def _told_once(self, X: Any) -> Iterator[None]:
         """Keep each network from repeating the warning that X has no names of columns."""
-        if not hasattr(self, "feature_names_in_") or hasattr(X, "columns"):
+        if not hasattr(self, "feature_names_in_") or column_names(X):
             yield
             return
         with warnings.catch_warnings():

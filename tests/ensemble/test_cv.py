@@ -259,9 +259,10 @@ def test_frames_and_their_names():
     with pytest.raises(ValueError, match="feature names should match"):
         clf.predict(frame[list("dcba")])
     arrays = MixupClassifierCV(NET, **FAST, random_state=0).fit(X, y)
-    with pytest.warns(UserWarning, match="feature names") as caught:
-        clf.predict(X)
-    assert len(caught) == 1  # and not once more for each network
+    for nameless in (X, pd.DataFrame(X)):
+        with pytest.warns(UserWarning, match="feature names") as caught:
+            clf.predict(nameless)
+        assert len(caught) == 1  # and not once more for each network
     np.testing.assert_array_equal(clf.predict_proba(frame), arrays.predict_proba(X))
 
 
