@@ -97,7 +97,7 @@ def coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats:
         n_values = factor.n_values
         levels = cell(column, n_values)
         if factor.ordered:
-            columns.append(middle(levels, n_values))
+            columns.append(middle(levels, float(n_values)))
         else:
             columns += list(category / np.sqrt(2) * (levels == np.arange(n_values)[:, None]))
     return np.column_stack(columns) if columns else np.empty((len(points), 0))
