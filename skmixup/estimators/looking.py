@@ -31,6 +31,7 @@ from skmixup.randomness.fit import preserved_randomness
 from skmixup.training.batches import ArrayDataset, in_memory
 from skmixup.vicinal.adaptation import adapt_to_rows, adaptable_modules
 from skmixup.vicinal.layer_checks import N_ROWS
+from skmixup.vicinal.loss import first_output
 from skmixup.vicinal.nested import n_rows, take
 
 
@@ -145,6 +146,7 @@ class LookingNet(HoldingOutNet):
         self.set_training(False)
         output = self._try_module(lambda: self.infer(rows), rows)
         self.check_output(output, None)
+        self._check_axes(output)
         self.check_criterion(output, None)
 
     def _check_batches(self, dataset: Any, y: Any) -> None:
@@ -168,6 +170,7 @@ class LookingNet(HoldingOutNet):
         else:
             output = self._try_module(lambda: self.infer(rows), rows)
         self.check_output(output, None)
+        self._check_axes(output)
         self.check_criterion(output, dataset)
 
     def _try_module(self, run: Callable[[], Any], rows: Any) -> Any:
@@ -185,6 +188,25 @@ class LookingNet(HoldingOutNet):
             if advice is None:
                 raise
             raise ValueError(f"{advice} ({error})") from error
+
+    def _check_axes(self, output: Any) -> None:
+        """Raise ValueError for an output in evaluation mode that has more axes than predictions.
+
+        In training the third one is that of members. Who predicts by code of their own may do so.
+        """
+        values = first_output(output)
+        if not isinstance(values, torch.Tensor) or values.ndim < 3:
+            return
+        own = {"predict", "predict_proba", "evaluation_step", "forward_iter"}
+        users = any(own & vars(kind).keys() for kind in self.users_classes())
+        if users or callable(getattr(self, "predict_nonlinearity", None)):
+            return
+        shape = tuple(values.shape)
+        raise ValueError(
+            "in evaluation mode the module must return one number for each class or target, of "
+            f"shape (n, {shape[1]}); of {shape[0]} rows it returned {shape}. Average the axes "
+            "that follow in the module, output.flatten(2).mean(dim=2)"
+        )
 
     def check_criterion(self, output: Any, dataset: Any) -> None:
         """Raise an error if the criterion cannot be computed on the module's output."""

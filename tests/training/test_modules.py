@@ -8,7 +8,12 @@ import torch
 from torch import nn
 from torch.utils.data import Dataset
 
-from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+from skmixup import (
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    MixupRegressor,
+    VicinalClassifier,
+)
 from skmixup.vicinal import CutMix, Gaussian, ManifoldMixup, Mixup
 from tests.training.steps import IMAGES, Shared, X, Y, classifier, draw_at, initialised, step
 
@@ -71,6 +76,30 @@ def test_second_outputs_of_any_kind(second, vicinity):
     if second == "a number for the minibatch":
         rows = torch.from_numpy(X[:3])
         assert net.evaluation_step((rows, None))[1] == net.module_(rows)[1]
+
+
+class Unpooled(nn.Module):
+    """Logits for each of several places, as a convolution without pooling returns them."""
+
+    def __init__(self, *shape):
+        super().__init__()
+        self.shape, self.body = shape, nn.Linear(4, int(np.prod(shape)))
+
+    def forward(self, x):
+        return self.body(x).view(-1, *self.shape)
+
+
+@pytest.mark.parametrize("shape", [(3, 8), (3, 1), (3, 2, 2)])
+def test_more_axes_than_predictions_have_are_an_error_before_training(shape):
+    several = (X[:, :3] > 0).astype(int)
+    for kind, y in ((MixupClassifier, Y), (MixupClassifier, several), (MixupRegressor, X[:, :3])):
+        net = classifier(kind, module=Unpooled(*shape))
+        with pytest.raises(ValueError, match=r"(evaluation mode .* \(n, 3\)|one logit for each)"):
+            net.fit(X, y)
+        assert not hasattr(net, "module_")
+    pooled = classifier(module=Unpooled(3, 8))
+    pooled.set_params(predict_nonlinearity=lambda output: output.mean(dim=2).softmax(dim=1))
+    assert pooled.fit(X, Y).predict_proba(X).shape == (len(X), 3)
 
 
 def test_a_module_called_twice_is_mixed_at_its_first_call():
