@@ -1,4 +1,4 @@
-/* Simulated annealing of a design that a cyclic group maps to itself, for symmetric.py.
+/* Simulated annealing of a design that a group maps to itself, for symmetric.py.
  *
  * Element t of the group takes cell (run i, factor c) to (rows[t][i], columns[t][c]), its level u
  * to q - 1 - u where mirrors[t][c]. A move exchanges the levels of two runs in one factor and does

@@ -153,7 +153,7 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         validate_data(copy(self), rows.X, skip_check_array=True)  # names that it cannot keep
         routed = routed_fit_params(self, params)
         rng = own_generator(self.random_state)
-        space, proposals = self._proposals(Net(estimator), n_dimensions(rows.X), rng)
+        space, proposals = self._proposals(Net(estimator), rows, rng)
         folds = make_folds(self.cv, rows, routed.splitter.split)
         judge = self._judge(rows, folds, routed.scorer.score)
         judge.check()
@@ -201,13 +201,13 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         return as_array(X)
 
     def _proposals(
-        self, net: Net, n_dimensions: int, rng: np.random.RandomState
+        self, net: Net, rows: Rows, rng: np.random.RandomState
     ) -> tuple[dict[str, Any], Proposals]:
         """The space, and the settings that are tried.
 
         The design is always the same where ``random_state`` is None.
         """
-        space = space_of(self.param_distributions, net, n_dimensions)
+        space = space_of(self.param_distributions, net, n_dimensions(rows.X), len(rows.y))
         seed = 0 if self.random_state is None else int(rng.randint(2**31 - 1))
         return space, Proposals(space, own_setting(net, space), self.n_runs, seed)
 

@@ -23,6 +23,8 @@ Setting = dict[str, Any]
 
 ALPHAS = [0.0, 0.1, 0.2, 0.4, 1.0]
 N_EPOCHS = 6
+#: Up to so many rows a third of the own number of epochs is the least; beyond, as many steps.
+USUAL_ROWS = 2000
 WIDEST = 256
 
 #: The network for tables of ``estimator=None``, and how it is trained.
@@ -34,7 +36,7 @@ TABLE_NETWORK: dict[str, Any] = {
 }
 
 
-def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
+def automatic_space(net: Net, n_dimensions: int, n_rows: int) -> dict[str, Any]:
     """The space that ``param_distributions="auto"`` stands for, as a user would write it.
 
     Parameters
@@ -42,6 +44,8 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
     net : Net
     n_dimensions : int
         Of X: the default network for tables has more settings than others.
+    n_rows : int
+        Of X: an epoch of many rows has more steps, and noisy ones want few of them.
     """
     if not net.is_vicinal:
         raise ValueError(
@@ -51,6 +55,7 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
         )
     own = net.estimator
     is_table = own.module is None and n_dimensions <= 2
+    few = min(1.0, USUAL_ROWS / n_rows)
     has_dropout = net.takes(f"{net.prefix}module__dropout")
     space = {
         "alpha": ALPHAS if "alpha" in own.get_params() else None,
@@ -58,7 +63,7 @@ def automatic_space(net: Net, n_dimensions: int) -> dict[str, Any]:
         **_pairing(own),
         "lr": _rates(own.lr, *((1 / 6, 5) if is_table else (1 / 3, 3))),
         "optimizer__weight_decay": _weight_decays(net),
-        "max_epochs": _epochs(own.max_epochs, *((1 / 3, 2) if is_table else (0.5, 1.5))),
+        "max_epochs": _epochs(own.max_epochs, *((few / 3, 2) if is_table else (0.5, 1.5))),
         "module__dropout": uniform(0.0, 0.4) if is_table and has_dropout else None,
         "module__hidden_sizes": _sizes(net) if is_table else None,
         "module__embedding": _embeddings(own) if is_table else None,
@@ -119,7 +124,9 @@ def _sizes(net: Net) -> list[tuple[int, ...]] | None:
     return list(dict.fromkeys((own, (*own, own[-1]), wide)))
 
 
-def space_of(param_distributions: Any, net: Net, n_dimensions: int) -> dict[str, Any]:
+def space_of(
+    param_distributions: Any, net: Net, n_dimensions: int, n_rows: int = USUAL_ROWS
+) -> dict[str, Any]:
     """The space of the design, whose names were looked up in the estimator."""
     if isinstance(net.estimator, InterpolationConsistencyClassifier):
         raise TypeError(
@@ -128,7 +135,7 @@ def space_of(param_distributions: Any, net: Net, n_dimensions: int) -> dict[str,
             "cv=LabeledStratifiedKFold()"
         )
     if isinstance(param_distributions, str):
-        return automatic_space(net, n_dimensions)
+        return automatic_space(net, n_dimensions, n_rows)
     unknown = [name for name in param_distributions if not net.takes(name)]
     if unknown:
         valid = sorted(net.whole.get_params(deep=True))

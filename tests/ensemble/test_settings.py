@@ -88,6 +88,14 @@ def test_the_automatic_space_lies_around_the_own_values():
     }
 
 
+@pytest.mark.parametrize(("n_rows", "least"), [(100, 16), (2000, 16), (8000, 4), (10**7, 1)])
+def test_the_fewest_epochs_have_no_more_steps_for_many_rows(n_rows, least):
+    estimator = ManifoldMixupClassifier(max_epochs=48)
+    epochs = space_of("auto", Net(estimator), 2, n_rows)["max_epochs"]
+    assert (min(epochs), max(epochs)) == (least, 96)
+    assert 48 in epochs
+
+
 def test_epochs_that_the_estimator_would_find_itself():
     net = Net(ManifoldMixupClassifier(max_epochs="auto"))
     found = space_of("auto", net, 2)
