@@ -1,11 +1,13 @@
 """Rows that a module is run on before it is trained, and what that tells."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import IterableDataset, default_collate
 
 from skmixup.estimators.input_types import input_cast
@@ -17,7 +19,8 @@ from skmixup.vicinal.adaptation import MAX_ROWS
 from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
 from skmixup.vicinal.layers import standing_hook
-from skmixup.vicinal.nested import take, tensors_in
+from skmixup.vicinal.loss import first_output
+from skmixup.vicinal.nested import n_rows, take, tensors_in
 from skmixup.vicinal.random_choice import SitesOfSeveral
 
 # About how many rows of a user's own data set a module is shown before training.
@@ -87,6 +90,42 @@ def _inputs_at(found: Any, chosen: NDArray[np.int64]) -> Any:
     """Inputs at positions of a data set in memory, as :func:`in_memory` found it."""
     data, rows = found
     return data.inputs_at(torch.from_numpy(chosen if rows is None else rows[chosen]))
+
+
+def warn_of_other_rows(module: Any, run: Callable[[Any], Any], rows: Any, output: Any) -> None:
+    """Warn where the output for a row depends on the rows beside it, and so do predictions.
+
+    Parameters
+    ----------
+    module : nn.Module
+        In evaluation mode.
+    run : callable
+        Returns its output.
+    rows : Tensor, or several
+        Two rows or more.
+    output : Tensor or tuple
+        For these.
+    """
+    found, n = first_output(output), n_rows(rows)
+    if not isinstance(found, Tensor) or found.ndim == 0 or len(found) != n:
+        return
+    # the last one, which in a recurrent layer sees all that come before
+    alone = first_output(run(take(rows, torch.full((n,), n - 1))))
+    if _alike(alone[-1], found[-1]) or not _alike(first_output(run(rows))[-1], found[-1]):
+        return  # no difference, or one that comes by chance
+    warnings.warn(
+        f"the output of {type(module).__name__} for a row changes with the rows beside it, also "
+        "in evaluation mode, and so will predictions. The first axis of a layer may be another "
+        "than the rows (a recurrent layer or a transformer without batch_first=True), or a "
+        "normalisation be one over the minibatch",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+def _alike(a: Tensor, b: Tensor) -> bool:
+    scale = float(b.abs().nan_to_num(0.0, 0.0, 0.0).max()) if b.numel() else 0.0
+    return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=1e-3 * scale, equal_nan=True)
 
 
 def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> tuple[str, ...]:

@@ -17,6 +17,7 @@ from skmixup.estimators.first_look import (
     three_rows,
     two_rows,
     usable_sites,
+    warn_of_other_rows,
 )
 from skmixup.estimators.images import (
     advice_for_convolutions,
@@ -163,15 +164,17 @@ class LookingNet(HoldingOutNet):
         if rows is None:
             return
         self.set_training(False)
-        if isinstance(rows, torch.Tensor):
-            output = self._try_module(
-                lambda: try_inputs(self, rows, cast=in_memory(dataset) is None), rows
-            )
-        else:
-            output = self._try_module(lambda: self.infer(rows), rows)
+
+        def run(rows: Any) -> Any:
+            return try_inputs(self, rows, cast=in_memory(dataset) is None)
+
+        output = self._try_module(lambda: run(rows), rows)
         self.check_output(output, None)
         self._check_axes(output)
         self.check_criterion(output, dataset)
+        if self.module is not None:
+            with torch.no_grad(), self.uncompiled():
+                warn_of_other_rows(self.module_, run, rows, output)
 
     def _try_module(self, run: Callable[[], Any], rows: Any) -> Any:
         """Run the module before it is trained; images it cannot take may have moved axes.

@@ -78,6 +78,44 @@ def test_second_outputs_of_any_kind(second, vicinity):
         assert net.evaluation_step((rows, None))[1] == net.module_(rows)[1]
 
 
+class BesideOthers(nn.Module):
+    """Takes the first axis of a sequence for its steps, unless it is told better."""
+
+    def __init__(self, kind, batch_first):
+        super().__init__()
+        self.inner = {
+            "LSTM": lambda: nn.LSTM(1, 8, batch_first=batch_first),
+            "attention": lambda: nn.MultiheadAttention(8, 2, batch_first=batch_first),
+            "batch": lambda: nn.BatchNorm1d(8, track_running_stats=batch_first),
+        }[kind]()
+        self.kind, self.lift, self.head = kind, nn.Linear(1, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = x.unsqueeze(2)
+        if self.kind == "LSTM":
+            return self.head(self.inner(x)[0][:, -1])
+        h = self.lift(x)
+        if self.kind == "attention":
+            return self.head(self.inner(h, h, h, need_weights=False)[0].mean(dim=1))
+        return self.head(self.inner(h.mean(dim=1)))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "attention", "batch"])
+def test_rows_that_change_one_another_are_told_before_training(kind):
+    params = {"module": BesideOthers, "module__kind": kind, "max_epochs": 1}
+    with pytest.warns(UserWarning, match="BesideOthers for a row changes with the rows beside it"):
+        classifier(**params, module__batch_first=False).fit(X, Y)
+    classifier(**params, module__batch_first=True).fit(X, Y)  # warnings are errors
+
+
+def test_outputs_that_change_by_chance_are_not_told_so():
+    class Always(nn.Linear):
+        def forward(self, x):
+            return nn.functional.dropout(super().forward(x), 0.5, training=True)
+
+    classifier(module=Always(4, 3), max_epochs=1).fit(X, Y)
+
+
 class Unpooled(nn.Module):
     """Logits for each of several places, as a convolution without pooling returns them."""
 
@@ -120,6 +158,7 @@ def test_a_drawn_layer_that_is_not_called_stops_training():
         net.fit(X, Y)
 
 
+@pytest.mark.filterwarnings("ignore:the output of .* changes with the rows beside it")
 def test_a_drawn_layer_that_returns_a_tuple_stops_training():
     class Recurrent(nn.Module):
         def __init__(self):

@@ -102,6 +102,7 @@ class Function(nn.Module):
         return self.function(h)
 
 
+@pytest.mark.filterwarnings("ignore:the output of .* changes with the rows beside it")
 @pytest.mark.parametrize(
     "function",
     [lambda h: h.flip(0), lambda h: h.roll(1, 0), lambda h: h.sort(dim=0).values],
@@ -114,6 +115,7 @@ def test_rows_in_another_order_are_refused(function):
     )  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:the output of .* changes with the rows beside it")
 @pytest.mark.parametrize(
     "function",
     [
