@@ -76,8 +76,8 @@ diamonds 0.708.
 
 `MixupClassifierCV` was measured on adult and phishing alone, for want of time. It is ahead of the
 single networks on both, 0.3124 in 337 seconds and 0.0743 in 642, and of tuned CatBoost on neither
-(0.294, 0.073). That it tries few epochs where rows are many gave 0.0014 on adult, where it then took
-820 seconds, and 0.0031 on phishing.
+(0.294, 0.073). That it tries few epochs where rows are many gave 0.0014 on adult, where it then
+took 820 seconds, and 0.0031 on phishing.
 """
 
 
