@@ -20,7 +20,7 @@ from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
 from skmixup.vicinal.layers import standing_hook
 from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.nested import n_rows, take, tensors_in
+from skmixup.vicinal.nested import take, tensors_in
 from skmixup.vicinal.random_choice import SitesOfSeveral
 
 # About how many rows of a user's own data set a module is shown before training.
@@ -106,9 +106,12 @@ def warn_of_other_rows(module: Any, run: Callable[[Any], Any], rows: Any, output
     output : Tensor or tuple
         For these.
     """
-    found, n = first_output(output), n_rows(rows)
-    if not isinstance(found, Tensor) or found.ndim == 0 or len(found) != n:
+    found = first_output(output)
+    if not isinstance(found, Tensor) or found.ndim == 0 or not is_made_of_tensors(rows):
         return
+    n = len(found)
+    if any(tensor.ndim == 0 or len(tensor) != n for _, tensor in tensors_in(rows)):
+        return  # as of sequences that are packed
     # the last one, which in a recurrent layer sees all that come before
     alone = first_output(run(take(rows, torch.full((n,), n - 1))))
     if _alike(alone[-1], found[-1]) or not _alike(first_output(run(rows))[-1], found[-1]):

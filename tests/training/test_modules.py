@@ -300,3 +300,31 @@ def test_sparse_gradients_of_an_embedding(optimizer):
 def test_noise_is_not_added_to_integer_codes():
     with pytest.raises(TypeError, match=r"int64.*cannot be averaged"):
         classifier(module=Embedded, vicinity=Gaussian()).fit(Tokens(), None)
+
+
+# ---- sequences
+
+
+class Sequences(Tokens):
+    def __getitem__(self, i):
+        return torch.from_numpy(self.X[i, : 1 + i % 4]).float().unsqueeze(1), self.y[i]
+
+
+class OfSequences(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.head = nn.GRU(1, 5), nn.Linear(5, 3)
+
+    def forward(self, packed):
+        return self.head(self.rnn(packed)[1][-1])
+
+
+def test_packed_sequences_are_trained_on_without_a_word():
+    def pack(items):
+        sequences, labels = zip(*items, strict=True)
+        packed = nn.utils.rnn.pack_sequence(sequences, enforce_sorted=False)
+        return packed, torch.tensor(labels)
+
+    collate = {"iterator_train__collate_fn": pack, "iterator_valid__collate_fn": pack}
+    net = classifier(module=OfSequences, max_epochs=1, **collate).fit(Sequences(), None)
+    assert net.predict(Sequences()).shape == (20,)
