@@ -304,6 +304,16 @@ def test_a_long_limit_changes_nothing(blobs, searching):
 # Memory.
 
 
+@pytest.fixture
+def quick_collections():
+    """What is there already is not looked through in every collection: a quarter of a second."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("quick_collections")
 def test_networks_that_are_out_of_the_race_are_given_back(blobs, searching):
     alive, most = weakref.WeakSet(), []
 
