@@ -9,9 +9,11 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks import records
+from benchmarks.designs import lattices, symmetric
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
@@ -179,3 +181,23 @@ def test_large_results_are_compressed_and_added_to(tmp_path):
     again.forget(lambda key: key[0] == 1)
     assert not again.packed.exists()
     assert records.Records("some", n_keys=1, folder=tmp_path).rows == {(0,): [0.1], (2,): [0.3]}
+
+
+@pytest.mark.parametrize("size", [(28, 8, 4), (36, 9, 6), (15, 6, 3), (17, 16, 17)])
+def test_designs_to_start_from_are_balanced_and_symmetric_as_they_say(size):
+    n, _, q = size
+    rng = np.random.default_rng(size)
+    levels = (np.arange(n) * q // n)[:, None]
+    assert (np.sort(lattices.start(size, rng), axis=0) == levels).all()
+    n_symmetric = 0
+    for symmetry in symmetric.symmetries(size, 40):
+        design = symmetric.random_symmetric(size, symmetry, rng)
+        if design is None:
+            continue
+        n_symmetric += 1
+        assert (np.sort(design, axis=0) == levels).all()
+        for rows, columns, mirrors in zip(*symmetry.elements(), strict=True):
+            image = np.empty_like(design)
+            image[rows[:, None], columns] = np.where(mirrors, q - 1 - design, design)
+            assert (image == design).all()
+    assert n_symmetric > 5

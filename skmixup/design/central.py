@@ -82,7 +82,8 @@ def central_design(
     """A uniform design (n_runs, n_factors) whose first run is on the middle level of each factor.
 
     The arguments are those of :func:`uniform_design`. The order is one in which every prefix is
-    spread evenly; a seed exchanges the factors of a shipped design and mirrors some.
+    spread evenly. Where all factors have as many levels as runs, a seed exchanges them and mirrors
+    some; ``effort`` counts where one has fewer.
     """
     counts = level_numbers(n_levels, n_factors, n_runs)
     rows = central_runs(n_runs, counts)

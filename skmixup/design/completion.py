@@ -106,8 +106,8 @@ def improved_columns(design: Ints, n_fixed: int, rng: np.random.Generator) -> In
     """The design (n, s) of n levels after a search for each column in turn beside the others.
 
     The first ``n_fixed`` runs stay. As a step makes many swaps at once, the centred discrepancy
-    comes within a few percent of what threshold accepting finds, in a twentieth of the time; of
-    many runs further.
+    comes within a tenth of what threshold accepting finds, of few hundred runs in a twentieth of
+    the time.
     """
     n, n_factors = design.shape
     design = design.copy()
