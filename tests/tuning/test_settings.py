@@ -171,6 +171,8 @@ def test_points_whose_numbers_went_to_other_trials_complete_the_design_later(n_t
         return 0.0
 
     study.optimize(objective, n_trials=n_trials, n_jobs=n_jobs, catch=RuntimeError)
+    if n_jobs > 1:  # the trial that fails may have been the last to end
+        study.optimize(objective, n_trials=3)
     rows = finished_rows(study)
     assert {*range(9)} <= {*rows}  # 12 trials without two enqueued ones and one that failed
     assert max(rows.values()) == 1
