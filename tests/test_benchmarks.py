@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import records
 from benchmarks.designs import lattices, symmetric
+from tests.forked_scripts import CAN_FORK, ForkedScripts, SeparateScripts
 
 ROOT = Path(__file__).parents[1]
 FOLDER = ROOT / "benchmarks"
@@ -24,6 +25,7 @@ SCRIPTS = sorted(
 )
 README = (FOLDER / "README.md").read_text()
 PAGES = sorted(path.name for path in FOLDER.glob("results/*.md"))
+SLOW_TO_IMPORT = ["torch", "optuna", "skrub", "sklearn.ensemble", "skmixup.robustness"]
 HEAVY = {"catboost", "pytabkit", "rtdl_num_embeddings", "matplotlib", "tabm"}
 
 
@@ -36,19 +38,20 @@ def imported_at_once(path):
             yield (node.module or "").split(".")[0]
 
 
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory):
+    """Run scripts, without the seconds in which each would import the same packages again."""
+    run_scripts = ForkedScripts if CAN_FORK else SeparateScripts
+    env, log = {**os.environ, "PYTHONPATH": str(ROOT)}, tmp_path_factory.mktemp("scripts") / "log"
+    with run_scripts(SLOW_TO_IMPORT, env, log) as scripts:
+        yield scripts
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_script_answers_help(script, tmp_path):
-    done = subprocess.run(
-        [sys.executable, FOLDER / script, "--help"],
-        cwd=tmp_path,  # from anywhere
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
+def test_script_answers_help(script, scripts, tmp_path):
+    done = scripts.run([FOLDER / script, "--help"], tmp_path)  # from anywhere
     assert done.returncode == 0, done.stderr[-2000:]
-    assert done.stdout.startswith("usage: ")
+    assert done.stdout.startswith(f"usage: {Path(script).name} ")
     assert not list(tmp_path.iterdir())
 
 
