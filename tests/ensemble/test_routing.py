@@ -204,7 +204,9 @@ def test_settings_and_splits_without_a_use_for_groups_do_not_get_them(groups_of_
     clf = MixupClassifierCV(small, param_distributions={}, cv=GroupKFold(2))
     assert clf.fit(images, y, groups=GROUPS).n_splits_ == 2
     several = MixupClassifierCV(
-        ManifoldMixupClassifier(), param_distributions={}, cv=GroupKFold(2)
+        ManifoldMixupClassifier(module__hidden_sizes=(8,), batch_size=64),
+        param_distributions={},
+        cv=GroupKFold(2),
     )
     assert several.fit(X, np.c_[y == 1, X[:, 0] > 5].astype(int), groups=GROUPS).n_splits_ == 2
 

@@ -6,7 +6,7 @@ from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
 from tests.expected_failures import expected_failures
 
 # No module__…: check_no_attributes_set_in_init knows only what the signature names.
-FAST = {"max_epochs": 10}
+FAST = {"max_epochs": 5}
 
 
 @parametrize_with_checks(

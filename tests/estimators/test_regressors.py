@@ -44,7 +44,7 @@ def expected_failures(estimator):
 
 
 @parametrize_with_checks(
-    [kind(max_epochs=10) for kind in KINDS], expected_failed_checks=expected_failures
+    [kind(max_epochs=5) for kind in KINDS], expected_failed_checks=expected_failures
 )
 def test_scikit_learns_estimator_checks(estimator, check):
     check(estimator)

@@ -31,7 +31,7 @@ FAILURES = {
 
 
 @parametrize_with_checks(
-    [Classifier(max_epochs=12, lr=0.01, random_state=0, device="cpu")],
+    [Classifier(max_epochs=6, lr=0.01, random_state=0, device="cpu")],
     expected_failed_checks=lambda estimator: FAILURES,
 )
 def test_scikit_learn_checks(estimator, check):
@@ -39,7 +39,7 @@ def test_scikit_learn_checks(estimator, check):
 
 
 def test_check_of_classes_passes_under_an_exempted_name():
-    clf = Classifier(max_epochs=12, lr=0.01, random_state=0, device="cpu")
+    clf = Classifier(max_epochs=6, lr=0.01, random_state=0, device="cpu")
     check_classifiers_classes("SelfTrainingClassifier", clf)
 
 

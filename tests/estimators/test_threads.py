@@ -209,9 +209,12 @@ def test_two_threads_meet_within_their_forward_passes():
     assert np.array_equal(one, two)
 
 
+INNER = MixupClassifier(max_epochs=1, batch_size=-1, module__hidden_sizes=(8,))
+
+
 def fits_inside(net=None, **kwargs):
     Parallel(2, prefer="threads")(
-        delayed(fitted)(MixupClassifier(max_epochs=1, random_state=0)) for _ in range(2)
+        delayed(fitted)(clone(INNER).set_params(random_state=0)) for _ in range(2)
     )
 
 
@@ -226,11 +229,11 @@ class Fits(Callback):
 class FitsItself(nn.Linear):
     def __init__(self):
         super().__init__(6, 3)
-        fitted(MixupClassifier(max_epochs=1))
+        fitted(INNER)
 
     def forward(self, x):
         if self.training:
-            fitted(MixupClassifier(max_epochs=1))
+            fitted(INNER)
         return super().forward(F.dropout(x, 0.2, self.training))
 
 

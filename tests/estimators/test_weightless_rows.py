@@ -167,7 +167,7 @@ def test_memory_maps_are_trained_on_as_arrays_are(kind, params, grouped, tmp_pat
     rows = np.random.default_rng(1).normal(size=(n, 4)).astype(np.float32)
     y = rows[:, 0].round() if kind is VicinalRegressor else np.arange(n) % 3
     weight = np.where(np.arange(n) % 4, rows[:, 1] ** 2 + 0.1, 0)
-    net = kind(**FAST | params)
+    net = kind(batch_size=64, **FAST | params)
     groups = {"groups": pd.Series(np.arange(n) // 6)[::-1]} if grouped and params else {}
     found = clone(net).fit(memory_map(rows, tmp_path), y, sample_weight=weight, **groups)
     usual = clone(net).fit(rows, y, sample_weight=weight, **groups)

@@ -103,8 +103,9 @@ def test_a_killed_worker_costs_no_point_and_doubles_none(storage):
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     assert set(range(N_RUNS)) - {row(t) for t in complete} <= {row(lost)}
 
-    time.sleep(4.0)  # a heartbeat's grace period of 2 s, which SQLite's clock rounds to seconds
     stale_after = None if storage.startswith("heartbeat") else 1.0
+    # a heartbeat's grace period of 2 s, which SQLite's clock rounds to seconds
+    time.sleep(stale_after or 4.0)
     study.sampler = UniformDesignSampler(n_runs=N_RUNS, stale_after=stale_after)
     study.optimize(lambda t: t.suggest_float("x", 0, 1) + t.suggest_int("k", 1, 5))
     trials = study.get_trials()
