@@ -30,7 +30,7 @@ from skmixup.training.augmentation import check_augment
 from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
 from skmixup.training.precision import PRECISIONS, check_precision
-from skmixup.training.schedule import SHAPES, finish
+from skmixup.training.schedule import SHAPES, check_schedule, finish
 from skmixup.training.surroundings import own_surroundings
 
 
@@ -81,6 +81,7 @@ class VicinalEstimator(LookingNet):
         known = {k: v for k, v in params.items() if k in self._parameter_constraints}
         validate_parameter_constraints(self._parameter_constraints, known, type(self).__name__)
         check_precision(self.precision, resolve_device(self.device))
+        check_schedule(self.lr_schedule)
         check_augment(self.augment)
         check_callbacks(self.callbacks)
         self.get_vicinity().validate()

@@ -35,4 +35,4 @@ def check_dropout(value: Any) -> None:
 
 
 def _is_size(value: Any) -> bool:
-    return isinstance(value, Integral) and int(value) >= 1
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1

@@ -7,7 +7,7 @@ from numpy import inf
 
 def check_at_least_0(name: str, value: float) -> None:
     """Raise ValueError unless `value` is a finite number of at least 0."""
-    if not isinstance(value, Real) or not 0 <= value < inf:
+    if not isinstance(value, Real) or isinstance(value, bool) or not 0 <= value < inf:
         raise ValueError(f"{name} must be a finite number >= 0, got {value!r}")
 
 

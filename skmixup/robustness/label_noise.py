@@ -77,7 +77,7 @@ def corrupt_labels(
     >>> corrupt_labels(["cat", "dog", "owl"], 1.0, kind="pair")
     array(['dog', 'owl', 'cat'], dtype='<U3')
     """
-    if not isinstance(fraction, Real) or not 0 <= fraction <= 1:
+    if not isinstance(fraction, Real) or isinstance(fraction, bool) or not 0 <= fraction <= 1:
         raise ValueError(f"fraction must be a number in [0, 1], got {fraction!r}")
     if kind not in _KINDS:
         raise ValueError(f"kind must be one of {_KINDS}, got {kind!r}")

@@ -31,6 +31,8 @@ def resolve_device(device: Any) -> torch.device:
         "cuda": torch.cuda.is_available() and (resolved.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available(),
     }
+    if resolved.type not in ("cpu", *present):
+        _check_other(resolved)
     if not present.get(resolved.type, True):
         raise ValueError(
             f"device is {device!r}, but this machine has "
@@ -38,6 +40,21 @@ def resolve_device(device: Any) -> torch.device:
             f"{'an' if present['mps'] else 'no'} MPS device; use 'auto' or 'cpu'"
         )
     return resolved
+
+
+def _check_other(device: torch.device) -> None:
+    """Raise ValueError unless something can be computed on a device of a rarer kind."""
+    if device.type == "meta":
+        raise ValueError(
+            f"device is '{device}', on which tensors have shapes but no values, so that "
+            "nothing can be learnt; use 'auto' or 'cpu'"
+        )
+    try:
+        torch.empty(0, device=device)
+    except Exception as error:  # torch raises many kinds
+        raise ValueError(
+            f"device is '{device}', which this torch cannot compute on; use 'auto' or 'cpu'"
+        ) from error
 
 
 def device_of(net: Any) -> torch.device:

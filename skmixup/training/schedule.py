@@ -2,11 +2,12 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from math import ceil, cos, floor, inf, pi
+from math import ceil, cos, floor, inf, nan, pi
 from typing import Any
 
 import numpy as np
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler as TorchScheduler
 
 # Fraction of the steps in which the one-cycle schedule rises, and where it starts, as in torch.
 RISE = 0.3
@@ -55,6 +56,46 @@ SHAPES = {
 
 Shape = str | Callable[[float], float]
 
+#: Shares of the steps at which a function is tried before training.
+_TRIED = [k / 10 for k in range(10)]
+
+
+def check_schedule(schedule: Any) -> None:
+    """Raise ValueError where a function that is to move the learning rate cannot do so."""
+    if callable(schedule):
+        for share in _TRIED:
+            factor_at(schedule, share)
+
+
+def factor_at(schedule: Callable[[float], Any], share: float) -> float:
+    """Return what `lr` is multiplied by when this share of the steps is over.
+
+    Raises
+    ------
+    ValueError
+        Unless the function returns a finite number ≥ 0.
+    """
+    try:
+        value = schedule(share)
+    except Exception as error:
+        raise ValueError(_is_no_schedule(schedule, f"raised {error!r}", share)) from error
+    try:
+        factor = nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError, RuntimeError):
+        factor = nan
+    if not 0 <= factor < inf:
+        raise ValueError(_is_no_schedule(schedule, f"returned {value!r}", share))
+    return factor
+
+
+def _is_no_schedule(schedule: Any, what: str, share: float) -> str:
+    theirs = isinstance(schedule, type) and issubclass(schedule, TorchScheduler)
+    return (
+        "a function as lr_schedule must return a finite number ≥ 0, which lr is multiplied by, "
+        f"for the share of the steps that are over, in [0, 1); it {what} for {share}"
+        + ("; torch's schedulers go into skorch's callback LRScheduler" if theirs else "")
+    )
+
 
 class LearningRate:
     """Moves an optimizer's learning rates, each a factor times its peak.
@@ -96,12 +137,7 @@ class LearningRate:
     def move(self, epoch: float) -> None:
         """Set the learning rates for the step after `epoch` epochs, 0 ≤ epoch < n_epochs."""
         assert self.factor is not None
-        factor = float(self.factor(epoch / self.n_epochs))
-        if not 0 <= factor < inf:
-            raise ValueError(
-                "lr_schedule must return a finite number ≥ 0, which lr is multiplied by; it "
-                f"returned {factor} for {epoch / self.n_epochs}"
-            )
+        factor = factor_at(self.factor, epoch / self.n_epochs)
         for group in groups_of(self.optimizer):
             declared, peak, last, *_ = group.get(MARK) or _as_is(group)
             rate = group["lr"]

@@ -62,7 +62,8 @@ class DesignSampler(BaseSampler):
                 f"retry_failed={retry_failed!r} must be True, False or how often a point is run "
                 "again"
             )
-        if stale_after is not None and not (isinstance(stale_after, Real) and stale_after > 0):
+        seconds = isinstance(stale_after, Real) and not isinstance(stale_after, bool)
+        if stale_after is not None and not (seconds and stale_after > 0):
             raise ValueError(f"stale_after={stale_after!r} must be None or seconds, more than 0")
         self._space = None if search_space is None else dict(search_space)
         self._plan = plan

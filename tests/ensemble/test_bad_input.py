@@ -32,6 +32,8 @@ def refused(error, match, X, y, fit_params=None, **params):
         ({"n_runs": "some"}, "'n_runs'"),
         ({"cv": 1}, "'cv' parameter .* Got 1"),
         ({"time_limit": 0}, "'time_limit' parameter .* Got 0"),
+        ({"time_limit": True}, "'time_limit' parameter .* Got True"),
+        ({"n_runs": True}, "'n_runs' parameter of MixupClassifierCV must be .* Got True"),
         ({"time_limit": -1.0}, "'time_limit'"),
         ({"scoring": "acuracy"}, "'scoring' parameter .* Got 'acuracy'"),
         ({"scoring": ["accuracy"]}, "'scoring'"),

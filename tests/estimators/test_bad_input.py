@@ -51,6 +51,12 @@ PARAMETERS = [
     (MixupClassifier, {"lr": 0}, ValueError, r"'lr' .*\(0.0?, inf\).* Got 0"),
     (MixupClassifier, {"batch_size": 0}, ValueError, r"'batch_size' .*'auto'.* Got 0"),
     (MixupClassifier, {"batch_size": "big"}, ValueError, r"'batch_size' .*'auto'.* Got 'big'"),
+    (MixupClassifier, {"lr": True}, ValueError, r"'lr' .*\(0.0?, inf\).* Got True"),
+    (MixupClassifier, {"max_epochs": True}, ValueError, r"'max_epochs' .*'auto'.* Got True"),
+    (MixupClassifier, {"max_epochs": False}, ValueError, r"'max_epochs' .*'auto'.* Got False"),
+    (MixupClassifier, {"batch_size": True}, ValueError, r"'batch_size' .*'auto'.* Got True"),
+    (MixupClassifier, {"mix_epochs": True}, ValueError, r"'mix_epochs' .*\[0, inf\).* Got True"),
+    (MixupClassifier, {"ema_decay": False}, ValueError, r"'ema_decay' .*\[0.0?, 1.*Got False"),
     (MixupClassifier, {"random_state": "a"}, ValueError, r"'random_state' .* Got 'a'"),
     (
         MixupClassifier,

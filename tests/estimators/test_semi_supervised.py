@@ -204,6 +204,8 @@ def test_digits_with_few_labels_are_learnt_better_than_from_the_labels_alone():
         ),
         ({"ramp_up": 1.5}, "'ramp_up' parameter .* Got 1.5 instead"),
         ({"ramp_up": -1}, "'ramp_up' parameter .* Got -1 instead"),
+        ({"unlabeled_weight": True}, "'unlabeled_weight' parameter .* Got True instead"),
+        ({"ramp_up": True}, "'ramp_up' parameter .* Got True instead"),
         ({"ema_decay": 1.0}, "'ema_decay' parameter .* Got 1.0 instead"),
         ({"alpha": -1}, "alpha must be a finite number ≥ 0"),
         ({"labeled_alpha": -1}, "alpha must be a finite number ≥ 0"),

@@ -62,7 +62,7 @@ def test_files_without_a_temperature_load():
     assert torch.equal(other.eval()(x), net.eval()(x))
 
 
-@pytest.mark.parametrize("value", ["16", (0,), (8, -3), (2.5,), 2.5, None])
+@pytest.mark.parametrize("value", ["16", (0,), (8, -3), (2.5,), (True,), True, 2.5, None])
 def test_sizes_are_named_where_they_are_none(value):
     with pytest.raises(ValueError, match="hidden_sizes must be ints of at least 1"):
         MLP(4, 2, hidden_sizes=value)

@@ -356,6 +356,8 @@ def test_sparse_input_of_the_last_step_is_refused(plain_net, blobs):
         ({"eps": -0.1}, r"eps must be a finite number >= 0, got -0\.1"),
         ({"eps": float("nan")}, "eps must be a finite number >= 0, got nan"),
         ({"eps": "0.1"}, r"eps must be a finite number >= 0, got '0\.1'"),
+        ({"eps": True}, "eps must be a finite number >= 0, got True"),
+        ({"step": True}, "step must be a finite number >= 0, got True"),
         ({"step": -1}, "step must be a finite number >= 0, got -1"),
         ({"n_steps": 0}, "n_steps must be an int >= 1, got 0"),
         ({"n_steps": True}, "n_steps must be an int >= 1, got True"),

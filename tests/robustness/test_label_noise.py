@@ -91,6 +91,7 @@ def test_seed_decides_and_global_states_stay(global_states):
         ([0, 1], -0.1, {}, r"fraction must be a number in \[0, 1\], got -0\.1"),
         ([0, 1], 1.5, {}, r"fraction must be .* got 1\.5"),
         ([0, 1], float("nan"), {}, "fraction must be .* got nan"),
+        ([0, 1], True, {}, "fraction must be .* got True"),
         ([0, 1], "half", {}, "fraction must be .* got 'half'"),
         ([0, 1], 0.5, {"kind": "swap"}, r"kind must be one of \('uniform', 'pair'\), got 'swap'"),
         ([1, 1], 0.5, {}, r"two classes to have wrong labels, got only \[1\]"),

@@ -10,6 +10,7 @@ from torch.optim.lr_scheduler import (
     MultiStepLR,
     OneCycleLR,
     SequentialLR,
+    StepLR,
 )
 
 from skmixup import MixupClassifier
@@ -159,8 +160,45 @@ def test_two_schedules_are_refused_before_training():
         clf.fit(X, y)
     with pytest.raises(ValueError, match="lr_schedule"):
         MixupClassifier(**FAST, lr_schedule="linear").fit(X, y)
-    with pytest.raises(ValueError, match=r"lr_schedule must return .* returned -1.0 for 0.5"):
-        MixupClassifier(**FAST, lr_schedule=lambda t: 1 if t < 0.5 else -1).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        (lambda t: None, r"returned None for 0\.0"),
+        (lambda t: 1 if t < 0.5 else -1, r"returned -1 for 0\.5"),
+        (lambda t: {0.0: 1.0}.get(t), r"returned None for 0\.1"),
+        (lambda t: np.inf, "returned inf"),
+        (lambda t: torch.nan, "returned nan"),
+        (lambda t: "0.5", "returned '0.5'"),
+        (lambda t: np.ones(2), "returned array"),
+        (lambda t: torch.ones(2), "returned tensor"),
+        (lambda t: 1j, "returned 1j"),
+        (lambda: 1.0, r"raised TypeError\(.*\) for 0\.0"),
+        (lambda t: 1 / t, r"raised ZeroDivisionError\(.*\) for 0\.0"),
+        (StepLR, r"raised TypeError\(.*for 0\.0.*torch's schedulers.*LRScheduler"),
+    ],
+)
+def test_a_function_that_is_no_schedule_is_refused_before_training(schedule, said):
+    clf = MixupClassifier(**FAST, lr_schedule=schedule)
+    with pytest.raises(ValueError, match=f"lr_schedule must return a finite number ≥ 0.*{said}"):
+        clf.fit(X, y)
+    assert not hasattr(clf, "module_")
+
+
+def test_what_a_function_does_later_is_said_too():
+    schedule = lambda t: 1.0 if t < 0.96 else None  # noqa: E731
+    with pytest.raises(ValueError, match=r"lr_schedule must .* returned None for 0\.9"):
+        MixupClassifier(**FAST | {"max_epochs": 40}, lr_schedule=schedule).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "kind", [np.float32, torch.tensor, np.float64, lambda factor: factor > 0.5]
+)
+def test_numbers_of_any_kind_are_factors(kind):
+    found, _ = rates(lr_schedule=lambda t: kind(1 - t))
+    expected, _ = rates(lr_schedule=lambda t: float(kind(1 - t)))
+    assert found == expected
 
 
 def test_an_optimizer_of_another_name_is_the_users_own():

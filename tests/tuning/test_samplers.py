@@ -440,6 +440,7 @@ def test_optuna_visualization():
         ({"n_runs": 9, "seed": -1}, ValueError, "seed=-1"),
         ({"n_runs": 9, "retry_failed": -1}, ValueError, "retry_failed=-1"),
         ({"n_runs": 9, "stale_after": 0}, ValueError, "stale_after=0"),
+        ({"n_runs": 9, "stale_after": True}, ValueError, "stale_after=True must be None or sec"),
         (
             {"n_runs": 9, "stale_after": "60"},
             ValueError,

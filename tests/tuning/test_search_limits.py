@@ -287,7 +287,7 @@ def test_limits_far_away(limit):
     assert search(constant(), time_limit=limit).fit(X, y).n_completed_ == 6
 
 
-@pytest.mark.parametrize("value", [0, -1, "1 h", float("nan")])
+@pytest.mark.parametrize("value", [0, -1, "1 h", float("nan"), True])
 def test_bad_time_limits(value):
     with pytest.raises(ValueError, match="time_limit"):
         search(constant(), time_limit=value).fit(X, y)

@@ -84,6 +84,12 @@ def test_the_present_estimator_is_a_setting_of_the_space():
     assert "outside" not in str(design_effects(search).responses.notes)
 
 
+@pytest.mark.parametrize("value", [0, 1.5, True])
+def test_bad_numbers_of_rounds(value):
+    with pytest.raises(ValueError, match=f"'n_rounds' .*range .1, inf.. Got {value} instead"):
+        candidates({"a": [1, 2]}, n_runs=4, n_rounds=value)
+
+
 @pytest.mark.parametrize("distribution", [stats.poisson(3), stats.binom(1000, 0.003)])
 @pytest.mark.parametrize("n_rounds", [1, 3])
 def test_values_that_hardly_ever_come_are_no_candidates(distribution, n_rounds):
