@@ -2,13 +2,14 @@
 
 A table comes from the folder named by the environment variable SKMIXUP_DATA, from scikit-learn's
 bundled sets, or from OpenML, in this order; Fashion-MNIST from Debian's package
-dataset-fashion-mnist or from OpenML.
+dataset-fashion-mnist or from OpenML; CIFAR-10, as JPEG, from that folder only.
 
     table = load("crx")  # table.X: DataFrame, table.y: labels
 """
 
 import gzip
 import os
+import tarfile
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,7 +61,10 @@ class Table:
 
 @dataclass(frozen=True)
 class Images:
-    """Grey images of one byte a pixel, (n, height, width), and their labels, 0 … 9."""
+    """Images of one byte a pixel and their labels, 0 … 9.
+
+    (n, height, width) grey, (n, 3, height, width) coloured.
+    """
 
     X: NDArray[np.uint8]
     y: NDArray[np.int64]
@@ -159,6 +163,28 @@ def load_fashion() -> Images:
         ) from error
     X, y = X.astype(np.uint8).reshape(-1, 28, 28), y.astype(np.int64)
     return Images(X[:60_000], y[:60_000], X[60_000:], y[60_000:])
+
+
+def load_cifar10() -> Images:
+    """CIFAR-10 in lossy JPEG: 50 000 training and 10 000 test images, 3 × 32 × 32."""
+    file = Path(os.environ.get("SKMIXUP_DATA", ".")) / "cifar10-jpeg.tar.xz"
+    if not file.exists():
+        raise FileNotFoundError(f"CIFAR-10: there is no file {file} (is SKMIXUP_DATA set?)")
+    from PIL import Image  # comes with matplotlib
+
+    found: dict[str, tuple[list[Any], list[str]]] = {"train": ([], []), "test": ([], [])}
+    with tarfile.open(file) as archive:
+        for member in archive:  # train/<class>/NNNN.jpg
+            part, *names = member.name.split("/")
+            if member.isfile() and part in found and len(names) == 2:
+                pixels, labels = found[part]
+                pixels.append(np.asarray(Image.open(archive.extractfile(member)).convert("RGB")))
+                labels.append(names[0])
+    classes = sorted(set(found["train"][1]))
+    parts: list[Any] = []
+    for pixels, labels in found.values():
+        parts += [np.stack(pixels).transpose(0, 3, 1, 2).copy(), np.searchsorted(classes, labels)]
+    return Images(*parts)
 
 
 def _idx(name: str, header: int) -> NDArray[np.uint8]:

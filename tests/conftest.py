@@ -1,6 +1,7 @@
 """What tests of several rooms use."""
 
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +14,20 @@ untimed = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 settings.register_profile("random", **untimed)
 settings.register_profile("untimed", derandomize=True, **untimed)
 settings.load_profile("untimed")
+
+_gpu_is_there = []  # torch's own function, once torch has been imported
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """Let only tests that are marked with cuda see a GPU: what others expect is of the CPU."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return
+    if not _gpu_is_there:
+        _gpu_is_there.append(torch.cuda.is_available)
+    marked = item.get_closest_marker("cuda") is not None
+    torch.cuda.is_available = _gpu_is_there[0] if marked else lambda: False
 
 
 @pytest.fixture

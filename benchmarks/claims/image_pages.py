@@ -5,13 +5,20 @@ from scipy import stats
 
 from benchmarks.records import RESULTS, table, write_page
 
-SETTINGS = """Written by `benchmarks/claims/images.py`. Fashion-MNIST, {n} training images and
+SETTINGS = """Written by `benchmarks/claims/images.py`. {data}, {n} training images and
 {n_test} test images, seeds: {seeds} (each its own subset and weights); pre-activation ResNet
-{network}, {epochs} epochs of SGD (momentum 0.9, weight decay 5e-4, learning rate 0.05 along a
-cosine, minibatches of 64), bfloat16, one core of an Intel Xeon. Mean ± standard deviation over
+{network}, {epochs} epochs of SGD (momentum 0.9, weight decay 5e-4, learning rate {lr} along a
+cosine, minibatches of {batch_size}), bfloat16, {hardware}. Mean ± standard deviation over
 seeds. A difference is by seeds, ± its standard error, and *clear* where its 95 % interval leaves
 out 0.
 """
+# By the end of a page's name.
+DATA = {
+    "": "Fashion-MNIST",
+    "_full": "Fashion-MNIST",
+    "_cifar": "CIFAR-10 as lossy JPEG, flipped at random and cropped after padding by 4",
+}
+HARDWARE = {"": "one core of an Intel Xeon", "_full": "a GPU", "_cifar": "an NVIDIA H200"}
 
 
 # What came out with the quick settings, by page; written by hand.
@@ -82,6 +89,10 @@ def write_pages(rows, methods, settings, suffix=""):
         seeds=min(len(found.by[m]) for m in found.methods),
         network=f"with width {settings['module__width']}",
         epochs=settings["epochs"],
+        lr=settings["lr"],
+        batch_size=settings["batch_size"],
+        data=DATA[suffix],
+        hardware=HARDWARE[suffix],
     )
     for name, page in (
         ("image_methods", _methods),
@@ -89,7 +100,7 @@ def write_pages(rows, methods, settings, suffix=""):
         ("hidden_states", _hidden),
     ):
         title, *lines = page(found, suffix)
-        said = [] if suffix else [SAID[name]]
+        said = [SAID[name + suffix]] if name + suffix in SAID else []
         write_page(name + suffix, "\n".join([title, head, *said, *lines, ""]))
 
 

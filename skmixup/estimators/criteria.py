@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from skmixup.networks import MLP, PreActResNet
 from skmixup.networks.members import average_members
-from skmixup.training.several_outputs import takes_all_outputs
+from skmixup.training.several_outputs import rehearse, takes_all_outputs
 from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.loss import first_output, name_of, needs_row_losses, row_losses
 
@@ -298,12 +298,12 @@ def try_on_target(
         Whether training will need the loss of each row.
     """
     try:
-        criterion = deepcopy(criterion)  # it may have state, which this call must not change
+        deepcopy(criterion)  # it may have state, which this call must not change
     except Exception:
         return
     try:
         with torch.no_grad():
-            loss = row_losses(criterion, outputs, target)
+            loss = rehearse(row_losses, criterion, outputs, target)
     except Exception as error:
         advice = ""
         if isinstance(criterion, nn.BCELoss):

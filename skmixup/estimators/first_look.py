@@ -14,13 +14,13 @@ from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
 from skmixup.randomness.fit import items_looked_at, preserved_randomness
-from skmixup.training.batches import in_memory, is_pixels
+from skmixup.training.batches import has_room, in_memory, is_pixels
 from skmixup.vicinal.adaptation import MAX_ROWS
 from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
 from skmixup.vicinal.layers import standing_hook
 from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.nested import take, tensors_in
+from skmixup.vicinal.nested import map_tensors, take, tensors_in
 from skmixup.vicinal.random_choice import SitesOfSeveral
 
 # About how many rows of a user's own data set a module is shown before training.
@@ -46,6 +46,15 @@ def rows_to_show(net: Any, dataset: Any) -> Any:
         return None
     step = max(1, len(dataset) // SHOWN_ROWS)
     return _collated(net, dataset, range(0, len(dataset), step), warn=True)
+
+
+def shown_on(rows: Any, device: torch.device) -> Any:
+    """Return `rows` on the device of the module; a sample where a GPU has no room for all."""
+    if device.type == "cuda" and not has_room(rows, device):
+        n = len(next(tensors_in(rows))[1])
+        chosen = np.random.default_rng(0).choice(n, min(n, MAX_ROWS), replace=False)
+        rows = take(rows, torch.from_numpy(np.sort(chosen)))
+    return map_tensors(lambda x: x.to(device) if isinstance(x, Tensor) else x, rows)
 
 
 def _sample_of_images(inputs: Any, n_rows: int) -> NDArray[np.int64] | None:

@@ -14,6 +14,7 @@ from skmixup.estimators.first_look import (
     is_by_position,
     is_made_of_tensors,
     rows_to_show,
+    shown_on,
     three_rows,
     two_rows,
     usable_sites,
@@ -48,6 +49,7 @@ class LookingNet(HoldingOutNet):
             train = self._training_part(dataset, y)
             rows = rows_to_show(self, train)
             if rows is not None:
+                rows = shown_on(rows, self._device_)
                 self.set_training(False)
                 adapt_to_rows(self.module_, self.infer, rows)
                 if self.module_ is not self.average_network():  # not all need be in a buffer

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from skmixup.training.memory_order import order_weights
 from skmixup.training.tensor_net import TensorNet
 from skmixup.vicinal.blocks import unwrap
 
@@ -202,6 +203,11 @@ class AveragingNet(TensorNet):
         self.show_student()
         if self._has_student:
             _check_precision(self.module_, self.ema_decay)
+        if self.module is None:  # a user's network may call ``view`` on its weights
+            optimizers = [getattr(self, name + "_") for name in self._optimizers]
+            innermost = self._device_.type == "cuda" and self.autocast_dtype() is not None
+            for network in self.networks():
+                order_weights(network, optimizers, innermost=innermost)
         return super()._begin_loop(state, epochs)
 
     def fit_loop(self, X: Any, y: Any = None, epochs: Any = None, **fit_params: Any) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
 
-from skmixup.vicinal.nested import leading, map_tensors, rows_at, tensors_in
+from skmixup.vicinal.nested import leading, map_tensors, rows_at, sent, tensors_in
 
 
 class ArrayDataset(skorch.dataset.Dataset):
@@ -127,11 +127,8 @@ class TensorBatches:
         self.drop_last = drop_last
         self.device = torch.device(device)
         self.generator = generator
-        if self.device.type == "cuda":
-            inputs = [x for _, x in tensors_in(self.data.inputs)]
-            size = sum(x.element_size() * x.nelement() for x in inputs)
-            if 2 * size <= torch.cuda.mem_get_info(self.device)[0]:
-                self.data = _moved(self.data, self.device)
+        if self.device.type == "cuda" and has_room(self.data.inputs, self.device):
+            self.data = _moved(self.data, self.device)
 
     @property
     def draws_alone(self) -> bool:
@@ -160,14 +157,26 @@ class TensorBatches:
 
 
 def _copied(inputs: Any, index: slice, device: torch.device) -> Any:
-    return _rows(inputs, lambda x: x[index].to(device) if is_pixels(x) else x[index].clone())
+    def read(x: Tensor) -> Tensor:
+        moves = is_pixels(x) or x.device.type != device.type
+        return sent(x[index], device) if moves else x[index].clone()
+
+    return _rows(inputs, read)
 
 
 def _gathered(inputs: Any, index: Tensor, device: torch.device) -> Any:
     def read(x: Tensor) -> Tensor:
-        return rows_at(x, index).to(device) if is_pixels(x) else x.index_select(0, index)
+        return sent(rows_at(x, index) if is_pixels(x) else x.index_select(0, index), device)
 
     return _rows(inputs, read)
+
+
+def has_room(inputs: Any, device: torch.device) -> bool:
+    """Whether `inputs` take at most half of the memory of a GPU that is free."""
+    tensors = [x for _, x in tensors_in(inputs) if isinstance(x, Tensor)]
+    size = sum(x.element_size() * x.nelement() for x in tensors)
+    free: int = torch.cuda.mem_get_info(device)[0]
+    return 2 * size <= free
 
 
 def _moved(data: ArrayDataset, device: torch.device) -> ArrayDataset:

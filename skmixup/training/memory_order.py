@@ -5,8 +5,11 @@ height, width, channels), and copy images that come otherwise. The shape stays (
 height, width), and so all that a module computes stays the same up to rounding.
 """
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
+from torch.optim import LBFGS, Optimizer
 
 from skmixup.vicinal.nested import has_channels_last
 
@@ -30,6 +33,38 @@ def is_quicker_channels_last(x: Tensor, dtype: torch.dtype | None, module: nn.Mo
         and (x.device.type == "cpu" or (x.device.type == "cuda" and dtype is not None))
         and any(isinstance(part, nn.Conv2d) for part in module.modules())
     )
+
+
+def order_weights(
+    module: nn.Module, optimizers: Collection[Optimizer], *, innermost: bool
+) -> None:
+    """Put weights of convolutions, and what optimizers keep of them, into one order in memory.
+
+    With the channels innermost in images and not in weights, every convolution on a GPU brings its
+    weight, and the gradient of it, from one order into the other. Fused optimizers need one order
+    in a weight and in what they keep of it, which has that of the file where it was loaded.
+
+    Parameters
+    ----------
+    module : nn.Module
+    optimizers : collection of Optimizer
+    innermost : bool
+        Whether the channels are to be innermost; not for LBFGS, which calls ``view`` on gradients.
+    """
+    innermost = innermost and not any(isinstance(x, LBFGS) for x in optimizers)
+    order = torch.channels_last if innermost else torch.contiguous_format
+    for part in module.modules():
+        if type(part) is not nn.Conv2d:
+            continue
+        weight = part.weight
+        weight.data = weight.data.contiguous(memory_format=order)
+        if weight.grad is not None:
+            weight.grad = weight.grad.contiguous(memory_format=order)
+        for optimizer in optimizers:
+            kept = getattr(optimizer, "state", {}).get(weight, {})
+            for name, value in kept.items():
+                if isinstance(value, Tensor) and value.shape == weight.shape:
+                    kept[name] = value.contiguous(memory_format=order)
 
 
 def channels_last(x: Tensor) -> Tensor:

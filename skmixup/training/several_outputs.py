@@ -1,7 +1,7 @@
 """Modules that return several outputs: which of them a criterion is given, which are trained."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from skmixup.vicinal.blocks import unwrap
+from skmixup.vicinal.nested import map_tensors, tensors_in
 
 
 class WholeOutput:
@@ -41,10 +42,41 @@ def takes_all_outputs(criterion: Any, output: tuple[Any, ...], target: Tensor) -
         return False
     try:
         with torch.no_grad():
-            deepcopy(criterion)(output, target)  # a copy: it may keep count of what it sees
+            rehearse(lambda own, *given: own(*given), criterion, output, target)
     except Exception:
         return False
     return True
+
+
+def rehearse(function: Callable[..., Any], criterion: Any, *tensors: Any) -> Any:
+    """Call `function` with a copy of a criterion, which may keep count of what it sees.
+
+    Parameters
+    ----------
+    function : callable
+        Of the criterion and `tensors`, which may fail.
+    criterion : callable
+    *tensors : Tensor, or several in a tuple
+        What the criterion is tried on.
+
+    Notes
+    -----
+    On a GPU it is tried on the CPU first: an assertion that fails in a kernel, such as that of
+    torch.nn.BCELoss, makes the device useless to the process until its end.
+    """
+    given = [tensor for _, tensor in tensors_in(tensors) if isinstance(tensor, Tensor)]
+    if any(tensor.device.type != "cpu" for tensor in given):
+        copied, moved = deepcopy(criterion), map_tensors(_on_cpu, tensors)
+        try:
+            function(copied.cpu() if isinstance(copied, nn.Module) else copied, *moved)
+        except RuntimeError as error:
+            if "device" not in str(error):  # else it has tensors of its own on the GPU
+                raise
+    return function(deepcopy(criterion), *tensors)
+
+
+def _on_cpu(value: Any) -> Any:
+    return value.cpu() if isinstance(value, Tensor) else value
 
 
 def warn_of_untrained(module: nn.Module, output: tuple[Any, ...]) -> None:

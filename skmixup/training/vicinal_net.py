@@ -162,10 +162,10 @@ class VicinalNet(AugmentingNet):
         if self._fit_state_ is None:  # a step that is taken by hand
             with self.fitting(), self.student_shown():
                 return VicinalNet.train_step_single(self, batch, **fit_params)
-        X, y = batch
+        X, y = (self._on_device(part) for part in batch)  # a user's own step may not have
         own = self._own_step()
         if own is not None:  # called by a step of the user's own, which knows of no draw
-            X, own.whole = self._on_device(X), True
+            own.whole = True
             with own.paused():
                 return self._loss_and_gradients(
                     X, own.with_weights(y), own.draw_for(X), **fit_params

@@ -13,7 +13,7 @@ from torch import Tensor
 from skmixup.vicinal.blocks import INPUT
 from skmixup.vicinal.draw import Draw, Paste, Swap
 from skmixup.vicinal.mixup import Mixup, like_inputs
-from skmixup.vicinal.nested import leading, tensors_in
+from skmixup.vicinal.nested import leading, sent, tensors_in
 
 
 class CutMix(Mixup):
@@ -113,7 +113,7 @@ class CutMix(Mixup):
         return Paste(
             lam=self._share(share, x),
             partner=partner,
-            inside=torch.from_numpy(inside).unsqueeze(1).to(first.device),
+            inside=sent(torch.from_numpy(inside).unsqueeze(1), first.device),
         )
 
     def _columns(self, x: Any, lam: NDArray[Any], partner: Tensor, rng: Generator) -> Draw:
@@ -125,7 +125,7 @@ class CutMix(Mixup):
             lam=self._share(kept.mean(axis=1), x),
             partner=partner,
             kept=tuple(
-                torch.from_numpy(part[:, 0] if tensor.ndim == 1 else part).to(tensor.device)
+                sent(torch.from_numpy(part[:, 0] if tensor.ndim == 1 else part), tensor.device)
                 for part, tensor in zip(parts, tensors, strict=True)
             ),
         )

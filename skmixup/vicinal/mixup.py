@@ -12,7 +12,7 @@ from skmixup.vicinal.base import Vicinity
 from skmixup.vicinal.blocks import INPUT, resolve_layers
 from skmixup.vicinal.draw import Draw, Interpolation, PartnerRows
 from skmixup.vicinal.layers import check_mixable
-from skmixup.vicinal.nested import leading, tensors_in
+from skmixup.vicinal.nested import leading, sent, tensors_in
 from skmixup.vicinal.pairing import similar_partners
 from skmixup.vicinal.parameters import (
     Alpha,
@@ -161,7 +161,7 @@ class Mixup(Vicinity):
         if self.mix_prob < 1 and per_sample:
             lam[rng.random(len(first)) >= self.mix_prob] = 1.0
         partner, outside = self._partners(len(first), target, pool, rng)
-        draw = self._pair(x, lam, partner.to(first.device), rng, sites)
+        draw = self._pair(x, lam, sent(partner, first.device), rng, sites)
         return draw if outside is None else replace(draw, outside=outside)
 
     def _partners(
@@ -192,7 +192,7 @@ def like_inputs(lam: Any, x: Any) -> Tensor:
     """λ as a tensor for `x`: of its floating type, on its device."""
     first = leading(x)
     dtype = first.dtype if first.is_floating_point() else torch.get_default_dtype()
-    return torch.as_tensor(lam, dtype=dtype, device=first.device)
+    return sent(torch.as_tensor(lam, dtype=dtype), first.device)
 
 
 class ManifoldMixup(Mixup):

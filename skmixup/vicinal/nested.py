@@ -51,6 +51,17 @@ def rows_at(x: Tensor, index: Tensor) -> Tensor:
     return x.index_select(0, index)
 
 
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Return a tensor of the CPU on `device`, for whose copy to a GPU the program does not wait.
+
+    An ordinary copy makes it wait until the GPU has done all that it was asked before, so that
+    the GPU then has nothing to do until the next step is asked of it.
+    """
+    if device.type == "cuda" and values.device.type == "cpu":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
+
+
 def has_channels_last(x: Tensor) -> bool:
     """Whether the channels of images (n, channels, height, width) are innermost in memory."""
     return x.is_contiguous(memory_format=torch.channels_last)

@@ -14,6 +14,8 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from skmixup.vicinal.nested import sent
+
 # Numbers in one block of the matrix of pairs.
 _BLOCK = 2**22
 
@@ -46,7 +48,7 @@ def similar_partners(target: Tensor, bandwidth: float, rng: Generator) -> Tensor
         shares = np.cumsum(weight, axis=1)
         u = rng.random(len(shares)) * shares[:, -1]
         partner[rows] = (shares <= u[:, None]).sum(axis=1)
-    return torch.from_numpy(np.minimum(partner, len(y) - 1)).to(target.device)
+    return sent(torch.from_numpy(np.minimum(partner, len(y) - 1)), target.device)
 
 
 def _squared_distances(a: NDArray[Any], b: NDArray[Any], *, codes: bool) -> NDArray[np.float64]:

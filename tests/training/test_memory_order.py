@@ -5,11 +5,12 @@ import io
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import Callback
 from torch import nn
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier
 from skmixup.training import running_net
-from skmixup.training.memory_order import channels_last, is_quicker_channels_last
+from skmixup.training.memory_order import channels_last, is_quicker_channels_last, order_weights
 from skmixup.vicinal.nested import has_channels_last, rows_at
 
 RNG = np.random.default_rng(0)
@@ -98,6 +99,28 @@ def test_parameters_stay_as_they_are():
     net = MixupClassifier(**SMALL, **FAST, optimizer=torch.optim.LBFGS, lr=0.1)
     net.fit(COLOURED, Y)
     assert all(p.is_contiguous() for p in net.module_.parameters())
+
+
+@pytest.mark.parametrize("kind", [torch.optim.SGD, torch.optim.AdamW])
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_weights_change_their_order_between_steps_and_training_goes_on(kind, ema_decay):
+    """On a GPU that computes in 16 bits they have the order of the images."""
+    params = {"optimizer": kind, "ema_decay": ema_decay, "optimizer__fused": True}
+    params |= {"optimizer__momentum": 0.9} if kind is torch.optim.SGD else {}
+    nets = [MixupClassifier(**SMALL, **FAST, **params).fit(COLOURED, Y) for _ in range(2)]
+
+    class Reordered(Callback):
+        def on_epoch_begin(self, net, **kwargs):
+            innermost = len(net.history) % 2 == 1
+            for network in net.networks():
+                order_weights(network, [net.optimizer_], innermost=innermost)
+                weights = [p for p in network.parameters() if p.ndim == 4 and p.shape[2] > 1]
+                assert all(p.is_contiguous() is not innermost for p in weights)
+
+    nets[0].set_params(callbacks=[Reordered()])
+    for net in nets:
+        net.partial_fit(COLOURED, Y, epochs=4)
+    np.testing.assert_allclose(*(net.predict_proba(COLOURED) for net in nets), atol=1e-5)
 
 
 def test_where_it_is_quicker():

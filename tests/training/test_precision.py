@@ -285,7 +285,8 @@ class TestFloat16:
             classifier(optimizer=torch.optim.LBFGS, **LOW).fit(X, Y)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA")
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_on_a_gpu():
     net = ManifoldMixupClassifier(**SMALL, **LOW, device="cuda").fit(IMAGES, Y)
     low = net.predict_proba(IMAGES)
