@@ -65,8 +65,8 @@ def cells(measure, n, device):
 def tests(seconds):
     """The last line of what pytest says of the tests that need CUDA, and whether they pass."""
     pytest = [sys.executable, "-m", "pytest", "-q", "-m", "cuda", "-p", "no:cacheprovider"]
-    if find_spec("xdist"):
-        pytest += ["-n", str(min(8, os.cpu_count() or 1))]
+    if find_spec("xdist"):  # beside which pytest-benchmark warns
+        pytest += ["-n", str(min(8, os.cpu_count() or 1)), "-p", "no:benchmark"]
     # Warnings of other versions of torch are no errors: it deprecates what it imports itself.
     pytest += ["-W", "ignore::DeprecationWarning"]
     files = [
