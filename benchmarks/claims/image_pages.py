@@ -47,8 +47,7 @@ less flat than ERM's with mixup of either kind, and flatter with CutMix.
 **Did not hold in 24 epochs.** Of a ResNet-18 that sees flipped and cropped images 24 times every
 way of mixing costs errors and log-loss: mixup 1.3 % and CutMix 1.7 % of the images, clearly;
 manifold mixup is level with ERM in errors. Noise of 0.1 of the range of a pixel is far too much.
-The papers train for 200 epochs and more, which is what mixing needs; so long a training was not
-tried here.
+The papers train for 200 epochs and more; so long a training was not tried here.
 """,
     "image_calibration_cifar": """\
 **Held.** ERM is too sure (T = 1.5), mixing makes networks too modest (T = 0.64 to 0.70), more so
