@@ -244,6 +244,11 @@ class ClassifyingNet(OutputNet):
         codes = super().row_codes(data)
         return codes.argmax(axis=1) if _is_matrix(codes) else codes
 
+    def strata(self, data: ArrayDataset) -> NDArray[np.int64] | None:
+        """Return the class of each row, or None: rows with several labels have no strata."""
+        soft = _is_matrix(data.target) and not self.multilabel_
+        return self.row_codes(data) if soft else super().strata(data)
+
     def output_for_callbacks(self, output: Any) -> Any:
         """Return logits of shape (n, n_classes), also of a network with members."""
         logits = first_output(output)

@@ -1,8 +1,9 @@
 """Rows held out of a fit to be scored: which rows, and how they are prepared."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from skmixup.estimators.datasets import labels_of
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.monitors import check_monitors
 from skmixup.estimators.persistence import PersistentNet
-from skmixup.training.batches import in_memory
+from skmixup.training.batches import ArrayDataset, in_memory
 
 
 class HoldingOutNet(PersistentNet):
@@ -53,12 +54,17 @@ class HoldingOutNet(PersistentNet):
             return
         if "_split_seed_" not in self.__dict__:
             self._split_seed_ = int(self._rng_.integers(2**32))
-        held_out = HeldOut(given, groups, self._split_seed_, self.names_rows())
+        held_out = HeldOut(given, groups, self._split_seed_, self.names_rows(), self.strata)
         object.__setattr__(self, "train_split", held_out)
         try:
             yield
         finally:
             object.__setattr__(self, "train_split", given)
+
+    def strata(self, data: ArrayDataset) -> NDArray[np.int64] | None:
+        """Return the class of each row of data in memory, or None: real values have no strata."""
+        target = data.target
+        return None if target is None or target.is_floating_point() else target.numpy()
 
     def names_rows(self) -> bool:
         """Whether a sampler of the user's names rows to train on by their positions."""
@@ -105,18 +111,21 @@ class HeldOut:
     given : float or callable
         A fraction of the rows, the same in every class, or a function such as skorch's
         ValidSplit.
-    groups : array-like of shape (n,), optional
+    groups : array-like of shape (n,), or None
         Rows of a group are held out together.
-    seed : int, default=0
+    seed : int
         Which rows make up the fraction.
-    all_rows : bool, default=False
+    all_rows : bool
         Whether the fraction is one of all rows; otherwise of those that count.
+    strata : callable
+        Returns the class of each row of data in memory, or None where rows have none.
     """
 
     given: Any
-    groups: Any = None
-    seed: int = 0
-    all_rows: bool = False
+    groups: Any
+    seed: int
+    all_rows: bool
+    strata: Callable[[ArrayDataset], NDArray[np.int64] | None]
 
     def __call__(self, dataset: Any, y: Any = None) -> tuple[Any, Any]:
         """Return the data set to train on and the one held out."""
@@ -134,11 +143,15 @@ class HeldOut:
                 f"{type(dataset).__name__} does not say; pass skorch.helper.predefined_split(…) "
                 "with a data set to hold out"
             )
-        codes, options = _codes(dataset, y), {"test_size": self.given, "random_state": self.seed}
+        codes = self._codes(dataset, y)
+        options = {"test_size": self.given, "random_state": self.seed}
         rows = None if self.all_rows else _rows_with_weight(dataset, codes)
         if rows is not None:
             dataset, codes = Subset(dataset, rows), None if codes is None else codes[rows]  # type: ignore[arg-type]
             groups = {name: np.asarray(as_array(values))[rows] for name, values in groups.items()}
+        if codes is not None and _are_probabilities(dataset):
+            n_held_out = ceil(self.given * len(codes))
+            codes = joined(codes, min(n_held_out, len(codes) - n_held_out))
         if groups:
             splitter = GroupShuffleSplit(1, **options)
         else:
@@ -149,18 +162,41 @@ class HeldOut:
             raise ValueError(f"train_split={self.given!r} is not possible: {error}") from error
         return Subset(dataset, train), Subset(dataset, valid)
 
+    def _codes(self, dataset: Any, y: Any) -> NDArray[np.int64] | None:
+        """Return the class code of each row, or None where labels are not listed."""
+        found = in_memory(dataset)
+        if found is not None and found[0].target is not None:
+            data, rows = found
+            codes = self.strata(data)
+            return codes if rows is None or codes is None else codes[rows]
+        labels = labels_of(dataset) if y is None else y
+        return None if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
 
-def _codes(dataset: Any, y: Any) -> NDArray[np.int64] | None:
-    """Return the class code of each row, or None where labels are not listed."""
+
+def _are_probabilities(dataset: Any) -> bool:
+    """Whether the classes of rows, which they have, are the most probable of soft labels."""
     found = in_memory(dataset)
-    if found is not None and found[0].target is not None:
-        data, rows = found
-        if data.target is None or data.target.is_floating_point():  # real values have no strata
-            return None
-        codes = data.target.numpy()
-        return codes if rows is None else codes[rows]
-    labels = labels_of(dataset) if y is None else y
-    return None if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
+    target = None if found is None else found[0].target
+    return target is not None and target.is_floating_point()
+
+
+def joined(codes: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Join the smallest classes until each has two rows and there are at most so many.
+
+    Every class can then be parted. A class that the user names but once is an error; one that is
+    the most probable of a single row is none.
+    """
+    counts = np.bincount(codes)
+    order = np.argsort(-counts, kind="stable")
+    kept = [c for c in order if counts[c] > 1]
+    if len(kept) > most or len(kept) == most < np.count_nonzero(counts):
+        kept = kept[: most - 1]
+    strata = np.full(len(counts), -1)
+    strata[kept] = kept
+    found = strata[codes]
+    if np.count_nonzero(found < 0) == 1 and kept:
+        found[found < 0] = kept[0]
+    return found
 
 
 def _rows_with_weight(dataset: Any, codes: NDArray[np.int64] | None) -> NDArray[np.int64] | None:

@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 import torch
 from sklearn.model_selection import cross_val_predict
-from skorch.callbacks import EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 from torch import nn
 from torch.nn import functional as F
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier, VicinalClassifier
+from skmixup.estimators.validation import joined
 from skmixup.vicinal import Mixup
 from skmixup.vicinal.loss import vicinal_loss
 
@@ -35,6 +36,53 @@ def test_one_hot_rows_train_as_their_labels(kind):
     soft = net(kind, classes=[0, 1, 2]).fit(X, ONE_HOT)
     np.testing.assert_allclose(soft.predict_proba(X), hard.predict_proba(X), atol=1e-6)
     assert soft.classes_.tolist() == [0, 1, 2]
+
+
+class Held(Callback):
+    """Keeps the inputs held out."""
+
+    def on_epoch_begin(self, net, dataset_valid=None, **kwargs):
+        self.rows_ = np.concatenate([batch[0] for batch in net.get_iterator(dataset_valid)])
+
+
+def held_out(y, weight=None, **params):
+    clf = net(train_split=0.25, max_epochs=1, callbacks=[("held", Held())], **params)
+    rows = dict(clf.fit(X, y, sample_weight=weight).callbacks_)["held"].rows_
+    return (rows[:, None] == X[None]).all(axis=2).argmax(axis=1)
+
+
+@pytest.mark.parametrize("weight", [None, np.where(np.arange(60) % 3, 1.0, 0.0)], ids=["", "some"])
+def test_a_fraction_is_one_of_every_most_probable_class(weight):
+    found = held_out(0.9 * ONE_HOT + 0.1 / 3, weight)
+    assert np.array_equal(found, held_out(HARD, weight))
+    rare = np.repeat([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]], [44, 8, 8], axis=0)
+    for seed in range(4):
+        counts = np.bincount(rare[held_out(rare, random_state=seed)].argmax(axis=1))
+        assert counts.tolist() == [11, 2, 2]
+
+
+def test_classes_that_are_seldom_the_most_probable_are_no_obstacle():
+    many = np.full((60, 40), 0.5 / 39)
+    top = np.r_[np.repeat([0, 1], [12, 16]), np.arange(8, 40)]  # 32 classes of one row each
+    many[np.arange(60), top] = 0.5
+    found = np.bincount(np.minimum(top[held_out(many)], 2))
+    assert found.sum() == 15
+    assert found[1] == 4  # of 16
+    assert len(held_out(np.eye(60)[:, :60] * 0.4 + 0.6 / 60)) == 15
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 10])
+def test_small_classes_are_joined_until_all_can_be_parted(most):
+    for seed in range(50):
+        rng = np.random.default_rng(seed)
+        codes = rng.integers(0, rng.integers(1, 12), size=rng.integers(2, 30))
+        strata = joined(codes, most)
+        sizes = np.unique(strata, return_counts=True)[1]
+        assert len(sizes) <= most
+        assert sizes.min() > 1
+        counts = np.bincount(codes)
+        if counts[counts > 0].min() > 1 and np.count_nonzero(counts) <= most:
+            assert np.array_equal(strata, codes)
 
 
 @pytest.mark.parametrize("mix_per", ["batch", "sample"])
