@@ -303,7 +303,10 @@ def accuracy_under_attack(
             f"attack must return rows of shape {np.shape(crafter_input)}, "
             f"got {np.shape(adversarial)}"
         )
-    with same_randomness(victim):
+    with same_randomness(victim), warnings.catch_warnings():
+        if crafter is victim and getattr(attack, "func", attack) in (fgsm, ifgsm):
+            # the attack has looked at the names of the same columns, and warned
+            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
         predicted = victim.predict(adversarial)
     check_consistent_length(predicted, labels)
     if several:

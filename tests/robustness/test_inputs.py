@@ -1,5 +1,7 @@
 """What goes into attacks and label noise comes out of the same kind; wrong columns are named."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -133,6 +135,21 @@ def test_frames_come_back_as_frames(named, frame):
     assert accuracy_under_attack(named, frame, CODES, fgsm, eps=0.5) == pytest.approx(
         np.mean(named.predict(changed) == CODES)
     )
+
+
+def own(net, X, y, **params):
+    """An attack of a user's, which checks no names."""
+    return np.asarray(X)
+
+
+@pytest.mark.parametrize("attack", [fgsm, ifgsm, partial(ifgsm, n_steps=2), own])
+@pytest.mark.parametrize("source", [False, True])
+def test_missing_names_are_told_of_once(named, attack, source):
+    other = MixupClassifier(**FAST).fit(X, CODES)
+    params = {"source": other} if source else {}
+    with pytest.warns(UserWarning, match="does not have valid feature names") as caught:
+        accuracy_under_attack(named, X, CODES, attack, eps=0.5, **params)
+    assert len(caught) == 1
 
 
 @pytest.mark.parametrize("output", ["pandas", "polars"])
