@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from skorch import NeuralNet
 from skorch.utils import is_dataset, to_device
 from torch import Tensor
 
@@ -17,9 +18,12 @@ from skmixup.randomness.fit import PreservedRandomness
 from skmixup.randomness.unseen import draws_nothing
 from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
 from skmixup.training.divergence import check_outputs
+from skmixup.training.own_loss import is_users
 from skmixup.training.surroundings import own_surroundings
 from skmixup.training.tensor_net import MIN_PREDICTION_ROWS
 from skmixup.vicinal.loss import first_output
+
+_THEIR_OPTIONS = ("iterator_valid__", "dataset__")
 
 
 class OutputNet(VicinalEstimator):
@@ -46,7 +50,10 @@ class OutputNet(VicinalEstimator):
         window = self._prediction_window(X)
         with surroundings, self._device_for_users_code(), window, _quick(self, data):
             parts = (first_output(part).cpu() for part in self.forward_iter(data, device=None))
-            if is_dataset(X):
+            if self._is_a_small_batch(data):
+                batch = data.inputs_at(slice(None)), None
+                outputs = first_output(self.evaluation_step(batch)).cpu().double()
+            elif is_dataset(X):
                 outputs = torch.cat(list(parts)).double()
             else:
                 outputs = _stacked(parts, len(data))
@@ -58,6 +65,23 @@ class OutputNet(VicinalEstimator):
                 "False"
             )
         return outputs
+
+    def _is_a_small_batch(self, data: Any) -> bool:
+        """Whether few rows need no iterator, which takes as long as some layers do for them.
+
+        Nobody else takes part in how rows become batches, and :meth:`evaluation_step` copies them.
+        """
+        return (
+            type(data) is ArrayDataset
+            and 0 < len(data) < MIN_PREDICTION_ROWS
+            and self.iterator_valid is TensorBatches
+            and self.dataset is ArrayDataset
+            and not is_users(self, "forward_iter")
+            and not is_users(self, "get_iterator")
+            and type(self).get_dataset is NeuralNet.get_dataset
+            and not any(map(" ".join(self.__dict__).__contains__, _THEIR_OPTIONS))
+            and not self._is_one_of_several_processes()
+        )
 
     @contextmanager
     def _prediction_window(self, X: Any) -> Iterator[None]:

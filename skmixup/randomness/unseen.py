@@ -18,21 +18,24 @@ def draws_nothing(module: nn.Module) -> bool:
 
     In evaluation mode, and without hooks of a user's.
     """
-    return all(
-        type(child).__module__.startswith(_QUIET)
-        and not isinstance(child, _ALWAYS_RANDOM)
-        and not child.training
-        and not child._forward_hooks
-        and not child._forward_pre_hooks
-        for child in parts_of(module)
-    )
+    for child in parts_of(module):
+        if (
+            child.training
+            or child._forward_hooks
+            or child._forward_pre_hooks
+            or not type(child).__module__.startswith(_QUIET)
+            or isinstance(child, _ALWAYS_RANDOM)
+        ):
+            return False
+    return True
 
 
 def parts_of(module: nn.Module) -> list[nn.Module]:
     """The module and all within it, in less time than ``modules()``, which makes up names."""
     parts = [module]
     for part in parts:  # which grows meanwhile
-        parts.extend(child for child in part._modules.values() if child is not None)
+        if part._modules:
+            parts.extend([child for child in part._modules.values() if child is not None])
     return parts
 
 

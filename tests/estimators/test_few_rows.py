@@ -10,6 +10,7 @@ from torch import nn
 from skmixup import MixupClassifier, MixupRegressor
 from skmixup.estimators import inputs
 from skmixup.estimators.inputs import check_inputs
+from skmixup.training import batches
 
 X = np.random.default_rng(0).normal(size=(40, 3))
 Y = np.arange(40) % 2
@@ -127,3 +128,44 @@ def test_a_module_that_squeezes_the_rows_away_is_told_how_not_to(kind, n_outputs
     rows = np.random.default_rng(0).normal(size=(9, 2))  # and one row is left over
     with pytest.raises(ValueError, match=r"squeeze\(1\) does not"):
         net.set_params(**criterion).fit(rows, labels)
+
+
+def test_few_rows_go_through_no_iterator_and_many_do(clf, monkeypatch):
+    expected = clf.predict_proba(X)
+    monkeypatch.setattr(batches.TensorBatches, "__init__", None)  # fails where it is called
+    for n in (1, 2, 15):
+        assert np.array_equal(clf.predict_proba(X[:n]), expected[:n])
+    with pytest.raises(TypeError):
+        clf.predict_proba(X[:16])
+
+
+def test_whoever_takes_part_in_making_batches_is_asked_for_one_row_too():
+    class Halved(MixupClassifier):
+        def get_iterator(self, dataset, training=False):
+            iterator = super().get_iterator(dataset, training=training)
+            return iterator if training else ((x / 2, y) for x, y in iterator)
+
+    class Kept(MixupClassifier):
+        def get_dataset(self, X, y=None):
+            self.asked_ = True
+            return super().get_dataset(X, y)
+
+    halved = Halved(**SMALL).fit(X, Y)
+    plain = MixupClassifier(**SMALL).fit(X, Y)
+    assert np.allclose(halved.predict_proba(X[:1]), plain.predict_proba(X[:1] / 2), atol=1e-6)
+    kept = Kept(**SMALL).fit(X, Y)
+    del kept.asked_
+    kept.predict_proba(X[:1])
+    assert kept.asked_
+    dropping = MixupClassifier(**SMALL, iterator_valid__drop_last=True,
+                               iterator_valid__batch_size=8).fit(X, Y)  # fmt: skip
+    with pytest.raises(ValueError, match="only 0 of 3 rows were predicted"):
+        dropping.predict(X[:3])
+
+
+def test_one_row_is_not_written_to():
+    row = X[:1].astype(np.float32)
+    module = nn.Sequential(nn.ReLU(inplace=True), nn.Linear(3, 2))
+    before = row.copy()
+    MixupClassifier(module, max_epochs=1).fit(X, Y).predict(row)
+    assert np.array_equal(row, before)
