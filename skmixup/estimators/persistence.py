@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 
 from skmixup.estimators import safetensors_files
 from skmixup.estimators.parameters import ParametrizedNet
-from skmixup.networks.default import default_network_in
+from skmixup.networks.default import default_network_in, difference
 from skmixup.training.devices import resolve_device
 from skmixup.training.optimizers import complete_copy
 from skmixup.training.surroundings import own_surroundings
@@ -295,9 +295,12 @@ class _StateOf:
         before = {k: v.clone() if isinstance(v, Tensor) else v for k, v in self._current().items()}
         try:
             loaded = self.module.load_state_dict(state)
-        except RuntimeError:  # of some tensors; torch has copied those that fit
+        except RuntimeError as error:  # of some tensors; torch has copied those that fit
             self.module.load_state_dict(before)
-            raise
+            remedy = difference(state, before)
+            if remedy is None:
+                raise
+            raise RuntimeError(f"{remedy}.\n{error}") from None
         self.net.set_notes(notes)
         return loaded
 
