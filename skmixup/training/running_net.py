@@ -14,6 +14,7 @@ from skmixup.training.memory_order import channels_last, is_quicker_channels_las
 from skmixup.training.optimizing_net import OptimizingNet
 from skmixup.training.precision import LossScale, autocast_dtype, full_precision, in_float32
 from skmixup.vicinal.blocks import unwrap
+from skmixup.vicinal.nested import sent
 
 
 class RunningNet(OptimizingNet):
@@ -120,8 +121,8 @@ class RunningNet(OptimizingNet):
     def _on_device(self, x: Any) -> Any:
         """Move a batch to the module; one made by :class:`TensorBatches` is there already."""
         device = self._device_now()
-        if isinstance(x, Tensor) and x.device == device:
-            return x
+        if isinstance(x, Tensor):
+            return x if x.device == device else sent(x, device)
         return to_tensor(x, device=device)
 
     @property
