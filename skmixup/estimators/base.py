@@ -31,6 +31,7 @@ from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
 from skmixup.training.precision import PRECISIONS, check_precision
 from skmixup.training.schedule import SHAPES, check_schedule, finish
+from skmixup.training.scripted import check_instance
 from skmixup.training.surroundings import own_surroundings
 
 
@@ -110,6 +111,7 @@ class VicinalEstimator(LookingNet):
         if self.module is None:
             module = self._default_module(**kwargs)
         elif isinstance(self.module, nn.Module) and not kwargs:
+            check_instance(self.module)
             module = deepcopy(self.module)
         elif isinstance(self.module, nn.Module) or callable(self.module):
             module = self.initialized_instance(self.module, kwargs)

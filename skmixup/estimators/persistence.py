@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import lru_cache
+from pickle import PicklingError
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from skmixup.estimators.parameters import ParametrizedNet
 from skmixup.networks.default import default_network_in, difference
 from skmixup.training.devices import resolve_device
 from skmixup.training.optimizers import complete_copy
+from skmixup.training.scripted import holds_scripts
 from skmixup.training.surroundings import own_surroundings
 
 try:  # the one that joblib's workers use: it knows again the classes that it has sent
@@ -59,7 +61,15 @@ class PersistentNet(ParametrizedNet):
         }
         state = {name: value for name, value in state.items() if name not in movable}
         # Not pickle: a module's class may be a notebook's, which no other process can import.
-        state[_MOVABLE] = cloudpickle.dumps(movable)
+        try:
+            state[_MOVABLE] = cloudpickle.dumps(movable)
+        except RuntimeError as error:
+            if any(map(holds_scripts, self.networks())):
+                raise PicklingError(
+                    "the module holds code of torch.jit, which cannot be pickled or copied: train "
+                    "the module as it was before torch.jit, or keep its weights with save_params"
+                ) from error
+            raise
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:

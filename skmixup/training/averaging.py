@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from skmixup.training.memory_order import order_weights
+from skmixup.training.scripted import check_averaged
 from skmixup.training.tensor_net import TensorNet
 from skmixup.vicinal.blocks import unwrap
 
@@ -66,6 +67,10 @@ class AveragingNet(TensorNet):
         """Whether an average is wanted."""
         return self.ema_decay > 0
 
+    def check_copies(self, module: nn.Module) -> None:
+        """Raise ValueError for a module of which there can be no average."""
+        check_averaged(module, f"ema_decay={self.ema_decay!r}", otherwise=", or ema_decay=0")
+
     # ---- the two networks
 
     @property
@@ -78,6 +83,7 @@ class AveragingNet(TensorNet):
         if self._has_student and not self.averages():
             self._drop_student()
         elif self.averages():
+            self.check_copies(self.module_)
             self.student_ = deepcopy(self.module_)
             self._average_begins_ = True
 
@@ -86,6 +92,7 @@ class AveragingNet(TensorNet):
         if not self.averages() or self._has_student:
             return
         trained = self.module_
+        self.check_copies(trained)
         with self._current_init_context("module"):
             self.student_ = trained  # what the optimizer has
             average = deepcopy(unwrap(trained))

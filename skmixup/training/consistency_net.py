@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from skmixup.networks.members import members_as_rows
 from skmixup.training.fit_state import FitState
 from skmixup.training.own_steps import OwnStep
+from skmixup.training.scripted import check_averaged
 from skmixup.training.vicinal_net import VicinalNet, VicinalState
 from skmixup.vicinal.batch_norm import batch_statistics, single_row_statistics
 from skmixup.vicinal.consistency import (
@@ -65,6 +66,10 @@ class ConsistencyNet(VicinalNet):
     def averages(self) -> bool:
         """True: the average is the teacher, also where it forgets at once."""
         return True
+
+    def check_copies(self, module: nn.Module) -> None:
+        """Raise ValueError for a module of which there can be no teacher."""
+        check_averaged(module, "the teacher")
 
     # ---- the training step
 
