@@ -59,7 +59,8 @@ def check_settings(study: Study, settings: Mapping[str, Any], stored: Mapping[st
     if changes:
         raise ValueError(
             f"study {study.study_name!r} was started with another design: {'; '.join(changes)}. "
-            "Go on with the settings it was started with, or start a new study"
+            "Go on with the settings, or version of skmixup, that it was started with, or start a "
+            "new study"
         )
 
 

@@ -8,6 +8,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from skmixup.tuning import DesignExhausted, OrthogonalDesignSampler, UniformDesignSampler
+from skmixup.tuning.publishing import DESIGN
+from skmixup.tuning.storage import StudyStorage
 from tests.tuning.studies import finished_rows, study_with
 
 TWO_BY_TWO = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(0, 1)}
@@ -295,3 +297,17 @@ def test_choices_that_optuna_cannot_tell_apart_are_an_error(choices):
             make()
     with pytest.raises(ValueError, match=r"'k' has the choices"):
         settings_of(study_with(UniformDesignSampler(n_runs=9)), space)
+
+
+@pytest.mark.filterwarnings("ignore:n_runs=20 is more than")
+def test_a_study_of_another_version_with_other_values_is_told_how_to_go_on():
+    space = {"a": IntDistribution(1, 5, log=True), "b": CategoricalDistribution([1, 2])}
+    study = study_with(UniformDesignSampler(space, n_runs=20, n_levels=4))
+    settings_of(study, space, n_trials=2)
+    storage = StudyStorage(study)
+    settings = storage.attrs()[DESIGN]
+    assert settings["n_runs"] == 6  # 0.2.0 took four levels for four values
+    storage.set_attr(DESIGN, {**settings, "n_runs": 8, "values": [4, 2]})
+    study.sampler = UniformDesignSampler(space, n_runs=20, n_levels=4)
+    with pytest.raises(ValueError, match=r"n_runs was 8 and is now 6.*, or version of skmixup, "):
+        settings_of(study, space, n_trials=1)
