@@ -173,7 +173,7 @@ def look_like_probabilities(outputs: Tensor) -> bool:
     if outputs.ndim != 2 or outputs.shape[1] < 2 or not outputs.is_floating_point():
         return False
     tolerance = _tolerance(outputs)
-    outputs = outputs.detach().double()
+    outputs = outputs.detach().cpu().double()  # Apple's MPS knows no float64
     return bool(((outputs.sum(dim=1) - 1).abs() <= tolerance).all() and (outputs >= 0).all())
 
 

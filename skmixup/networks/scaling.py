@@ -132,13 +132,18 @@ class ChannelScaling(nn.Module):
         self.register_buffer("std", torch.ones(n_channels))
 
     def adapt_to_data(self, X: Tensor) -> None:
-        """Set mean and std from training images `X`, a few at a time; uint8 or floats."""
+        """Set mean and std from training images `X`, a few at a time; uint8 or floats.
+
+        On the CPU, since some devices know no float64.
+        """
         n_rows = max(1, CHUNK_ELEMENTS // max(1, X[:1].numel()))
-        origin = X[:n_rows].double().mean(dim=(0, 2, 3), keepdim=True)  # else squares lose digits
+        origin = (
+            X[:n_rows].cpu().double().mean(dim=(0, 2, 3), keepdim=True)
+        )  # else squares lose digits
         n = X.numel() / X.shape[1]
         total, squares = torch.zeros_like(origin), torch.zeros_like(origin)
         for chunk in X.split(n_rows):
-            part = chunk.double() - origin
+            part = chunk.cpu().double() - origin
             total += part.sum(dim=(0, 2, 3), keepdim=True)
             squares += part.square().sum(dim=(0, 2, 3), keepdim=True)
         std = (squares / n - (total / n).square()).clamp(min=0).sqrt().flatten()
