@@ -117,6 +117,25 @@ def test_designs_effects_and_searches_come_without_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_it_runs_where_the_system_does_not_fork():
+    """On Windows, whose `os` lacks what is taken away here once other libraries are imported."""
+    code = (
+        "import importlib, os, pkgutil, sys\n"
+        "import joblib, matplotlib, optuna, pandas, scipy.stats, sklearn, skorch, torch\n"
+        "for name in {'chown', 'fork', 'getloadavg', 'getpgid', 'killpg', 'lockf', 'mkfifo',\n"
+        "             'nice', 'posix_spawn', 'register_at_fork', 'sched_getaffinity', 'setsid',\n"
+        "             'sysconf', 'uname', 'wait', 'wait4'} & set(dir(os)):\n"
+        "    delattr(os, name)\n"
+        "import skmixup\n"
+        "for module in pkgutil.walk_packages(skmixup.__path__, 'skmixup.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "X, y = [[0.0], [1.0]] * 10, [0, 1] * 10\n"
+        "skmixup.MixupClassifier(max_epochs=2, random_state=0).fit(X, y).predict(X)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_samplers_come_without_scikit_learn_and_scipy():
     """They take half a second to import, as long as many trials of another sampler."""
     code = (
