@@ -33,6 +33,7 @@ from skmixup.training.precision import PRECISIONS, check_precision
 from skmixup.training.schedule import SHAPES, check_schedule, finish
 from skmixup.training.scripted import check_instance
 from skmixup.training.surroundings import own_surroundings
+from skmixup.training.undoing import LOST, UNDONE, Undoing
 
 
 class VicinalEstimator(LookingNet):
@@ -188,7 +189,7 @@ class VicinalEstimator(LookingNet):
         """Context of one call of `fit` or `partial_fit`.
 
         The estimator is put back as it was before where an error ends the call before its first
-        step, and where a module that the call has made diverges.
+        step, and where the training diverges.
         """
         if epochs is not None and (
             not isinstance(epochs, Integral) or isinstance(epochs, bool) or epochs < 0
@@ -197,14 +198,21 @@ class VicinalEstimator(LookingNet):
         self.check_groups(groups)
         if groups is not None and not callable(self.train_split):  # which may take any
             groups = group_column(groups)
-        before = dict(self.__dict__)
+        before, rng = dict(self.__dict__), self.__dict__.get("_rng_")
+        seed_before = None if rng is None else rng.bit_generator.state
         surroundings = own_surroundings(self._device_.type)
         with surroundings, self.fitting(epochs=epochs, groups=groups, whole=whole) as state:
             try:
                 yield
             except BaseException as error:
-                new = self.__dict__.get("module_") is not before.get("module_")
-                if not state.has_begun or (new and isinstance(error, DivergenceError)):
+                if isinstance(error, DivergenceError) and state.undoing is not None:
+                    if not state.undoing.undo():
+                        error.add_note(LOST)
+                        raise
+                    error.add_note(UNDONE)
+                    if rng is not None:
+                        rng.bit_generator.state = seed_before
+                if not state.has_begun or isinstance(error, DivergenceError):
                     self._put_back(before)
                 raise
 
@@ -253,6 +261,8 @@ class VicinalEstimator(LookingNet):
         scores.
         """
         n_before = len(self.history)
+        if not fresh:
+            self._fit_state_.undoing = Undoing(self)
         try:
             self.fit_loop(X, y)
         except BaseException as error:

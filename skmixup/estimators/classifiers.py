@@ -303,7 +303,9 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
 
         After a call that was cut off at the end of an epoch, for instance by Ctrl-C, a call with
         `epochs` as many as were left gives the same result as if it had not been; what is left of
-        an epoch that was cut off in the middle begins anew.
+        an epoch that was cut off in the middle begins anew. Where training diverges, as with a
+        part that holds a wild row, it is a ValueError, and the network is as it was before the
+        call: leave the part out, or lower `lr`.
 
         Parameters
         ----------

@@ -1,9 +1,11 @@
 """Training that diverges: losses or weights that are no longer finite end it with an error."""
 
+from collections.abc import Iterator
 from math import isfinite
 from typing import Any
 
 import torch
+from torch import nn
 
 
 class DivergenceError(ValueError):
@@ -28,10 +30,25 @@ def check_losses(net: Any, batches: list[dict[str, Any]]) -> None:
 
 
 def check_weights(net: Any) -> None:
-    """Raise DivergenceError unless all trained parameters are finite, after the last step."""
+    """Raise DivergenceError unless all trained parameters are finite, after the last step.
+
+    So are the statistics of normalisations, which one wild row makes infinite while the losses
+    stay finite: every prediction would then be the same.
+    """
     for name, parameter in net.get_all_learnable_params():
         if parameter.requires_grad and not bool(torch.isfinite(parameter.detach()).all()):
             raise DivergenceError(_message(net, f"the parameter {name} is no longer finite"))
+    for network in net.networks():
+        for name, value in _statistics(network):
+            if not bool(torch.isfinite(value).all()):
+                raise DivergenceError(_message(net, f"the statistic {name} is no longer finite"))
+
+
+def _statistics(network: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Running means and variances, with their names."""
+    for name, value in network.named_buffers():
+        if name.endswith(("running_mean", "running_var")):  # torch's name in all normalisations
+            yield name, value
 
 
 def check_outputs(net: Any, outputs: torch.Tensor) -> None:

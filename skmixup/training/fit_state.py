@@ -9,6 +9,7 @@ import torch
 from skmixup.randomness.fit import FitRandomness
 from skmixup.training.precision import LossScale
 from skmixup.training.schedule import LearningRate
+from skmixup.training.undoing import Undoing
 
 #: Epochs that ``max_epochs="auto"`` stands for, unless rows held out say otherwise.
 USUAL_EPOCHS = 32
@@ -34,6 +35,8 @@ class FitState:
         A split that was needed before the first epoch; it may be random and is not drawn again.
     has_begun : bool
         Whether the optimizer has made a step.
+    undoing : Undoing or None
+        Of a network that was there before the call: what it was like.
     n_complete_epochs : int
         Rows of the history whose end all callbacks have heard of.
     rate : LearningRate or None
@@ -67,6 +70,7 @@ class FitState:
     randomness: FitRandomness | None = None
     split: tuple[Any, Any] | None = None
     has_begun: bool = False
+    undoing: Undoing | None = None
     n_complete_epochs: int = 0
     rate: LearningRate | None = None
     device: torch.device | None = None
