@@ -247,6 +247,18 @@ class Quantiles:
         k = int(np.searchsorted(self._probabilities_up_to, u))
         return int(self.distribution.support()[0]) + min(k, _N_SUMMED - 1)
 
+    def last_summed(self, value: float) -> int | None:
+        """The last integer that is looked at, where `value` lies beyond it.
+
+        None where it does not, or where scipy knows the probability below `value` without adding
+        up all probabilities, which takes a minute and all memory at a thousand million.
+        """
+        start = self.distribution.support()[0]
+        kinds = (kind for kind in type(self._family).__mro__ if "_cdf" in vars(kind))
+        if next(kinds).__name__ != "rv_discrete" or not value - start >= _N_SUMMED:
+            return None
+        return int(start) + _N_SUMMED - 1
+
     @cached_property
     def _probabilities_up_to(self) -> Floats:
         """The probability up to each of the first integers."""

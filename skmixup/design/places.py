@@ -84,6 +84,9 @@ def _probability_below(factor: Quantiles, value: float) -> float | None:
     if not hasattr(distribution, "cdf"):
         return None
     if factor.discrete:
+        if (last := factor.last_summed(value)) is not None:
+            beyond = float(distribution.cdf(last))
+            return (beyond + 1) / 2 if beyond < 1 else None
         below, above = (float(distribution.cdf(round(value) - k)) for k in (1, 0))
         return (below + above) / 2 if above > below else None
     above = float(distribution.cdf(value))

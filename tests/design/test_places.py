@@ -94,3 +94,17 @@ def test_numbers_between_steps_lie_at_the_nearest_one():
         factor = as_factor("p", distribution)
         assert place_of(factor, 3.2) == place_of(factor, 3)
     assert place_of(as_factor("p", stats.randint(2, 6)), 3.8) == 0.625
+
+
+@pytest.mark.parametrize("value", [10**9, 1e25])
+def test_integers_far_out_have_a_place_at_once_where_scipy_would_sum_up_to_them(value):
+    for far in (stats.zipf(2.0), stats.zipf(1.5, loc=-3), stats.logser(1 - 1e-6)):
+        factor = as_factor("k", far)
+        assert far.cdf(10**6) < place_of(factor, value) < 1
+
+
+def test_integers_far_out_have_the_place_that_scipy_knows():
+    known = stats.geom(1e-9)
+    for value in (10**7, 10**9):
+        place = place_of(as_factor("k", known), value)
+        assert place == pytest.approx((known.cdf(value - 1) + known.cdf(value)) / 2)
