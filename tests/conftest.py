@@ -15,7 +15,7 @@ settings.register_profile("random", **untimed)
 settings.register_profile("untimed", derandomize=True, **untimed)
 settings.load_profile("untimed")
 
-_gpu_is_there = []  # torch's own function, once torch has been imported
+_gpus_are_there = []  # torch's own functions, once torch has been imported
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -24,10 +24,12 @@ def pytest_runtest_setup(item):
     torch = sys.modules.get("torch")
     if torch is None:
         return
-    if not _gpu_is_there:
-        _gpu_is_there.append(torch.cuda.is_available)
+    kinds = (torch.cuda, torch.backends.mps)
+    if not _gpus_are_there:
+        _gpus_are_there.extend(kind.is_available for kind in kinds)
     marked = item.get_closest_marker("cuda") is not None
-    torch.cuda.is_available = _gpu_is_there[0] if marked else lambda: False
+    for kind, is_available in zip(kinds, _gpus_are_there, strict=True):
+        kind.is_available = is_available if marked else lambda: False
 
 
 @pytest.fixture
