@@ -1,9 +1,10 @@
 """The outputs of a fitted module for rows, from which all predictions are made."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
+import numpy as np
 import torch
 from skorch import NeuralNet
 from skorch.utils import is_dataset, to_device
@@ -16,7 +17,7 @@ from skmixup.estimators.inputs import check_inputs
 from skmixup.networks import MLP
 from skmixup.randomness.fit import PreservedRandomness
 from skmixup.randomness.unseen import draws_nothing
-from skmixup.training.batches import ArrayDataset, TensorBatches, in_memory
+from skmixup.training.batches import ArrayDataset, TensorBatches, as_tensor, in_memory
 from skmixup.training.divergence import check_outputs
 from skmixup.training.own_loss import is_users
 from skmixup.training.surroundings import own_surroundings
@@ -42,21 +43,17 @@ class OutputNet(VicinalEstimator):
         """The module's outputs for all rows (the first of several), as float64 on the CPU."""
         self.check_trained()
         refuse_loader(X)
-        data = X if is_dataset(X) else ArrayDataset(check_inputs(self, X, reset=False))
-        # skorch's scoring callbacks put a cached forward_iter in the place of this one, whose
-        # default for device is the parameter, which may be "auto". None leaves outputs where they
-        # are: skorch cannot move a second output that is no tensor.
+        rows = X if is_dataset(X) else check_inputs(self, X, reset=False)
+        small = self._are_a_small_batch(rows)
+        data = rows if small or is_dataset(X) else ArrayDataset(rows)
         surroundings = own_surroundings(self._device_.type)
         window = self._prediction_window(X)
-        with surroundings, self._device_for_users_code(), window, _quick(self, data):
-            parts = (first_output(part).cpu() for part in self.forward_iter(data, device=None))
-            if self._is_a_small_batch(data):
-                batch = data.inputs_at(slice(None)), None
-                outputs = first_output(self.evaluation_step(batch)).cpu().double()
-            elif is_dataset(X):
-                outputs = torch.cat(list(parts)).double()
+        with surroundings, self._device_for_users_code(), window:
+            if small:
+                output = self.evaluation_step((as_tensor(rows), None))
+                outputs = first_output(output).cpu().double()
             else:
-                outputs = _stacked(parts, len(data))
+                outputs = self._batch_by_batch(data, keeps_all=is_dataset(X))
         check_outputs(self, outputs)
         if not is_dataset(X) and len(outputs) < len(data):
             raise ValueError(
@@ -66,14 +63,24 @@ class OutputNet(VicinalEstimator):
             )
         return outputs
 
-    def _is_a_small_batch(self, data: Any) -> bool:
+    def _batch_by_batch(self, data: Any, *, keeps_all: bool) -> Tensor:
+        """Outputs for all rows of a data set, of which maybe only the batches tell the number."""
+        # skorch's scoring callbacks put a cached forward_iter in the place of this one, whose
+        # default for device is the parameter, which may be "auto". None leaves outputs where they
+        # are: skorch cannot move a second output that is no tensor.
+        with _quick(self, data):
+            parts = (first_output(part).cpu() for part in self.forward_iter(data, device=None))
+            return torch.cat(list(parts)).double() if keeps_all else _stacked(parts, len(data))
+
+    def _are_a_small_batch(self, rows: Any) -> bool:
         """Whether few rows need no iterator, which takes as long as some layers do for them.
 
         Nobody else takes part in how rows become batches, and :meth:`evaluation_step` copies them.
         """
         return (
-            type(data) is ArrayDataset
-            and 0 < len(data) < MIN_PREDICTION_ROWS
+            type(rows) is np.ndarray
+            and rows.dtype.kind == "f"
+            and 0 < len(rows) < MIN_PREDICTION_ROWS
             and self.iterator_valid is TensorBatches
             and self.dataset is ArrayDataset
             and not is_users(self, "forward_iter")
@@ -83,16 +90,18 @@ class OutputNet(VicinalEstimator):
             and not self._is_one_of_several_processes()
         )
 
-    @contextmanager
-    def _prediction_window(self, X: Any) -> Iterator[None]:
+    def _prediction_window(self, X: Any) -> AbstractContextManager[None]:
         """Leave random states as they are; nothing to do where nothing is drawn.
 
         A DataLoader draws its seed from torch's state, and a user's data set may draw from any.
         """
         own_rows = is_dataset(X)
         if not own_rows and self.iterator_valid is TensorBatches and draws_nothing(self.module_):
-            yield
-            return
+            return nullcontext()
+        return self._kept_randomness(own_rows)
+
+    @contextmanager
+    def _kept_randomness(self, own_rows: bool) -> Iterator[None]:
         randomness = PreservedRandomness(self._device_, self.module_, whole=own_rows)
         with randomness, randomness.fetch if own_rows else randomness.step:
             yield

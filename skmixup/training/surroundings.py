@@ -6,36 +6,45 @@ follow the weights while these are trained.
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from threading import Lock
+from typing import Any
 
 import torch
 
 
-@contextmanager
-def own_surroundings(device_type: str) -> Iterator[None]:
+def own_surroundings(device_type: str) -> AbstractContextManager[Any]:
     """Context of a fit or a prediction, in which torch is as it is when it was imported.
+
+    It is entered at once: what others have set is looked up here.
 
     Parameters
     ----------
     device_type : str
         Of the device that the module is on.
     """
+    changes: list[AbstractContextManager[Any]] = []
+    if torch.is_inference_mode_enabled():
+        changes.append(torch.inference_mode(False))
+    if not torch.is_grad_enabled():
+        changes.append(torch.enable_grad())
+    for kind in {device_type, "cpu"} & {"cpu", "cuda", "mps", "xpu"}:
+        if torch.is_autocast_enabled(kind):
+            # Autocasts inside this one, of `precision`, would not clear their cache either.
+            changes.append(torch.autocast(kind, enabled=False, cache_enabled=False))
+    # torch.get_default_device() of torch 2.6 raises after set_default_device(None).
+    if torch.empty(0).device.type != "cpu":
+        changes.append(torch.device("cpu"))  # which makes all calls slower
+    if _default_type.is_changed():
+        changes.append(_default_type.float32())
+    return _all_of(changes) if changes else nullcontext()
+
+
+@contextmanager
+def _all_of(contexts: list[AbstractContextManager[Any]]) -> Iterator[None]:
     with ExitStack() as stack:
-        if torch.is_inference_mode_enabled():
-            stack.enter_context(torch.inference_mode(False))
-        if not torch.is_grad_enabled():
-            stack.enter_context(torch.enable_grad())
-        for kind in {device_type, "cpu"} & {"cpu", "cuda", "mps", "xpu"}:
-            if torch.is_autocast_enabled(kind):
-                # Autocasts inside this one, of `precision`, would not clear their cache either.
-                off = torch.autocast(kind, enabled=False, cache_enabled=False)
-                stack.enter_context(off)
-        # torch.get_default_device() of torch 2.6 raises after set_default_device(None).
-        if torch.empty(0).device.type != "cpu":
-            stack.enter_context(torch.device("cpu"))  # which makes all calls slower
-        if _default_type.is_changed():
-            stack.enter_context(_default_type.float32())
+        for context in contexts:
+            stack.enter_context(context)
         yield
 
 
