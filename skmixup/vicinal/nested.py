@@ -57,6 +57,8 @@ def sent(values: Tensor, device: torch.device) -> Tensor:
     An ordinary copy makes it wait until the GPU has done all that it was asked before, so that
     the GPU then has nothing to do until the next step is asked of it.
     """
+    if values.device == device:
+        return values
     waits = values.layout is not torch.strided or values.requires_grad
     if device.type == "cuda" and values.device.type == "cpu" and not waits:
         return values.pin_memory().to(device, non_blocking=True)
