@@ -18,7 +18,9 @@ SHUFFLED = {**SPACE, "cv": KFold(2, shuffle=True, random_state=0)}
 
 @parametrize_with_checks(
     [
-        MixupClassifierCV(ManifoldMixupClassifier(max_epochs=5), **SPACE),
+        MixupClassifierCV(
+            ManifoldMixupClassifier(module__hidden_sizes=(16,), max_epochs=5), **SPACE
+        ),
         MixupRegressorCV(ManifoldMixupRegressor(max_epochs=5), **SHUFFLED),
     ],
     expected_failed_checks=expected_failures,

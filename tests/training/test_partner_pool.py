@@ -206,7 +206,8 @@ def test_one_logit_batch_norm_lbfgs_images_columns_dicts_and_augmentation():
     fitted(VicinalClassifier, CODES > 0, vicinity, module=one, criterion=nn.BCEWithLogitsLoss)
     clf = fitted(VicinalClassifier, CODES, vicinity, module=NORMS)  # the last batch is one row
     assert np.isfinite(clf.predict_proba(X)).all()
-    fitted(VicinalClassifier, CODES, vicinity, optimizer=torch.optim.LBFGS, lr=0.1)
+    small = {"module__hidden_sizes": (8,)}
+    fitted(VicinalClassifier, CODES, vicinity, optimizer=torch.optim.LBFGS, lr=0.1, **small)
     images = RNG.normal(size=(41, 1, 8, 8)).astype(np.float32)
     conv = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
     for mix_per in ("batch", "sample"):
