@@ -160,12 +160,13 @@ class VicinalNet(AugmentingNet):
     def train_step_single(self, batch: Any, **fit_params: Any) -> dict[str, Any]:
         """Loss and gradients of one run of the closure."""
         if self._fit_state_ is None:  # a step that is taken by hand
+            batch = [self._on_device(part) for part in batch]
             with self.fitting(), self.student_shown():
                 return VicinalNet.train_step_single(self, batch, **fit_params)
-        X, y = (self._on_device(part) for part in batch)  # a user's own step may not have
+        X, y = batch
         own = self._own_step()
         if own is not None:  # called by a step of the user's own, which knows of no draw
-            own.whole = True
+            X, own.whole = self._on_device(X), True
             with own.paused():
                 return self._loss_and_gradients(
                     X, own.with_weights(y), own.draw_for(X), **fit_params
