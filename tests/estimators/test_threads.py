@@ -194,7 +194,8 @@ def test_two_threads_make_progress_at_the_same_time(event):
     Parallel(2, prefer="threads")(delayed(fit)() for _ in range(2))
 
 
-def test_two_threads_meet_within_their_forward_passes():
+def test_two_threads_meet_within_their_forward_passes(monkeypatch):
+    monkeypatch.setattr(windows, "PATIENCE", 0.1)  # which one waits for in vain
     barrier = threading.Barrier(2)
 
     class Meeting(nn.Linear):
@@ -243,7 +244,8 @@ class StartsThreads(nn.Linear):
         fits_inside()
 
 
-def test_fits_that_start_fits_come_to_an_end():
+def test_fits_that_start_fits_come_to_an_end(monkeypatch):
+    monkeypatch.setattr(windows, "PATIENCE", 0.1)  # which they wait for in vain
     plain = fitted(MixupClassifier(**FAST))
     for _ in range(2):
         net = MixupClassifier(callbacks=[Fits()], **FAST)
