@@ -21,8 +21,10 @@ Size = tuple[int, int, int]
 WARM, HOT, COOL = (0.05, 0.005), (0.15, 0.015), (0.025, 0.002)
 #: One that leaves most of a good design whole.
 GENTLE = (0.02, 0.002)
-#: Proposals of one sweep, for each run and factor.
-_STAY = 2
+#: Where few levels, more of them, and nearly as many factors as runs settle: see `settling`.
+_FEW_LEVELS, _MANY_LEVELS, _MANY_FACTORS = (0.05, 0.012), (0.03, 0.006), (0.015, 0.002)
+#: Proposals of one sweep, for each run and factor; of a longer sweep fewer are spent on updates.
+_STAY = 4
 
 
 @lru_cache(maxsize=1)
@@ -63,6 +65,18 @@ def annealed(
         _STAY,
     )
     return result.astype(np.intp)
+
+
+def settling(size: Size) -> tuple[float, float]:
+    """Temperatures at which a design of this size settles into one of its many good orders.
+
+    Above these every order is forgotten, below hardly any move is made: a long annealing, of 1e8
+    proposals or more, is best spent in between.
+    """
+    n, s, q = size
+    if q <= 6 and q < n:
+        return _FEW_LEVELS
+    return _MANY_FACTORS if s > 0.6 * n else _MANY_LEVELS
 
 
 def call(
