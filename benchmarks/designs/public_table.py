@@ -22,7 +22,7 @@ SAME = 2e-9
 #: Up to so many runs the search is tried where a design is shipped: it takes a third of a second.
 _MOST_SEARCHED = 60
 #: Tries where the shipped design is above the table: are repeated runs what it lacks?
-_TRIES, _PROPOSALS = 6, 3e7
+_TRIES, _PROPOSALS = 6, 1e8
 
 Row = dict[str, float]
 
