@@ -192,8 +192,8 @@ def like_inputs(lam: Any, x: Any) -> Tensor:
     """λ as a tensor for `x`: of its floating type, on its device."""
     first = leading(x)
     dtype = first.dtype if first.is_floating_point() else torch.get_default_dtype()
-    if isinstance(lam, float) and first.device.type != "cpu":
-        return torch.full((), float(lam), dtype=dtype, device=first.device)  # nothing is copied
+    if isinstance(lam, float):  # nothing is copied
+        return torch.full((), lam, dtype=dtype, device=first.device)
     return sent(torch.as_tensor(lam, dtype=dtype), first.device)
 
 
