@@ -1,9 +1,14 @@
 """Losses of an epoch's minibatches, fetched from the device together unless somebody looks."""
 
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor
+
+# Each tensor that stays among those of a step that are freed keeps the allocator from using their
+# memory for the next step: of a million rows, a whole epoch's took as much as the rows.
+_TOGETHER = 64
 
 
 class Losses:
@@ -23,6 +28,7 @@ class Losses:
         self.key = key
         self.at_once = at_once
         self._pending: list[tuple[dict[str, Any], Tensor]] = []
+        self._joined: list[tuple[tuple[dict[str, Any], ...], Tensor]] = []
 
     def note(self, row: dict[str, Any], loss: Any) -> None:
         """Take the loss of a minibatch, a tensor of one number."""
@@ -30,14 +36,21 @@ class Losses:
             row[self.key] = loss.item()
         else:
             self._pending.append((row, loss.detach()))
+            if len(self._pending) == _TOGETHER:
+                self._join()
+
+    def _join(self) -> None:
+        rows, losses = zip(*self._pending, strict=True)
+        self._joined.append((rows, torch.stack([x.reshape(()) for x in losses])))
+        self._pending.clear()
 
     def fetch(self) -> None:
         """Write what has been taken, as Python's numbers."""
-        if not self._pending:
+        if self._pending:
+            self._join()
+        if not self._joined:
             return
-        rows, losses = zip(*self._pending, strict=True)
-        self._pending.clear()
-        for row, loss in zip(
-            rows, torch.stack([x.reshape(()) for x in losses]).tolist(), strict=True
-        ):
+        parts, losses = zip(*self._joined, strict=True)
+        self._joined.clear()
+        for row, loss in zip(chain(*parts), torch.cat(losses).tolist(), strict=True):
             row[self.key] = loss

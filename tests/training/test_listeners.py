@@ -6,6 +6,7 @@ import torch
 from skorch.callbacks import Callback
 
 from skmixup import MixupClassifier
+from skmixup.training.losses import Losses
 from tests.training.steps import X, Y, classifier
 
 NAMES = np.array(["ant", "bee", "cow"])[Y]
@@ -93,3 +94,13 @@ def test_losses_are_fetched_once_an_epoch_unless_somebody_looks(monkeypatch, spl
         assert [dict(row) for row in ours["batches"]] == theirs["batches"]
         assert ours["train_loss"] == theirs["train_loss"]
         assert all(type(row["train_loss"]) is float for row in ours["batches"][:6])
+
+
+@pytest.mark.parametrize("n_batches", [0, 1, 63, 64, 65, 200])
+def test_losses_of_many_minibatches_are_written_in_their_order(n_batches):
+    losses, rows = Losses("loss", at_once=False), [{} for _ in range(n_batches)]
+    for number, row in enumerate(rows):
+        losses.note(row, torch.tensor([float(number)]))
+    losses.fetch()
+    losses.fetch()  # as after an error; nothing is left
+    assert rows == [{"loss": float(number)} for number in range(n_batches)]
