@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks import records
 from benchmarks.designs import lattices, symmetric
+from benchmarks.training import gpu
 from tests.forked_scripts import CAN_FORK, ForkedScripts, SeparateScripts
 
 ROOT = Path(__file__).parents[1]
@@ -68,6 +69,15 @@ def test_the_script_for_a_gpu_can_be_tried_without_one(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     numbers = re.findall(r"(?<=\| )\d+(?:\.\d+)?(?= \|)", done.stdout)
     assert len(numbers) >= 12
+
+
+def test_measurements_of_a_gpu_stay_where_there_is_none(monkeypatch):
+    written = []
+    monkeypatch.setattr(gpu, "write_page", lambda *page: written.append(page))
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    with pytest.raises(SystemExit, match="no CUDA device: the page stays as it is"):
+        gpu.main()
+    assert not written
 
 
 def test_no_module_needs_what_it_compares_with_before_it_does():

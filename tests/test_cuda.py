@@ -32,6 +32,7 @@ from skmixup.training import batches
 from skmixup.training.precision import is_native
 from skmixup.vicinal import CutMix, Gaussian, RandomChoice
 from skmixup.vicinal import ManifoldMixup as Manifold
+from tests.estimators.dicts_of_arrays import Table
 
 pytestmark = [
     pytest.mark.cuda,
@@ -57,17 +58,6 @@ PARAMS = {
 }  # fmt: skip
 SMALL = {"module__hidden_sizes": (16, 16), "module__dropout": 0.0}
 RESNET = {"module__depths": (1, 1), "module__width": 4, "lr": 0.05}
-
-
-class Table(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.embed, self.body = nn.Embedding(3, 4), nn.Linear(10, 8)
-        self.head = nn.Linear(8, 3)
-
-    def forward(self, numbers, codes):
-        joined = torch.cat([numbers, self.embed(codes)], dim=1)
-        return self.head(torch.tanh(self.body(joined)))
 
 
 class Scaled(nn.Module):
@@ -103,7 +93,7 @@ def own_loss(output, target):
     return nn.functional.cross_entropy(output, target, reduction="none")
 
 
-DICT = {"numbers": X, "codes": RNG.integers(3, size=N)}
+DICT = {"numbers": X[:, :4], "codes": RNG.integers(5, size=(N, 2))}
 CASES = {
     "no mixing": (VicinalClassifier, X, Y, SMALL),
     "mixup": (MixupClassifier, X, Y, SMALL),

@@ -17,7 +17,7 @@ PACKAGE = Path(skmixup.__file__).parent
 ROOMS = {
     "design": {"design"},
     "effects": {"effects", "design"},
-    "tuning": {"tuning", "design", "optuna", "sklearn"},
+    "tuning": {"tuning", "design", "constraints", "optuna", "sklearn"},
     "randomness": {"randomness", "torch", "sklearn"},
     "networks": {"networks", "torch"},
     "vicinal": {"vicinal", "networks", "torch", "sklearn"},
@@ -36,6 +36,7 @@ ROOMS = {
         "vicinal",
         "networks",
         "randomness",
+        "constraints",
         "labels",
         "torch",
         "skorch",
@@ -48,6 +49,7 @@ ROOMS = {
         "estimators",
         "networks",
         "training",
+        "constraints",
         "labels",
         "sklearn",
     },
@@ -109,12 +111,17 @@ def test_every_room_has_its_rule():
     assert {folder.parent.name for folder in PACKAGE.glob("*/__init__.py")} == set(ROOMS)
 
 
+def run_alone(code):
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_designs_effects_and_searches_come_without_torch():
     code = (
         "import sys, skmixup.design, skmixup.effects, skmixup.tuning; "
         "sys.exit('torch' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    run_alone(code)
 
 
 def test_it_runs_where_the_system_does_not_fork():
@@ -132,8 +139,7 @@ def test_it_runs_where_the_system_does_not_fork():
         "X, y = [[0.0], [1.0]] * 10, [0, 1] * 10\n"
         "skmixup.MixupClassifier(max_epochs=2, random_state=0).fit(X, y).predict(X)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
-    assert done.returncode == 0, done.stderr
+    run_alone(code)
 
 
 def test_samplers_come_without_scikit_learn_and_scipy():
@@ -149,8 +155,7 @@ def test_samplers_come_without_scikit_learn_and_scipy():
         "    study.optimize(lambda t: t.suggest_float('x', 0, 1) ** 2, n_trials=12)\n"
         "sys.exit(', '.join({'sklearn', 'scipy'} & (set(sys.modules) - known)) or None)"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True)
-    assert done.returncode == 0, done.stderr
+    run_alone(code)
 
 
 def test_version_is_a_release_number_that_changelog_and_citation_have():
@@ -169,7 +174,7 @@ def test_every_public_name_is_there():
 # The files that import private names of libraries; each says why.
 INTERNALS = {
     "ensemble/sklearn_internals.py",
-    "estimators/constraints.py",
+    "constraints.py",
     "training/optimizers.py",
     "tuning/sklearn_internals.py",
 }

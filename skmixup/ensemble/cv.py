@@ -16,6 +16,7 @@ from sklearn.utils import get_tags, indexable
 from sklearn.utils.metadata_routing import MetadataRouter
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 
+from skmixup.constraints import HasMethods, Interval, StrOptions
 from skmixup.ensemble.clock import Clock
 from skmixup.ensemble.fitting import (
     fit_on,
@@ -37,7 +38,6 @@ from skmixup.ensemble.rows import Rows
 from skmixup.ensemble.selection import greedy_weights
 from skmixup.ensemble.settings import TABLE_NETWORK, own_setting, space_of
 from skmixup.ensemble.sklearn_internals import takes_weights
-from skmixup.estimators.constraints import HasMethods, Interval, StrOptions
 from skmixup.estimators.datasets import refuse_dataset, refuse_loader
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.weights import check_weights

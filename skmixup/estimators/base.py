@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 from skorch.history import History
 from torch import nn
 
-from skmixup.estimators.constraints import (
+from skmixup.constraints import (
     Interval,
     Options,
     StrOptions,

@@ -7,9 +7,9 @@ import torch
 from numpy.typing import ArrayLike
 from skorch import NeuralNetClassifier
 
+from skmixup.constraints import StrOptions
 from skmixup.estimators.arguments import ClassifierParameters
 from skmixup.estimators.classifier_prediction import PredictingNet
-from skmixup.estimators.constraints import StrOptions
 from skmixup.estimators.flat_vicinity import vicinity_or_dirac
 from skmixup.estimators.parameters import passed_on
 from skmixup.training.batches import ArrayDataset, TensorBatches

@@ -298,7 +298,7 @@ def try_on_target(
         Whether training will need the loss of each row.
     """
     try:
-        deepcopy(criterion)  # it may have state, which this call must not change
+        deepcopy(criterion)  # what is tried is a copy, and not every criterion has one
     except Exception:
         return
     try:

@@ -86,6 +86,7 @@ class OutputNet(VicinalEstimator):
             and not is_users(self, "forward_iter")
             and not is_users(self, "get_iterator")
             and type(self).get_dataset is NeuralNet.get_dataset
+            # looked for in all names together, of which there are some sixty
             and not any(map(" ".join(self.__dict__).__contains__, _THEIR_OPTIONS))
             and not self._is_one_of_several_processes()
         )

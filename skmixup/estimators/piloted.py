@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.utils.validation import check_consistent_length
 
+from skmixup.constraints import StrOptions
 from skmixup.estimators.base import VicinalEstimator
-from skmixup.estimators.constraints import StrOptions
 from skmixup.estimators.outputs import OutputNet
 from skmixup.estimators.pilot import Judge, TrainingRows, find_length, finds_length
 from skmixup.estimators.weights import check_weights

@@ -13,8 +13,8 @@ from sklearn.utils.validation import check_consistent_length
 from skorch.utils import is_dataset
 from torch.utils.data import Subset
 
+from skmixup.constraints import Interval
 from skmixup.estimators.arguments import ClassifierParameters
-from skmixup.estimators.constraints import Interval
 from skmixup.estimators.datasets import refuse_loader
 from skmixup.estimators.docstrings import documents_every_parameter
 from skmixup.estimators.inputs import as_array, check_inputs, encode

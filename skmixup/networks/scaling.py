@@ -137,9 +137,8 @@ class ChannelScaling(nn.Module):
         On the CPU, since some devices know no float64.
         """
         n_rows = max(1, CHUNK_ELEMENTS // max(1, X[:1].numel()))
-        origin = (
-            X[:n_rows].cpu().double().mean(dim=(0, 2, 3), keepdim=True)
-        )  # else squares lose digits
+        first = X[:n_rows].cpu().double()
+        origin = first.mean(dim=(0, 2, 3), keepdim=True)  # else squares lose digits
         n = X.numel() / X.shape[1]
         total, squares = torch.zeros_like(origin), torch.zeros_like(origin)
         for chunk in X.split(n_rows):

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from skmixup.constraints import Interval, StrOptions
 from skmixup.design.factors import Factor, as_factors
 from skmixup.tuning.candidates import first_points, levels_of_lists, settings_at
 from skmixup.tuning.criteria import MIDDLE, TUNING_CRITERIA, discrepancy_of
@@ -18,7 +19,7 @@ from skmixup.tuning.limits import Watch
 from skmixup.tuning.plans import check_runs, orthogonal_plan, varying
 from skmixup.tuning.rounds import round_sizes, whole_cube
 from skmixup.tuning.runs import resolve_n_runs
-from skmixup.tuning.sklearn_internals import Interval, StrOptions, splits_stay_the_same
+from skmixup.tuning.sklearn_internals import splits_stay_the_same
 from skmixup.tuning.standing import candidate_losses
 from skmixup.tuning.valleys import next_look
 

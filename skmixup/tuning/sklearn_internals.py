@@ -19,21 +19,11 @@ from sklearn.model_selection._validation import (
     _insert_error_scores,
     _warn_or_raise_about_fit_failures,
 )
-from sklearn.utils import _param_validation
-from sklearn.utils._param_validation import StrOptions
 
-__all__ = ["BaseSearchCV", "Interval", "StrOptions"]
+__all__ = ["BaseSearchCV"]
 
 #: A fit as joblib is given it: function, positional and keyword arguments.
 DelayedFit = tuple[Any, tuple[Any, ...], dict[str, Any]]
-
-
-class Interval(_param_validation.Interval):
-    """Numbers in an interval; a boolean, which Python takes for 0 or 1, is none of them."""
-
-    def is_satisfied_by(self, val: Any) -> bool:
-        """Whether `val` is one of the numbers."""
-        return not isinstance(val, bool) and bool(super().is_satisfied_by(val))
 
 
 def replace_parallel(evaluate_candidates: Any, replacement: Callable[[Any], Any]) -> bool:

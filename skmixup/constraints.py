@@ -1,7 +1,7 @@
 """Constraints of parameters, as scikit-learn's own estimators declare them.
 
-scikit-learn keeps them in a private module and has no public one. The estimators import them from
-here, so that there is one place to change should scikit-learn move them.
+scikit-learn keeps them in a private module and has no public one. Estimators and searches import
+them from here, so that there is one place to change should scikit-learn move them.
 """
 
 from typing import Any
