@@ -50,7 +50,6 @@ T = X @ RNG.normal(size=6) + 0.1 * RNG.normal(size=N)
 PARTLY = np.where(np.arange(N) < 30, Y, -1)
 SOFT = np.eye(3)[Y] * 0.7 + 0.1
 SEVERAL = np.column_stack([Y > 0, Y > 1]).astype(int)
-WEIGHT = RNG.uniform(0.5, 2, size=N)
 # SGD: Adam makes full steps of gradients that are 0 but for rounding.
 PARAMS = {
     "max_epochs": 6, "batch_size": 16, "lr": 0.5, "random_state": 0,
