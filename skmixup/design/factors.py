@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from skmixup.design.levels import Floats, cell
+from skmixup.design.levels import EDGE, Floats, cell
 
 #: scipy's distributions that spread their values evenly over the logarithm.
 _LOG_FAMILIES = ("loguniform", "reciprocal")
@@ -228,8 +228,10 @@ class Quantiles:
         return getattr(self.distribution, "dist", self.distribution)
 
     def at(self, u: float) -> float | int:
-        value = self.quantile(u)
-        return int(value) if self.discrete else float(value)  # scipy's integers are floats
+        if not self.discrete:
+            return float(self.quantile(u))
+        # On an edge the upper value, as in a list: scipy has the lower one, or what rounding says.
+        return int(self.quantile(u + EDGE if u + EDGE < 1 else u))  # scipy's integers are floats
 
     def quantile(self, u: float) -> NDArray[Any]:
         """The quantile as scipy gives it, but for integers where its search fails."""

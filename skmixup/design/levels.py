@@ -11,6 +11,8 @@ Floats = NDArray[np.float64]
 
 #: Up to here u · q is an int64 for u = 1 too, however q is rounded.
 _MAX_INT = 2**62
+#: What lies so little below an edge, in cells, lies on it: 0.6 may be 0.5999999999999999.
+EDGE = 1e-9
 Ints = NDArray[np.intp]
 
 
@@ -26,13 +28,15 @@ def cell(u: Any, q: int) -> Any:
     """The cell 0 … q − 1 of width 1/q that holds u: floor(u · q), and the last one for u = 1.
 
     A level of a factor, the value of a list, a step of a range: whatever shares the unit interval
-    equally. An int for a float, an int array for an array, of floats where no int64 is as large.
+    equally. What rounding keeps from an edge counts as beyond it, so that levels on edges are
+    shared equally too. An int for a float, an int array for an array, of floats where no int64 is
+    as large.
     """
     if isinstance(u, np.ndarray):
         if q > _MAX_INT:
             return np.minimum(np.floor(u * float(q)), float(q - 1))
-        return np.minimum((u * q).astype(np.intp), q - 1)
-    return min(int(u * q), q - 1)
+        return np.minimum((u * q + EDGE).astype(np.intp), q - 1)
+    return min(int(u * q + EDGE), q - 1)
 
 
 def check_count(name: str, value: Any, minimum: int) -> int:

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+from optuna.distributions import IntDistribution
+from scipy.stats import randint
 
 from skmixup.design import central, discrepancy, optimize, uniform_design
 from skmixup.design.central import central_design, central_runs, places_of_levels
+from skmixup.design.factors import as_factor
+from skmixup.design.levels import cell
 from skmixup.design.shipped import CENTRAL_TABLE, COLUMN_TABLE, _table, read_table
 
 
@@ -140,12 +144,20 @@ def test_levels_part_the_range_equally_and_stay_in_their_cells(n):
     assert places[n // 2] == 0.5
     others = np.delete(levels, n // 2)
     np.testing.assert_allclose(places[others], (others + 1) / (n + 1))
-    # A category, or a range of few values, gets every one of them equally often.
-    for q in range(2, n + 1):
-        assert np.ptp(np.bincount((places * q).astype(int), minlength=q)) <= 1
     fewer = places_of_levels(np.array([0, 1]), 2, n)
     assert fewer.tolist() == [0.25, 0.75]
     assert places_of_levels(np.arange(3), 3, 3).tolist() == [1 / 6, 0.5, 5 / 6]
+
+
+@pytest.mark.parametrize("n", [4, 9, 10, 24, 31, 34, 39, 44, 60])
+def test_levels_on_the_edge_of_two_values_give_each_value_equally_often(n):
+    places = places_of_levels(np.arange(n), n, n)
+    for q in range(2, n + 1):
+        assert np.ptp(np.bincount(cell(places, q), minlength=q)) <= 1
+        for values in (list(range(q)), IntDistribution(0, q - 1), randint(0, q)):
+            factor = as_factor("x", values)
+            found = [factor.at(float(u)) for u in places]
+            assert np.ptp(np.bincount(found, minlength=q)) <= 1, (q, values)
 
 
 def test_the_first_runs_are_spread_too():
