@@ -38,6 +38,7 @@ from skmixup.ensemble.rows import Rows
 from skmixup.ensemble.selection import greedy_weights
 from skmixup.ensemble.settings import TABLE_NETWORK, own_setting, space_of
 from skmixup.ensemble.sklearn_internals import takes_weights
+from skmixup.estimators.columns import refuse_unread_table
 from skmixup.estimators.datasets import refuse_dataset, refuse_loader
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.weights import check_weights
@@ -277,6 +278,7 @@ def n_dimensions(X: Any) -> int:
 
 def checked_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any]:
     """X whose rows can be picked, as many as y has, and the weights or None."""
+    refuse_unread_table(X)
     (X,) = indexable(X)
     check_consistent_length(X, y)
     return X, None if sample_weight is None else check_weights(sample_weight, len(y))

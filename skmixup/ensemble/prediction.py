@@ -11,6 +11,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skmixup.ensemble.rows import label_probabilities
+from skmixup.estimators.columns import refuse_unread_table
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.several_labels import as_matrix
 from skmixup.estimators.temperature import labels_with_temperature, with_temperature
@@ -38,6 +39,7 @@ class WeightedNetworks(BaseEstimator):
     def _checked(self, X: Any) -> Any:
         """X as the networks take it, once it has the columns that were seen in ``fit``."""
         check_is_fitted(self)
+        refuse_unread_table(X)
         X = as_array(X)
         is_dict = isinstance(X, dict) and not hasattr(X, "shape")
         if getattr(X, "ndim", 2) > 1 and not is_dict:  # else the networks say what to do about it

@@ -19,8 +19,7 @@ def check_numeric_columns(X: Any, estimator: str) -> None:
     Text that looks like numbers, and the categories of pandas, are refused even where they would
     convert: mixup averages rows, and the average of two categories is no category.
     """
-    if hasattr(X, "collect") and hasattr(X, "collect_schema") and not hasattr(X, "shape"):
-        raise ValueError("X is a lazy frame; pass X.collect()")
+    refuse_unread_table(X)
     if not (hasattr(X, "columns") and hasattr(X, "dtypes")):
         _check_numeric_array(X)
         return
@@ -50,6 +49,18 @@ def check_numeric_columns(X: Any, estimator: str) -> None:
             f"    )"
         )
     raise ValueError(message)
+
+
+def refuse_unread_table(X: Any) -> None:
+    """Raise ValueError for a lazy frame, or a Dataset of Hugging Face's, whose rows are dicts."""
+    if hasattr(X, "collect") and hasattr(X, "collect_schema") and not hasattr(X, "shape"):
+        raise ValueError("X is a lazy frame; pass X.collect()")
+    if hasattr(X, "features") and hasattr(X, "to_pandas"):
+        raise ValueError(
+            f"X is a {type(X).__module__.partition('.')[0]}.{type(X).__name__}, whose rows are "
+            "dicts: pass X.to_pandas() without the labels, which are y, or a column of vectors or "
+            "images as np.stack(X['name'])"
+        )
 
 
 def refuse_sparse(X: Any) -> None:

@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import get_tags
 from skorch.callbacks import ProgressBar
 
-from skmixup import ManifoldMixupClassifier, MixupClassifier
+from skmixup import ManifoldMixupClassifier, MixupClassifier, MixupClassifierCV
 from skmixup.estimators import InterpolationConsistencyClassifier
 
 RNG = np.random.default_rng(0)
@@ -292,10 +292,42 @@ def test_the_same_errors_at_prediction():
         clf.predict(X[["b", "a"]])
 
 
-def test_a_lazy_frame_is_to_be_collected():
-    X = pl.DataFrame({"a": NOISE}).lazy()
-    with pytest.raises(ValueError, match=r"X is a lazy frame; pass X.collect\(\)"):
-        net(**FAST).fit(X, Y)
+class Dataset:
+    """As Hugging Face's: no data set of torch's, with a column of lists, or of values."""
+
+    features = column_names = ("a",)
+
+    def __len__(self):
+        return N
+
+    def __getitem__(self, row):
+        return {"a": NOISE[row]}
+
+    def to_pandas(self):
+        return pd.DataFrame({"a": NOISE})
+
+
+def tuned():
+    """A classifier that tunes itself."""
+    space = {"alpha": [0.1, 0.5, 1.0]}
+    return MixupClassifierCV(net(**FAST), param_distributions=space, n_runs=3, cv=2)
+
+
+UNREAD = {
+    "lazy": (pl.DataFrame({"a": NOISE}).lazy(), r"X is a lazy frame; pass X.collect\(\)"),
+    "rows are dicts": (Dataset(), r"Dataset, whose rows are dicts: pass X.to_pandas\(\)"),
+}
+
+
+@pytest.mark.parametrize("make", [lambda: net(**FAST), tuned], ids=["net", "tuned"])
+@pytest.mark.parametrize("kind", UNREAD)
+def test_tables_that_are_to_be_read_first(make, kind):
+    X, match = UNREAD[kind]
+    with pytest.raises(ValueError, match=match):
+        make().fit(X, Y)
+    fitted = make().fit(pl.DataFrame({"a": NOISE}), Y)
+    with pytest.raises(ValueError, match=match):  # no warning of missing names before it
+        fitted.predict(X)
 
 
 def test_records_are_to_be_a_table():
