@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 
 #: Up to here u · q is an int64 for u = 1 too, however q is rounded.
 _MAX_INT = 2**62
-#: What lies so little below an edge, in cells, lies on it: 0.6 may be 0.5999999999999999.
+#: What lies so little below an edge lies on it: 30 / 44 · 22 is 14.999999999999998.
 EDGE = 1e-9
 Ints = NDArray[np.intp]
 
