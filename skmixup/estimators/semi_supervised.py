@@ -21,7 +21,13 @@ from skmixup.estimators.inputs import as_array, check_inputs, encode
 from skmixup.estimators.mixup import MixupClassifier
 from skmixup.estimators.parameters import passed_on
 from skmixup.estimators.pilot import TrainingRows
-from skmixup.estimators.unlabeled import UNLABELED, PairedBatches, rows_of, split_labels
+from skmixup.estimators.unlabeled import (
+    UNLABELED,
+    PairedBatches,
+    rows_of,
+    split_labels,
+    warn_of_no_unlabeled_row,
+)
 from skmixup.estimators.weights import row_weights
 from skmixup.networks.mlp import NARROW
 from skmixup.training.batches import ArrayDataset, TensorBatches
@@ -118,7 +124,8 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
     ========================= ============================= ===================================
 
     sample_weight and class_weight weigh the labelled rows; those of unlabelled rows are not used.
-    With `train_split`, validation scores are those of the labelled rows held out.
+    With `train_split`, validation scores are those of the labelled rows held out. A `fit` on
+    labelled rows alone warns: −1 may have been numbered anew by an estimator around this one.
 
     References
     ----------
@@ -254,6 +261,8 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         X = check_inputs(self, X, reset=fresh or self.saw_no_data())
         y, labeled, labels = split_labels(y, of_a_part=not self.brings_all_rows())
         check_consistent_length(X, y)
+        if labeled.all() and self.unlabeled_weight and self.brings_all_rows():
+            warn_of_no_unlabeled_row()
         self._set_labeled_classes(labels, classes, fresh, n_unlabeled=int(np.sum(~labeled)))
         codes = self._codes(labels, labeled)
         weight = self._row_weights(sample_weight, codes, labeled)
@@ -297,10 +306,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         self._set_classes(y, classes, fresh)
 
     def _row_weights(
-        self,
-        sample_weight: Any,
-        codes: NDArray[np.int64],
-        labeled: NDArray[np.bool_],
+        self, sample_weight: Any, codes: NDArray[np.int64], labeled: NDArray[np.bool_]
     ) -> NDArray[np.float32] | None:
         if sample_weight is not None and not isinstance(sample_weight, Number):
             sample_weight = np.asarray(as_array(sample_weight))

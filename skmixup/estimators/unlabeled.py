@@ -1,5 +1,6 @@
 """Rows without a label: told apart from labelled ones, and batched beside them."""
 
+import warnings
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -58,6 +59,19 @@ def split_labels(
     if array.dtype.kind == "O" and len({type(label) for label in labels}) == 1:
         labels = np.array(labels.tolist())  # without −1, an array of their own type will do
     return array, labeled, check_labels(labels)
+
+
+def warn_of_no_unlabeled_row() -> None:
+    """Warn where all rows have a label, as estimators around may have numbered −1 anew."""
+    warnings.warn(
+        f"y holds no {UNLABELED}, so every row counts as labelled. VotingClassifier, "
+        f"StackingClassifier, BaggingClassifier and others number labels anew: a {UNLABELED} that "
+        "they were given is a class here. Fit this estimator outside of them, and average "
+        "probabilities. Where all rows do have a label, MixupClassifier does the same; "
+        "unlabeled_weight=0 goes without this warning",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _check_mark(y: NDArray[Any]) -> None:
