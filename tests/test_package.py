@@ -16,8 +16,8 @@ PACKAGE = Path(skmixup.__file__).parent
 # What each room may import, of this package and of the libraries that it stands apart from.
 ROOMS = {
     "design": {"design"},
-    "effects": {"effects", "design"},
-    "tuning": {"tuning", "design", "constraints", "optuna", "sklearn"},
+    "effects": {"effects", "design", "lazy_frames"},
+    "tuning": {"tuning", "design", "constraints", "lazy_frames", "optuna", "sklearn"},
     "randomness": {"randomness", "torch", "sklearn"},
     "networks": {"networks", "torch"},
     "vicinal": {"vicinal", "networks", "torch", "sklearn"},
@@ -38,6 +38,7 @@ ROOMS = {
         "randomness",
         "constraints",
         "labels",
+        "lazy_frames",
         "torch",
         "skorch",
         "sklearn",

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 from skmixup.design.levels import Floats
 from skmixup.design.settings import is_number, plain
 from skmixup.effects.responses import Declared, Runs, unfinished
+from skmixup.lazy_frames import refuse_lazy_frame
 
 
 def _is_missing(value: Any) -> bool:
@@ -83,6 +84,8 @@ def read_arrays(
     result: Any, y: ArrayLike, names: Sequence[str] | None, maximize: bool | None
 ) -> Runs:
     """Runs from a table and its responses."""
+    refuse_lazy_frame(result, "result")
+    refuse_lazy_frame(y, "y")
     found, table, positions = _columns(result)
     if names is not None:
         if isinstance(names, str) or len(names) != len(table):

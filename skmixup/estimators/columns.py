@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from scipy.sparse import issparse
 
+from skmixup.lazy_frames import refuse_lazy_frame
+
 # With complex numbers: scikit-learn's validate_data refuses them, in the words that its
 # check_complex_data wants.
 _NUMERIC_KINDS = "biufc"
@@ -53,8 +55,7 @@ def check_numeric_columns(X: Any, estimator: str) -> None:
 
 def refuse_unread_table(X: Any) -> None:
     """Raise ValueError for a lazy frame, or a Dataset of Hugging Face's, whose rows are dicts."""
-    if hasattr(X, "collect") and hasattr(X, "collect_schema") and not hasattr(X, "shape"):
-        raise ValueError("X is a lazy frame; pass X.collect()")
+    refuse_lazy_frame(X)
     if hasattr(X, "features") and hasattr(X, "to_pandas"):
         raise ValueError(
             f"X is a {type(X).__module__.partition('.')[0]}.{type(X).__name__}, whose rows are "

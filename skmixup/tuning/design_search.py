@@ -10,6 +10,7 @@ from sklearn.base import is_classifier
 from sklearn.model_selection import check_cv
 from sklearn.utils import check_random_state
 
+from skmixup.lazy_frames import refuse_lazy_frame
 from skmixup.tuning.callbacks import SearchTask
 from skmixup.tuning.limits import Watch, drop_what_was_not_made, watch_fits
 from skmixup.tuning.sklearn_internals import (
@@ -62,6 +63,8 @@ class DesignSearchCV(BaseSearchCV):
         -------
         self
         """
+        refuse_lazy_frame(X)
+        refuse_lazy_frame(y, "y")
         self._watch = Watch(self.time_limit, self.refit, y)
         try:
             super().fit(X, y, **params)

@@ -120,6 +120,8 @@ def test_maximize_is_a_truth_value(maximize):
         (L4, {"y": range(4), "names": "ab"}, "names='ab' must name 2 factors"),
         (L4, {"y": range(4), "objective": 0}, "objective=0 goes with a study or a search"),
         ([["a"], ["b"]] * 3, {"y": range(6), "log": ["x0"]}, "'x0' has the levels a, b"),
+        (pl.LazyFrame({"a": [1, 2]}), {"y": [1, 2]}, r"result is a lazy.*pass result.collect\(\)"),
+        (L4, {"y": pl.LazyFrame({"y": range(4)})}, r"y is a lazy frame; pass y.collect\(\)"),
     ],
 )
 def test_bad_arrays_are_named(result, options, message):

@@ -4,6 +4,7 @@ import pickle
 import warnings
 
 import numpy as np
+import polars as pl
 import pytest
 from scipy import sparse
 from sklearn.cluster import KMeans
@@ -15,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 
-from skmixup.tuning import UniformDesignSearchCV
+from skmixup.tuning import OrthogonalDesignSearchCV, UniformDesignSearchCV
 
 X, y = load_iris(return_X_y=True)
 GRID = {"C": [0.01, 1.0, 100.0], "kernel": ["linear", "rbf"]}
@@ -137,3 +138,14 @@ def test_scikit_learns_own_callbacks():
         warnings.simplefilter("error")
         search.set_callbacks(monitor).fit(X, y)
     assert search.n_completed_ == 6
+
+
+@pytest.mark.parametrize("name", ["X", "y"])
+def test_a_lazy_frame_is_to_be_read_first(name):
+    lazy = pl.DataFrame({"a": np.arange(len(y))}).lazy()
+    for search in (
+        UniformDesignSearchCV(SVC(), GRID, n_runs=6),
+        OrthogonalDesignSearchCV(SVC(), {"C": [1.0, 2.0]}),
+    ):
+        with pytest.raises(ValueError, match=rf"^{name} is a lazy frame; pass {name}.collect\(\)"):
+            search.fit(**{"X": X, "y": y} | {name: lazy})
