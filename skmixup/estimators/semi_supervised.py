@@ -335,9 +335,8 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         if len(kept.y) == len(y):
             return rows
         labeled = kept.target != UNLABELED
-        of_labeled = kept.weight[labeled] / kept.weight[labeled].mean(dtype=np.float64)
-        weight = np.zeros(len(labeled), dtype=np.float32)
-        weight[labeled] = of_labeled
+        mean = kept.weight[labeled].mean(dtype=np.float64) if self.brings_all_rows() else 1.0
+        weight = np.where(labeled, kept.weight / mean, 0).astype(np.float32)
         return replace(kept, weight=weight)
 
     def _transduce(self, X: Any, labels: NDArray[Any], labeled: NDArray[np.bool_]) -> NDArray[Any]:

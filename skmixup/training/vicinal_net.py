@@ -179,8 +179,7 @@ class VicinalNet(AugmentingNet):
         draw = Draw() if draw is None else draw
         if not self.module_.training:
             self.set_training(True)
-        with single_row_statistics(self.module_, n_rows(X)):
-            loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
+        loss, output, mixed = self.step_loss(X, y, draw, **fit_params)
         state = self._fit_state_
         scale = None if state is None else state.loss_scale
         (backward if scale is None else scale.backward)(loss, mixed, draw.block_gradient)
@@ -201,18 +200,19 @@ class VicinalNet(AugmentingNet):
         draw : Draw
             What :meth:`draw_step` returned.
         """
-        target, weight = split_targets(y)
-        output, mixed = self.forward_mixed(X, draw, **fit_params)
-        if is_users(self, "get_loss"):
-            loss = joined_loss(self, self.get_loss, output, target, weight, X, draw)
-            return loss, output, mixed
-        criterion = self.criterion_
-        if isinstance(output, tuple):
-            criterion = self._criterion_for(output, target, draw)
-        checked = self.check_output(output, target)
-        draw = draw.converted(partial(self.loss_target, checked))
-        target = self.loss_target(checked, target)
-        return self.pair_loss(criterion, checked, target, draw, weight), output, mixed
+        with single_row_statistics(self.module_, n_rows(X)):
+            target, weight = split_targets(y)
+            output, mixed = self.forward_mixed(X, draw, **fit_params)
+            if is_users(self, "get_loss"):
+                loss = joined_loss(self, self.get_loss, output, target, weight, X, draw)
+                return loss, output, mixed
+            criterion = self.criterion_
+            if isinstance(output, tuple):
+                criterion = self._criterion_for(output, target, draw)
+            checked = self.check_output(output, target)
+            draw = draw.converted(partial(self.loss_target, checked))
+            target = self.loss_target(checked, target)
+            return self.pair_loss(criterion, checked, target, draw, weight), output, mixed
 
     def forward_mixed(self, X: Any, draw: Draw, **fit_params: Any) -> tuple[Any, Tensor | None]:
         """Run the module on the virtual inputs; also return the mixed tensor (None: not mixed)."""

@@ -160,6 +160,20 @@ def test_weights_are_those_of_labeled_rows(moons):
     assert balanced[:, 0].mean() > unweighted[:, 0].mean()
 
 
+def test_weights_of_a_part_are_used_as_they_are_also_beside_rows_without_weight(moons):
+    X, _, partly = moons
+    weight = np.where(np.arange(120) == np.flatnonzero(partly >= 0)[0], 0.0, 3.0)
+    params = {"alpha": 0, "unlabeled_weight": 0.0, "ema_decay": 0, "batch_size": -1}
+    params |= {"max_epochs": 1, "optimizer": torch.optim.SGD, "lr": 0.1, "lr_schedule": None}
+    counts = weight > 0
+    fits = [
+        quick(**params).partial_fit(X[rows], partly[rows], sample_weight=weight[rows])
+        for rows in (slice(None), counts)
+    ]
+    np.testing.assert_allclose(*[fit.loss_curve_ for fit in fits], rtol=1e-6)
+    np.testing.assert_allclose(*[fit.predict_proba(X) for fit in fits], atol=1e-6)
+
+
 def test_attack_is_on_the_averaged_network(moons):
     X, _, partly = moons
     clf = quick().fit(X, np.where(partly < 0, -1, partly * 5))

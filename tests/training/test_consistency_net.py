@@ -116,6 +116,24 @@ def test_draws_once_and_averages_once_when_the_closure_runs_often(moons):
     assert clf._n_averaged_ == len(clf._log_)
 
 
+def test_one_labeled_row_leaves_batchnorm_of_unlabeled_rows_as_it_is():
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(13, 2)), None, np.r_[[0, 1, 0, 1, 0], np.full(8, -1)]
+    clf = recorded(data, module=normalised, ramp_up=0, batch_size=4, labeled_alpha=0)
+    for step in clf._log_:
+        ((X, y, before, loss),), (draw,) = step["losses"], step["draws"]
+        student = normalised()
+        student.load_state_dict(before)
+        student.train(len(X) > 1)
+        supervised = F.cross_entropy(student(X), y)
+        p = student.train()(draw.unlabeled.apply(draw.rows)).softmax(1)
+        torch.testing.assert_close(
+            loss, supervised + draw.weight * ((p - draw.target) ** 2).sum(1).mean()
+        )
+    assert {len(step["losses"][0][0]) for step in clf._log_} == {1, 4}
+    assert clf.module_[1].num_batches_tracked == 3 * 3
+
+
 # ---- the average
 
 
