@@ -1,6 +1,7 @@
 """What tests of several rooms use."""
 
 import random
+import signal
 import sys
 
 import numpy as np
@@ -16,6 +17,12 @@ settings.register_profile("untimed", derandomize=True, **untimed)
 settings.load_profile("untimed")
 
 _gpus_are_there = []  # torch's own functions, once torch has been imported
+
+
+def pytest_configure(config):
+    """Hear interrupts, which what a shell starts in the background ignores: tests raise some."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)

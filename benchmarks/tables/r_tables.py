@@ -52,6 +52,8 @@ TABLES = {
     "solder": ("Solder", []),
     "vote92": ("vote", []),
 }
+#: A class with fewer rows for training than there are folds, which is an error.
+IMPOSSIBLE = ("baseball", "MixupClassifierCV")
 HEAD = """# Tables of R's packages, which nobody here chose
 
 Written by `benchmarks/tables/r_tables.py --report`. {n_tables} tables of 400 rows and more with a
@@ -122,4 +124,5 @@ ahead of ERM by more than .02 on two, `pbc`, 310 rows for training, 0.572 agains
 
 
 if __name__ == "__main__":
-    run_or_report(__doc__, RECORDS, product(TABLES, SEEDS, METHODS), measure, report)
+    possible = [key for key in product(TABLES, SEEDS, METHODS) if key[::2] != IMPOSSIBLE]
+    run_or_report(__doc__, RECORDS, possible, measure, report)
