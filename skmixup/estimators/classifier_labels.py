@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from skmixup.estimators.criteria import (
     as_log_probabilities,
-    averaged,
     check_ignored_label,
     check_logits,
     criterion_of,
@@ -248,11 +247,6 @@ class ClassifyingNet(OutputNet):
         """Return the class of each row, or None: rows with several labels have no strata."""
         soft = _is_matrix(data.target) and not self.multilabel_
         return self.row_codes(data) if soft else super().strata(data)
-
-    def output_for_callbacks(self, output: Any) -> Any:
-        """Return logits of shape (n, n_classes), also of a network with members."""
-        logits = first_output(output)
-        return averaged(logits.detach(), criterion_of(self)) if logits.ndim == 3 else logits
 
     def batch_for_callbacks(self, batch: Any) -> Any:
         """Return the batch with labels as the user wrote them."""

@@ -11,6 +11,7 @@ from skorch.utils import is_dataset, to_device
 from torch import Tensor
 
 from skmixup.estimators.base import VicinalEstimator
+from skmixup.estimators.criteria import averaged, criterion_of
 from skmixup.estimators.dataset_batches import DatasetBatches
 from skmixup.estimators.datasets import refuse_loader
 from skmixup.estimators.inputs import check_inputs
@@ -38,6 +39,13 @@ class OutputNet(VicinalEstimator):
             if isinstance(output, tuple):
                 output = tuple(output)  # skorch cannot make a namedtuple anew
             yield to_device(output, device=device)
+
+    def output_for_callbacks(self, output: Any) -> Any:
+        """Return outputs of shape (n, n_outputs), also of a network with members."""
+        outputs = first_output(output)
+        if not isinstance(outputs, Tensor) or outputs.ndim != 3:
+            return outputs
+        return averaged(outputs.detach(), criterion_of(self))
 
     def _raw_outputs(self, X: Any) -> Tensor:
         """The module's outputs for all rows (the first of several), as float64 on the CPU."""

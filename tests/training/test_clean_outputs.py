@@ -10,9 +10,10 @@ from skmixup import (
     InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
     MixupClassifier,
+    MixupRegressor,
     VicinalClassifier,
 )
-from skmixup.estimators import classifier_labels
+from skmixup.estimators import outputs
 from skmixup.estimators.criteria import averaged
 from skmixup.vicinal import CutMix, Gaussian
 
@@ -81,6 +82,20 @@ def test_of_labelled_rows_beside_others():
         module, alpha=8.0, callbacks=scores(), **STILL | {"batch_size": 30}
     ).fit(X, y)
     assert net.history[-1, "accuracy"] == pytest.approx(net.score(X[:30], CODES[:30]))
+
+
+@pytest.mark.parametrize("alpha", [0, 8.0])
+@pytest.mark.parametrize("criterion", [nn.MSELoss, nn.GaussianNLLLoss])
+def test_members_of_a_regressor_are_averaged_for_callbacks(alpha, criterion):
+    seen = Mine()
+    score = EpochScoring("r2", name="r2", on_train=True, lower_is_better=False)
+    params = STILL | {"module__dropout": 0.0, "criterion": criterion, "alpha": alpha}
+    y = X @ np.arange(4.0)
+    net = MixupRegressor(callbacks=[score, seen], **params).fit(X, y)
+    assert net.module_.n_members == 4
+    assert net.history[-1, "r2"] == pytest.approx(net.score(X, y))
+    for output, _ in seen.outputs:
+        assert output.shape == (len(output), 1 + (criterion is nn.GaussianNLLLoss))
 
 
 def test_scoring_changes_nothing_in_training():
@@ -152,7 +167,7 @@ def test_members_are_averaged_in_training_for_those_who_look_only(monkeypatch):
         calls.append(logits)
         return averaged(logits, criterion)
 
-    monkeypatch.setattr(classifier_labels, "averaged", counted)
+    monkeypatch.setattr(outputs, "averaged", counted)
 
     class OwnStep(MixupClassifier):
         def train_step_single(self, batch, **params):
