@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from skmixup.design.levels import EDGE, Floats, cell
 
+#: A value that is less than this share of a step away from one of the steps is it, as in Optuna.
+_SAME_STEP = Decimal("1e-8")
 #: scipy's distributions that spread their values evenly over the logarithm.
 _LOG_FAMILIES = ("loguniform", "reciprocal")
 #: Whose quantiles scipy finds by adding up all probabilities below, until memory ends.
@@ -139,7 +141,8 @@ class Steps:
         if self._whole:
             return int((self.high - self.low) // self.step) + 1
         low, high, step = (Decimal(str(v)) for v in (self.low, self.high, self.step))
-        return int((high - low) // step) + 1
+        # Optuna's ends of steps that are no decimals, as thirds, may lie a last digit too low.
+        return int((high - low) / step + _SAME_STEP) + 1
 
     @property
     def _whole(self) -> bool:
@@ -150,7 +153,8 @@ class Steps:
         if all(isinstance(v, int) for v in (self.low, self.step)):
             return int(self.low + k * self.step)
         # In decimals, as they were written: −10.2 + 3 · 0.1 is −9.9 and not −9.899999999999999.
-        return float(Decimal(str(self.low)) + k * Decimal(str(self.step)))
+        value = float(Decimal(str(self.low)) + k * Decimal(str(self.step)))
+        return min(value, float(self.high))
 
     def place(self, value: float) -> float:
         """The middle of the value's bin."""

@@ -2,13 +2,14 @@
 
 import logging
 import math
+import warnings
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import count
 from numbers import Real
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
-from optuna.distributions import BaseDistribution
+from optuna.distributions import BaseDistribution, distribution_to_json, json_to_distribution
 from optuna.exceptions import TrialPruned
 from optuna.samplers import BaseSampler
 from optuna.study import Study, StudyDirection
@@ -243,7 +244,7 @@ class DesignSampler(BaseSampler):
             assert self._successor is not None
             return self._successor.sample_independent(study, trial, param_name, param_distribution)
         declared = (self._space or {}).get(param_name, param_distribution)
-        if param_distribution != declared:
+        if param_distribution not in (declared, _made_again(declared)):
             raise ValueError(
                 f"parameter {param_name!r} is suggested from {param_distribution}, but the "
                 f"sampler's search_space declares {declared}"
@@ -340,6 +341,16 @@ def check_choices(name: str, distribution: BaseDistribution) -> None:
                 f"Optuna would store every trial with the second as one with {first!r}. Write "
                 "them as strings, or leave one out"
             )
+
+
+def _made_again(distribution: BaseDistribution) -> BaseDistribution:
+    """What ``suggest_float(name, d.low, d.high, step=d.step)`` makes of a distribution ``d``.
+
+    Of steps of a third it may have one less: Optuna rounds the end down again, by a last digit.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        return json_to_distribution(distribution_to_json(distribution))
 
 
 def _first_free(taken: Collection[Any]) -> int:

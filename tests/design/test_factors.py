@@ -82,6 +82,19 @@ def test_steps_are_decimals_as_written():
     assert factor.at(3.5 / factor.n_values) == -9.9
 
 
+@pytest.mark.filterwarnings("ignore:The distribution is specified by:UserWarning")
+@pytest.mark.parametrize(
+    ("low", "step", "n"), [(0.3, 1 / 3, 3), (2.9, 2 / 3, 12), (-5.35, 1 / 7, 17)]
+)
+def test_steps_that_are_no_decimals_have_the_last_one_too(low, step, n):
+    """Optuna makes 1.2999999999999998 of the end 0.3 + 3 · ⅓."""
+    distribution = FloatDistribution(low, low + n * step, step=step)
+    factor = as_factor("x", distribution)
+    values = [factor.at((k + 0.5) / factor.n_values) for k in range(factor.n_values)]
+    assert values == pytest.approx([low + k * step for k in range(n + 1)])
+    assert all(distribution._contains(value) for value in values)
+
+
 def test_scipy_distributions_go_through_their_quantiles():
     assert as_factor("C", stats.loguniform(1e-2, 1e2)).at(0.5) == pytest.approx(1)
     assert as_factor("x", stats.norm(3, 2)).at(0.5) == pytest.approx(3)

@@ -311,3 +311,15 @@ def test_a_study_of_another_version_with_other_values_is_told_how_to_go_on():
     study.sampler = UniformDesignSampler(space, n_runs=20, n_levels=4)
     with pytest.raises(ValueError, match=r"n_runs was 8 and is now 6.*, or version of skmixup, "):
         settings_of(study, space, n_trials=1)
+
+
+@pytest.mark.filterwarnings("ignore:The distribution is specified by:UserWarning")
+@pytest.mark.parametrize("again", [False, True])
+def test_steps_of_a_third_have_the_last_one_too(again):
+    """Suggested by its own low and high, Optuna rounds the end down once more: a step less."""
+    third = FloatDistribution(0.3, 1.3, step=1 / 3)
+    study = study_with(UniformDesignSampler({"x": third}, n_runs=4))
+    high = third.high if again else 1.3
+    study.optimize(lambda trial: trial.suggest_float("x", third.low, high, step=third.step))
+    expected = [0.3, 0.3 + 1 / 3, 0.3 + 2 / 3, 1.3][: 3 if again else 4]
+    assert sorted({t.params["x"] for t in study.trials}) == pytest.approx(expected)
