@@ -83,6 +83,8 @@ def as_levels(
     default: int | None = None,
 ) -> tuple[Ints, tuple[int, ...]]:
     """Check a design: a 2-D array of whole numbers, each in 0 … q − 1 of its factor."""
+    if np.ma.is_masked(levels):
+        raise ValueError(f"{name} has masked values, which are no levels: leave those runs out")
     design = np.asarray(levels)
     if design.ndim != 2 or 0 in design.shape:
         raise ValueError(

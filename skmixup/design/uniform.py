@@ -27,14 +27,12 @@ def _check_initial(
     """The runs made already: in range, of the right width, none twice."""
     if initial is None:
         return np.zeros((0, n_factors), dtype=np.intp)
-    rows = np.asarray(initial)
-    if rows.size == 0:
+    shape = np.shape(initial)
+    if 0 in shape:
         return np.zeros((0, n_factors), dtype=np.intp)
-    if rows.ndim != 2 or rows.shape[1] != n_factors:
-        raise ValueError(
-            f"initial has shape {rows.shape}: it must be (runs already made, {n_factors})"
-        )
-    rows, _ = as_levels(rows, n_levels, name="initial")
+    if len(shape) != 2 or shape[1] != n_factors:
+        raise ValueError(f"initial has shape {shape}: it must be (runs already made, {n_factors})")
+    rows, _ = as_levels(initial, n_levels, name="initial")
     if len(rows) > n_runs:
         raise ValueError(f"initial has {len(rows)} runs, more than n_runs={n_runs}")
     ((run, times),) = Counter(map(tuple, rows.tolist())).most_common(1)
@@ -200,7 +198,8 @@ def uniform_design(
     task = _check_task(n_runs, n_factors, n_levels, criterion, initial)
     if method not in _METHODS:
         raise ValueError(f"method={method!r} is unknown: choose one of {list(_METHODS)}")
-    if not isinstance(effort, Real) or not 0 <= effort < np.inf:
+    number = isinstance(effort, Real) and not isinstance(effort, bool)
+    if not number or not 0 <= effort < np.inf:
         raise ValueError(f"effort={effort!r} must be a finite number of at least 0")
     rng = generator(random_state)
     if method == "good_lattice":

@@ -122,14 +122,14 @@ class DesignSearchCV(BaseSearchCV):
         self, candidate_params: list[Any], n_splits: int, out: list[Any], more_results: Any = None
     ) -> Any:
         drop_what_was_not_made(candidate_params, out, n_splits)
-        if callable(self.scoring):  # Only now it may be known which scores a failed fit lacks.
+        if callable(self.scoring):  # Only now it may be known which scores a failure lacks.
             insert_error_scores(out, self.error_score)
         return super()._format_results(candidate_params, n_splits, out, more_results)
 
     def _check_scores(self, scores: Any) -> None:
         """Refuse a ``refit`` that does not go with what a callable ``scoring`` turns out to give.
 
-        scikit-learn says so after all fits; this is called after the first one.
+        scikit-learn says so after all fits; this is called after each one.
         """
         if callable(self.scoring) and isinstance(scores, dict):
             check_refit(self, scores)

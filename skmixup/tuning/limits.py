@@ -182,9 +182,8 @@ class WatchedFits:
     def _take(self, result: Result) -> None:
         watch = self._watch
         result[_FAILURE], result["fit_error"] = result["fit_error"], None
-        succeeded = any(r[_FAILURE] is None for r in watch.made)
         watch.made.append(result)
-        if not succeeded and result[_FAILURE] is None:
+        if result[_FAILURE] is None:
             try:
                 watch.check_scores(result["test_scores"])
             except ValueError as problem:  # To be raised when the workers have ended.

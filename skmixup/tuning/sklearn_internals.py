@@ -15,10 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sklearn.model_selection._search import BaseSearchCV
-from sklearn.model_selection._validation import (
-    _insert_error_scores,
-    _warn_or_raise_about_fit_failures,
-)
+from sklearn.model_selection._validation import _warn_or_raise_about_fit_failures
 
 __all__ = ["BaseSearchCV"]
 
@@ -52,8 +49,18 @@ def n_candidates(fit: DelayedFit) -> int:
 
 
 def insert_error_scores(results: list[Any], error_score: Any) -> None:
-    """Give failed fits the scores that only the others could tell the names of."""
-    _insert_error_scores(results, error_score)
+    """Give failed fits and scorings the scores that only the others could tell the names of.
+
+    scikit-learn does so for fits, and has an error where a callable ``scoring`` fails.
+    """
+    scores = (result["test_scores"] for result in results)
+    names = next((score for score in scores if isinstance(score, dict)), None)
+    if names is None:
+        return
+    for result in results:
+        for kind in {"test_scores", "train_scores"} & result.keys():
+            if not isinstance(result[kind], dict):
+                result[kind] = dict.fromkeys(names, error_score)
 
 
 def warn_or_raise_about_failures(results: list[Any], error_score: Any) -> None:

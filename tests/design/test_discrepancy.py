@@ -88,6 +88,7 @@ def test_unit_cube_holds_cell_midpoints(design):
         ([[0, 0.5]], 2, "CD", "levels must hold integers"),
         ([["a", "b"]], 2, "CD", "levels must hold integers"),
         ([0, 1], 2, "CD", "levels must be a 2-D array"),
+        (np.ma.masked_equal([[0, 1]], 1), 2, "CD", "levels has masked values"),
         ([[0, 1]], (2, 2, 2), "CD", "n_levels=.* has 3 entries for 2 factors"),
         ([[0, 1]], (2, 1), "CD", r"n_levels\[1\]=1 must be at least 2"),
     ],

@@ -235,6 +235,8 @@ def test_small_and_prime_sizes(n, s, n_levels):
         ),
         ((5, 2), {"initial": [[0, 1], [0, 1]]}, r"initial has duplicated runs: \[0, 1\]"),
         ((5, 2), {"initial": [[0, 1], [0, 2]]}, "initial is unbalanced in factor 0"),
+        ((5, 2), {"initial": np.ma.masked_equal([[0, 1]], 1)}, "initial has masked values"),
+        ((5, 2), {"effort": True}, "effort=True must be a finite number"),
         ((5, 2), {"initial": [[0, 1, 2]]}, r"initial has shape \(1, 3\)"),
         ((2, 2), {"initial": [[0, 1], [1, 0], [1, 1]]}, "initial has 3 runs, more than n_runs=2"),
         ((5, 2), {"initial": [[0, 1]], "method": "good_lattice"}, "cannot complete initial runs"),

@@ -176,6 +176,25 @@ def test_error_score_also_between_rounds():
         search.set_params(error_score="raise").fit(X, y)
 
 
+@pytest.mark.parametrize("fails", [0, 3])
+def test_error_score_where_a_callable_scoring_fails(fails):
+    """Only from the other fits it is known how many scores, and which, the failed one lacks."""
+    calls = iter(range(100))
+
+    def scoring(estimator, X, y):
+        if next(calls) == fails:
+            raise RuntimeError("no score")
+        return {"first": estimator.score(X, y), "second": 0.5}
+
+    search = UniformDesignSearchCV(SVC(), SPACE, n_runs=4, cv=2, scoring=scoring, refit="first")
+    with pytest.warns(UserWarning, match=r"Scoring failed|non-finite"):
+        search.set_params(error_score=-1.0).fit(X, y)
+    for name in ("first", "second"):
+        scores = np.stack([search.cv_results_[f"split{k}_test_{name}"] for k in range(2)], axis=1)
+        assert np.flatnonzero(scores.ravel() == -1.0).tolist() == [fails]
+    assert search.best_score_ == search.cv_results_["mean_test_first"].max()
+
+
 def test_cloning_and_nesting():
     search = uniform(n_runs=5, random_state=3)
     copied = clone(search)
