@@ -30,7 +30,7 @@ from skmixup.training.augmentation import check_augment
 from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
 from skmixup.training.precision import PRECISIONS, check_precision
-from skmixup.training.schedule import SHAPES, check_schedule, finish
+from skmixup.training.schedule import SHAPES, check_schedule, cut_short, finish
 from skmixup.training.scripted import check_instance
 from skmixup.training.surroundings import own_surroundings
 from skmixup.training.undoing import LOST, UNDONE, Undoing
@@ -286,6 +286,8 @@ class VicinalEstimator(LookingNet):
             before and before[-1].keys() <= last.keys()
         ):
             del self.history[-1]
+            n_complete = len(self.history) - self._fit_state_.first_epoch
+            cut_short(self.__dict__.get("optimizer_"), n_complete)
 
     def notify(self, method_name: str, **kwargs: Any) -> None:
         """Tell the callbacks, and count the epochs whose end all callbacks have been told."""

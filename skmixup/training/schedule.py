@@ -218,6 +218,14 @@ def going_on(optimizer: Optimizer | None, n_epochs: int) -> tuple[int, int]:
     return 0, n_epochs
 
 
+def cut_short(optimizer: Optimizer | None, epoch: int) -> None:
+    """Note that the fit was cut off in the epoch after `epoch`, also where its steps are over."""
+    for group in groups_of(optimizer):
+        if MARK in group:
+            *rates, reached, n_epochs = group[MARK]
+            group[MARK] = (*rates, min(reached, epoch + 0.5), n_epochs)
+
+
 def finish(optimizer: Optimizer | None) -> None:
     """Note that the fit is over, also where its best epoch was loaded at the end."""
     for group in groups_of(optimizer):

@@ -7,8 +7,17 @@ from copy import deepcopy
 
 import numpy as np
 import pytest
+import skorch
 import torch
-from skorch.callbacks import Callback, Checkpoint, LoadInitState, LRScheduler, TrainEndCheckpoint
+from skorch.callbacks import (
+    Callback,
+    Checkpoint,
+    EpochScoring,
+    LoadInitState,
+    LRScheduler,
+    TrainEndCheckpoint,
+)
+from skorch.helper import predefined_split
 
 from skmixup import (
     InterpolationConsistencyClassifier,
@@ -244,6 +253,27 @@ def test_an_interrupted_fit_goes_on_with_its_rates():
     interrupt_at(4, clf)
     clf.set_params(max_epochs=2).partial_fit(X, Y)
     np.testing.assert_allclose(rates_of(clf), WHOLE[12:])
+
+
+class InterruptsValidation(Callback):
+    """Gets a Ctrl-C while the rows held out are scored, after all steps of epoch 5."""
+
+    def on_batch_end(self, net, training=False, **kwargs):
+        if not training and len(net.history) == 5:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("callback", [InterruptsValidation(), At(5, interrupt)])
+def test_an_epoch_whose_scores_are_lacking_is_gone_through_again_with_its_rates(callback):
+    score = EpochScoring("accuracy", name="accuracy", on_train=True)
+    split = predefined_split(skorch.dataset.Dataset(X, Y))
+    clf = classifier(callback, score, train_split=split, mix_epochs=0.5)
+    interrupt_at(4, clf)
+    clf.set_params(callbacks=[Rates()]).partial_fit(X, Y, epochs=2)
+    np.testing.assert_allclose(rates_of(clf), WHOLE[12:])
+    assert clf.n_iter_ == 6
+    clf.partial_fit(X, Y)
+    np.testing.assert_allclose(rates_of(clf), WHOLE)
 
 
 def test_a_pickle_goes_on_with_rates_and_clean_epochs():
