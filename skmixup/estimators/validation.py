@@ -228,6 +228,6 @@ def arrays_of(dataset: Dataset[Any]) -> tuple[Any, Any] | None:
         X, y = data_from_dataset(inner)
     except AttributeError:  # a TensorDataset of more or fewer than two tensors
         return None
-    if y is None or isinstance(X, (dict, list, tuple)):
+    if y is None or isinstance(X, (list, tuple)):
         return None
     return (X, y) if rows is None else (multi_indexing(X, rows), multi_indexing(y, rows))

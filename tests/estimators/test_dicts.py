@@ -10,8 +10,8 @@ from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
 from skorch.callbacks import EpochScoring
-from skorch.dataset import ValidSplit
-from skorch.helper import SliceDataset, SliceDict
+from skorch.dataset import Dataset, ValidSplit
+from skorch.helper import SliceDataset, SliceDict, predefined_split
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -113,6 +113,24 @@ def test_validation_scores_and_callbacks():
     ).fit(FLOATS, LABELS)  # fmt: skip
     assert len(clf.history[:, "valid_loss"]) == len(clf.history[:, "acc"]) == 8
     assert clf.history[-1, "valid_batch_count"] == 1
+
+
+@pytest.mark.parametrize(
+    "estimator", [ManifoldMixupClassifier, InterpolationConsistencyClassifier]
+)
+@pytest.mark.parametrize("container", [dict, SliceDict])
+def test_rows_held_out_may_be_a_dict_of_their_own(estimator, container):
+    held_out = container(codes=CODES["codes"][:20].astype(np.int16), numbers=FLOATS["left"][:20])
+    y, labels = LABELS[:20], LABELS
+    if estimator is InterpolationConsistencyClassifier:
+        y, labels = (np.where(np.arange(len(v)) % 2, v.astype(object), -1) for v in (y, labels))
+    split = predefined_split(Dataset(held_out, y))
+    clf = net(estimator, Table, layers=["body"], train_split=split).fit(CODES, labels)
+    log_p = clf.predict_log_proba(held_out)[np.arange(20), Y[:20]]
+    assert clf.history[-1, "valid_loss"] == pytest.approx(-log_p[y != -1].mean(), abs=1e-6)
+    clf.set_params(train_split=predefined_split(Dataset({"numbers": FLOATS["left"][:20]}, y)))
+    with pytest.raises(ValueError, match=r"keys of `fit`.*lacks \['codes'\]"):
+        clf.fit(CODES, labels)
 
 
 def test_cross_validation_and_search():
