@@ -1,6 +1,6 @@
 """Analysis of variance: how much of the responses' variation each factor accounts for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +47,8 @@ def check_pool(pool: Sequence[str] | str, names: Sequence[str]) -> None:
         if pool != "auto":
             raise ValueError(f"pool={pool!r} must be 'auto' or a list of factors from {names}")
         return
+    if not isinstance(pool, Iterable):
+        raise TypeError(f"pool={pool!r} must be 'auto' or a list of factors from {names}")
     unknown = [name for name in pool if name not in names]
     if unknown:
         raise ValueError(f"pool={unknown!r} are no factors: choose from {names}")

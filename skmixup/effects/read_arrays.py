@@ -80,15 +80,30 @@ def _response(y: Any, n_runs: int) -> Floats:
     return np.asarray(response, dtype=float)
 
 
+def _check_order(result: Any, y: Any) -> None:
+    """Raise ValueError where pandas' labels say that the responses are in another order."""
+    runs: Any = getattr(result, "index", None)
+    responses: Any = getattr(y, "index", None)
+    if not (hasattr(runs, "equals") and hasattr(responses, "equals")):
+        return
+    same = runs.is_unique and len(runs) == len(responses) and runs.isin(responses).all()
+    if same and not runs.equals(responses):
+        raise ValueError(
+            "y has the index of result in another order: pass y.reindex(result.index), or, where "
+            "the responses are in the order of the runs, y.to_numpy()"
+        )
+
+
 def read_arrays(
     result: Any, y: ArrayLike, names: Sequence[str] | None, maximize: bool | None
 ) -> Runs:
     """Runs from a table and its responses."""
     refuse_lazy_frame(result, "result")
     refuse_lazy_frame(y, "y")
+    _check_order(result, y)
     found, table, positions = _columns(result)
     if names is not None:
-        if isinstance(names, str) or len(names) != len(table):
+        if isinstance(names, str) or not hasattr(names, "__len__") or len(names) != len(table):
             raise ValueError(f"names={names!r} must name {len(table)} factors")
         found = [str(name) for name in names]
     twice = sorted({name for name in found if found.count(name) > 1})
@@ -104,7 +119,7 @@ def read_arrays(
     for name, column in zip(found, table, strict=True):
         if len(column) != len(response):
             raise ValueError(f"result: factor {name!r} has {len(column)} of {len(response)} runs")
-        missing = [_is_missing(plain(value)) for value in column]
+        missing = np.array([_is_missing(plain(value)) for value in column], dtype=bool)
         for run in np.flatnonzero(done & missing)[:1]:
             raise ValueError(
                 f"result: factor {name!r} is {column[run]} in run {run}. Leave such runs out, or, "

@@ -214,6 +214,8 @@ def read_search(search: Any, objective: Objective, maximize: bool | None) -> Run
 
 def _with_log(runs: Runs, log: Sequence[str]) -> Runs:
     """The runs, with factors that the caller says are on a logarithmic scale."""
+    if not isinstance(log, Iterable):
+        raise TypeError(f"log={log!r} must be a list of factors from {list(runs.settings)}")
     names = [log] if isinstance(log, str) else list(log)
     unknown = [name for name in names if name not in runs.settings]
     if unknown:

@@ -42,10 +42,13 @@ def search_effort(n_runs: int, few_levels: bool = False) -> float:
     return effort / n_runs if few_levels else effort
 
 
-def check_runs(n_runs: Any, n_factors: int) -> int:
-    """A design needs more runs than factors: fewer cannot tell the factors apart."""
-    n_runs = check_count("n_runs", n_runs, 2)
-    if n_runs <= n_factors:
+def check_runs(n_runs: Any, n_factors: int | None) -> int:
+    """A design needs more runs than factors: fewer cannot tell the factors apart.
+
+    None stands for factors that come up later. Where there is none to vary one run is enough.
+    """
+    n_runs = check_count("n_runs", n_runs, 1 if n_factors == 0 else 2)
+    if n_factors is not None and n_runs <= n_factors:
         raise ValueError(
             f"n_runs={n_runs} is too few for {n_factors} parameters: use at least "
             f"{n_factors + 1}, better {3 * n_factors}"
@@ -198,7 +201,7 @@ def uniform_plan(
     """A uniform design for these factors, or for names that come up later."""
     check_tuning_criterion(criterion)
     names = None if factors is None else tuple(varying(factors))
-    n_runs = check_runs(n_runs, len(names or ()))
+    n_runs = check_runs(n_runs, None if names is None else len(names))
     by_name = levels_by_name(n_levels, n_runs, None if factors is None else tuple(factors))
     columns: int | tuple[int, ...] | None = None
     if isinstance(n_levels, Mapping):

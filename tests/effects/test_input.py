@@ -120,6 +120,8 @@ def test_maximize_is_a_truth_value(maximize):
         (L4, {"y": range(4), "names": "ab"}, "names='ab' must name 2 factors"),
         (L4, {"y": range(4), "objective": 0}, "objective=0 goes with a study or a search"),
         ([["a"], ["b"]] * 3, {"y": range(6), "log": ["x0"]}, "'x0' has the levels a, b"),
+        (np.zeros((0, 2)), {"y": []}, "result has 0 runs with a finite response"),
+        (L4, {"y": range(4), "names": 2}, "names=2 must name 2 factors"),
         (pl.LazyFrame({"a": [1, 2]}), {"y": [1, 2]}, r"result is a lazy.*pass result.collect\(\)"),
         (L4, {"y": pl.LazyFrame({"y": range(4)})}, r"y is a lazy frame; pass y.collect\(\)"),
     ],
@@ -127,6 +129,25 @@ def test_maximize_is_a_truth_value(maximize):
 def test_bad_arrays_are_named(result, options, message):
     with pytest.raises(ValueError, match=message):
         design_effects(result, **options)
+
+
+@pytest.mark.parametrize("options", [{"log": True}, {"pool": None}])
+def test_options_that_are_no_lists_are_named(options):
+    ((name, value),) = options.items()
+    with pytest.raises(TypeError, match=rf"{name}={value} must be .*list of factors from \['x0'"):
+        design_effects(L4, range(4), **options)
+
+
+def test_responses_of_pandas_that_are_in_another_order_are_an_error():
+    """They went by their places, and the effects were those of other runs."""
+    runs = pd.DataFrame(L4, columns=["a", "b"])
+    y = pd.Series([1.0, 4.0, 2.0, 8.0])
+    for other in (y.sort_values(), y.sort_values().to_frame()):
+        with pytest.raises(ValueError, match=r"another order: pass y.reindex\(result.index\)"):
+            design_effects(runs, other)
+    expected = design_effects(runs, y.to_numpy()).ranges
+    for same in (y, y.sort_values().reindex(runs.index), y.set_axis(list("wxyz"))):
+        assert design_effects(runs, same).ranges == expected
 
 
 # -- studies --------------------------------------------------------------------------------------

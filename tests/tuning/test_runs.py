@@ -1,6 +1,7 @@
 """How many runs: ``n_runs="auto"``, its reasons, and the numbers that docstrings state."""
 
 import math
+import warnings
 from collections import Counter
 
 import pytest
@@ -8,11 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from scipy import stats
+from sklearn.dummy import DummyClassifier
 
 from skmixup.design.completion import MAX_SEARCHED_ROWS
 from skmixup.design.factors import as_factors
 from skmixup.design.shipped import shipped_columns
-from skmixup.tuning import UniformDesignSampler
+from skmixup.tuning import UniformDesignSampler, UniformDesignSearchCV
 from skmixup.tuning.plans import MAX_SEARCHED_RUNS
 from skmixup.tuning.publishing import MAX_STORED_CHARACTERS, levels_to_text
 from skmixup.tuning.runs import auto_n_runs, resolve_n_runs
@@ -33,6 +35,17 @@ def test_the_automatic_number_of_runs_keeps_its_promises(n_factors, n_levels):
     assert start <= n_runs <= 1.5 * start
     if n_levels and start % math.lcm(*n_levels) != 0 and math.lcm(*n_levels) <= start / 2:
         assert n_runs % math.lcm(*n_levels) == 0
+
+
+def test_parameters_of_one_value_each_are_run_once():
+    space = {"lr": FloatDistribution(0.1, 0.1), "on": CategoricalDistribution([True])}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        study = study_with(UniformDesignSampler(space, n_runs="auto"))
+    study.optimize(lambda trial: trial.suggest_float("lr", 0.1, 0.1))
+    assert len(study.trials) == 1
+    search = UniformDesignSearchCV(DummyClassifier(), {"strategy": ["prior"]}, n_runs="auto", cv=2)
+    assert search.fit([[0]] * 4, [0, 1, 0, 1]).cv_results_["params"] == [{"strategy": "prior"}]
 
 
 def test_every_category_comes_equally_often():
