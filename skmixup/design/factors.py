@@ -320,6 +320,8 @@ def as_factor(name: str, distribution: Any) -> Factor:
             f"parameter {name!r}: {distribution!r} must be a list of values, a frozen scipy "
             "distribution with ppf (as scipy.stats.loguniform(1e-4, 1)) or an Optuna distribution"
         )
+    if np.ma.is_masked(distribution):
+        raise ValueError(f"parameter {name!r}: the list has masked values: leave them out")
     if len(distribution) == 0:
         raise ValueError(f"parameter {name!r}: the list of values is empty")
     return Choices(tuple(v.item() if isinstance(v, np.generic) else v for v in distribution))

@@ -1,6 +1,7 @@
 """Row order: the runs of a design so that every prefix is spread out too."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -100,6 +101,8 @@ def prefix_uniform_order(
     check_criterion(criterion)
     design, counts = as_levels(levels, n_levels)
     check_compared(len(design), len(counts), "levels", held=True)
+    if not isinstance(n_fixed, Integral) or isinstance(n_fixed, bool):
+        raise TypeError(f"n_fixed={n_fixed!r} must be an integer from 0 to {len(design)}")
     if not 0 <= n_fixed <= len(design):
         raise ValueError(f"n_fixed={n_fixed} must be between 0 and the {len(design)} runs")
     pairs, singles = run_products(design, level_kernels(counts, criterion))

@@ -17,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from skmixup.design.factors import as_factor
 from skmixup.design.levels import cell, middle
+from skmixup.design.settings import plain
 from skmixup.tuning import agreement, loops, publishing
 from skmixup.tuning.notices import tell_left_out
 from skmixup.tuning.plans import Plan
@@ -58,6 +59,7 @@ class DesignSampler(BaseSampler):
                 f"then={then!r} is another design, or is built on one, but a study has one "
                 "design: use 'augment' for more points of it, or another study"
             )
+        retry_failed = plain(retry_failed)
         if not isinstance(retry_failed, int) or retry_failed < 0:
             raise ValueError(
                 f"retry_failed={retry_failed!r} must be True, False or how often a point is run "

@@ -154,6 +154,7 @@ class NoQuantiles:
         ([], ValueError, "'x'.*empty"),
         ("abc", TypeError, "'x'.*'abc' must be a list"),
         (3.0, TypeError, "'x'.*3.0 must be a list"),
+        (np.ma.masked_equal([1, 2], 2), ValueError, "'x'.*masked values"),
         (np.ones((2, 2)), ValueError, r"'x'.*shape \(2, 2\)"),
     ],
 )

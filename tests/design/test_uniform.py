@@ -203,6 +203,8 @@ def test_order_keeps_the_first_runs_and_loses_none():
     assert sorted(order) == list(range(12))
     with pytest.raises(ValueError, match="n_fixed=13 must be between 0 and the 12 runs"):
         prefix_uniform_order(design, n_fixed=13)
+    with pytest.raises(TypeError, match=r"n_fixed=1.5 must be an integer from 0 to 12"):
+        prefix_uniform_order(design, n_fixed=1.5)
 
 
 @pytest.mark.parametrize(

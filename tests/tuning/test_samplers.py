@@ -251,7 +251,7 @@ def test_failed_points_run_again_once_the_first_pass_is_through():
 
 
 def test_a_point_that_always_fails_is_given_up():
-    study = study_with(UniformDesignSampler(n_runs=4, retry_failed=2))
+    study = study_with(UniformDesignSampler(n_runs=4, retry_failed=np.int64(2)))
     study.optimize(Flaky({1: 99}), catch=OSError)
     assert [row(t) for t in study.trials] == [0, 1, 2, 3, 1, 1]
 
