@@ -212,15 +212,16 @@ def in_words(found: Sequence[Interaction], model: ResponseModel, prefix: str = "
         return []
     if not told:
         return ["interactions: these runs cannot tell them from main effects and noise"]
+    shown = {x.label: " × ".join(name.removeprefix(prefix) for name in x.factors) for x in found}
     adjusted = holm({x.label: x.p for x in told})
     lines: list[str] = []
     named: set[str] = set()
     for x in told:
         if adjusted[x.label] <= LEVEL and x.label not in named:
             named |= {x.label, *x.interactions}
-            shared = f", not told apart from {_several(x.interactions)}" if x.interactions else ""
+            others = _several([shown[label] for label in x.interactions])
+            shared = f", not told apart from {others}" if x.interactions else ""
             apart = "" if x.factors in products else "; the best setting takes no account of it"
-            line = f"interaction: {x.label} (p = {x.p:.2g}){shared}{apart}"
-            lines.append(line.replace(prefix, ""))
+            lines.append(f"interaction: {shown[x.label]} (p = {x.p:.2g}){shared}{apart}")
     looked = f"{len(told)} of {len(found)} pairs can be told" if len(told) < len(found) else ""
     return lines or ["no interaction stands out from noise" + (f" ({looked})" if looked else "")]

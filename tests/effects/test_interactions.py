@@ -120,3 +120,11 @@ def test_noise_alone_seldom_has_an_interaction(seed):
     texts = [str(design_effects(design, rng.normal(size=16))) for _ in range(60)]
     assert sum("interaction: " in text for text in texts) <= 9  # 3 are expected
     assert any("no interaction stands out from noise" in text for text in texts)
+
+
+def test_names_lose_their_common_beginning_only():
+    """The same letters further on are part of the name."""
+    names = ["clf__lr", "clf__my_clf__lr", "clf__my_clf__b"]
+    design = np.array(list(product(range(2), repeat=3)) * 2)
+    y = 5 * design[:, 0] * design[:, 1] + 0.1 * np.random.default_rng(0).normal(size=16)
+    assert "interaction: lr × my_clf__lr (p = " in str(design_effects(design, y, names=names))
