@@ -268,6 +268,7 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         weight = self._row_weights(sample_weight, codes, labeled)
         rows = self._rows_that_count(X, y, codes, weight)
         data = ArrayDataset(rows.X, rows.y, rows.target, rows.weight)
+        self.__dict__.pop("transduction_", None)  # that of other rows, if an error ends training
         try:
             self._train(data, rows.y, fresh=fresh, seen=rows.X)
         except KeyboardInterrupt:

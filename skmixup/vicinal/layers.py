@@ -161,14 +161,14 @@ def mixing_at(
     hook = standing_hook(module, site) if compiled else RecomputedHook(site, until)
     hook.mix, hook.detach, hook.mixed = mix, detach, None
     handle = None if compiled else layer_at(unwrap(module), site).register_forward_hook(hook)
+    if handle is not None and until is not None:  # now, as an interrupt may skip the end below
+        until.handles.append(handle)
     try:
         yield hook
         called = hook.mix is None
     finally:
         hook.mix = None
-        if handle is not None and until is not None:
-            until.handles.append(handle)
-        elif handle is not None:
+        if handle is not None and until is None:
             handle.remove()
     if not called:
         raise _not_called_in_compiled_code(site) if compiled else not_called(site)

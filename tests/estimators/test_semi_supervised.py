@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
-from skorch.callbacks import EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping
 
 from skmixup.estimators import LabeledStratifiedKFold, MixupClassifier, VicinalClassifier
 from skmixup.robustness import HeldOutError, fgsm
@@ -59,6 +59,24 @@ def test_transduction_keeps_labels_and_predicts_the_rest(moons):
     known = partly >= 0
     np.testing.assert_array_equal(clf.transduction_[known], partly[known])
     np.testing.assert_array_equal(clf.transduction_[~known], clf.predict(X[~known]))
+
+
+def test_no_labels_are_left_of_rows_of_an_earlier_fit(moons):
+    class Fails(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            if len(net.history) == 2:
+                raise ArithmeticError
+
+    X, _, partly = moons
+    clf = quick().fit(X, partly)
+    clf.set_params(callbacks=[Fails()])
+    with pytest.raises(ArithmeticError):
+        clf.fit(X[:60], partly[:60])
+    assert not hasattr(clf, "transduction_")
+    clf = quick().fit(X, partly)
+    with pytest.raises(ValueError, match="inconsistent"):
+        clf.fit(X[:60], partly)
+    assert len(clf.transduction_) == 120
 
 
 def test_grid_search_and_cross_validation(moons):

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from skmixup.vicinal.layers import mixing_at
+from skmixup.vicinal.recomputation import GradientsPending
 
 
 def sequential():
@@ -54,6 +55,14 @@ def test_a_layer_called_twice_is_mixed_at_its_first_call_only():
 
 def hooks_of(net):
     return [hook for child in net.modules() for hook in child._forward_hooks.values()]
+
+
+def test_hooks_are_removed_where_an_interrupt_skips_the_end_of_the_context():
+    net, pending = sequential(), GradientsPending()
+    context = mixing_at(net, "2", double, until=pending)
+    context.__enter__()  # kept, as a traceback keeps it, and never left
+    pending.end()
+    assert not hooks_of(net)
 
 
 def test_hooks_are_removed_afterwards():
