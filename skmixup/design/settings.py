@@ -1,5 +1,6 @@
 """Settings as levels: which of them are the same one, and how they are shown."""
 
+import pickle
 from collections.abc import Hashable, Mapping
 from numbers import Real
 from typing import Any
@@ -24,8 +25,9 @@ def level_key(value: Any) -> Hashable:
     """What tells one setting from another: its type and its value.
 
     1, 1.0 and True are equal in Python, but as a number of features, a share of them and a switch
-    they are three settings. Lists and their like, which cannot be dictionary keys, count by what
-    they hold, and estimators, of which searches make copies, by their parameters.
+    they are three settings. Lists, tables and their like, which cannot be dictionary keys, count
+    by what they hold, and estimators, of which searches make copies, by their parameters, but for
+    those whose copies keep what they have learnt.
     """
     value = plain(value)
     kind = type(value)
@@ -39,13 +41,27 @@ def level_key(value: Any) -> Hashable:
         return kind, frozenset(map(level_key, value))
     if isinstance(value, list | tuple):
         return kind, tuple(map(level_key, value))
-    if hasattr(value, "get_params") and not isinstance(value, type):
+    if hasattr(value, "get_params") and not isinstance(value, type) and not _is_frozen(kind):
         return kind, level_key(value.get_params(deep=False))
     try:
         hash(value)
     except TypeError:
-        return kind, repr(value)
+        return kind, _content(value)
     return kind, value
+
+
+def _is_frozen(kind: type) -> bool:
+    """Whether an estimator says itself how it is cloned, as scikit-learn's `FrozenEstimator`."""
+    clone = getattr(kind, "__sklearn_clone__", None)
+    return clone is not None and getattr(clone, "__module__", None) != "sklearn.base"
+
+
+def _content(value: Any) -> Hashable:
+    """All that a value without a hash holds: a long table prints its first and last rows only."""
+    try:
+        return pickle.dumps(value)
+    except Exception:  # whatever a class of somebody else's does
+        return repr(value)
 
 
 def shown(value: Any) -> str:

@@ -7,8 +7,10 @@ import polars as pl
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState, create_trial
+from scipy.sparse import eye_array
 from sklearn.datasets import load_iris
 from sklearn.dummy import DummyClassifier
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
@@ -89,6 +91,11 @@ def test_equal_numbers_of_two_types_lose_their_order_and_that_is_told():
         ({"a": 1}, {"a": True}),
         (np.array([1, 2]), np.array([1.0, 2.0])),
         (np.arange(5000), np.append(np.arange(4999), 0)),
+        (pd.Series(np.arange(100)), pd.Series(np.arange(100)).replace(50, 0)),
+        (pd.DataFrame({"a": np.arange(100)}), pd.DataFrame({"a": np.arange(100)}).replace(50, 0)),
+        (pl.Series(np.arange(100)), pl.Series(np.arange(100)).replace(50, 0)),
+        (eye_array(3, format="csr"), 2 * eye_array(3, format="csr")),
+        (FrozenEstimator(MinMaxScaler().fit([[0]])), FrozenEstimator(MinMaxScaler().fit([[1]]))),
     ],
 )
 def test_keys_tell_apart_what_differs_in_type_or_value(one, other):
@@ -106,6 +113,8 @@ def test_keys_tell_apart_what_differs_in_type_or_value(one, other):
         ([1, 2], [1, 2]),
         ({"a": 1, "b": [2]}, {"b": [2], "a": 1}),
         (np.array([1, 2]), np.array([1, 2])),
+        (pd.DataFrame({"a": np.arange(100)}), pd.DataFrame({"a": np.arange(100)})),
+        (eye_array(3, format="csr"), eye_array(3, format="csr")),
         ({1, 2}, {2, 1}),
     ],
 )

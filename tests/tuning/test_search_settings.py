@@ -7,6 +7,8 @@ from scipy import stats
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
 from skmixup.effects import design_effects
@@ -278,3 +280,18 @@ def test_orthogonal_search_runs_the_values_of_one_parameter_once():
 def test_orthogonal_search_with_nothing_to_search():
     with pytest.raises(ValueError, match="one value of every parameter"):
         candidates({"a": [1], "b": ["x"]}, OrthogonalDesignSearchCV)
+
+
+def test_frozen_estimators_of_equal_parameters_are_two_values():
+    """What they have learnt is not among their parameters, and stays when they are cloned."""
+    frozen = [FrozenEstimator(PCA(2).fit(rows)) for rows in (X, X * [9, 1, 1, 0.1])]
+    model = make_pipeline(PCA(2), SVC())
+    space = {"pca": frozen, "svc__C": [0.1, 1.0]}
+    for search in (
+        UniformDesignSearchCV(model, space, n_runs=4, cv=2),
+        OrthogonalDesignSearchCV(model, space, cv=2),
+    ):
+        tried = search.fit(X, y).cv_results_["params"]
+        assert len(tried) == 4
+        assert [sum(setting["pca"] is one for setting in tried) for one in frozen] == [2, 2]
+        assert any(design_effects(search).best["pca"] is one for one in frozen)
