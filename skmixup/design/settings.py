@@ -72,8 +72,13 @@ def shown(value: Any) -> str:
 
 
 def labels(values: tuple[Any, ...]) -> list[str]:
-    """One label for each level, all different where that can be: 1 and "1" are shown as such."""
+    """One label for each level, all different: 1 and "1" are shown as such.
+
+    Those that look alike all the same, as estimators with other weights, are numbered.
+    """
     texts = [shown(value) for value in values]
     if len(set(texts)) < len(texts):
         texts = [" ".join(repr(value).split()) for value in values]
+    if len(set(texts)) < len(texts):
+        texts = [f"{k}: {text}" for k, text in enumerate(texts, start=1)]
     return texts

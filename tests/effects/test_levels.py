@@ -122,6 +122,14 @@ def test_keys_of_equal_settings_are_equal(one, other):
     assert level_key(one) == level_key(other)
 
 
+def test_levels_that_look_alike_are_numbered():
+    frozen = [FrozenEstimator(MinMaxScaler().fit([[k]])) for k in (0, 1)]
+    effects = design_effects([[frozen[k]] for k in (0, 1, 0, 1, 1)], [1.0, 3.0, 1.1, 3.1, 2.9])
+    assert effects.best["x0"] is frozen[1]
+    assert "mean by x0: 1: FrozenEstimator(" in str(effects)
+    assert "best: x0=2: FrozenEstimator(" in str(effects)
+
+
 def test_lists_arrays_and_dicts_come_back_as_they_are():
     weights = np.array([1.0, 2.0])
     rows = [[[64, 32], None, weights], [[64], {0: 1}, 0], [[64, 32], {0: 1}, 0]]
