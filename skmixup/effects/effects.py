@@ -64,7 +64,8 @@ def design_effects(
         list of rows, a DataFrame or a dict of columns, and needs ``y``; its settings are of any
         type, and 1, 1.0 and True are three levels.
     y : array of shape (n_runs,), only with tables
-        Responses. Runs whose response is missing, masked or infinite are left out, and a note says
+        Responses, in the order of the runs: a Series that has a frame's index in another order is
+        an error. Runs whose response is missing, masked or infinite are left out, and a note says
         so, as for trials that failed, were pruned or still run.
     names : list of str, only with tables
         Factor names; by default a DataFrame's columns, or x0, x1, ….
