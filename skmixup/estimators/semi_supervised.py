@@ -23,20 +23,18 @@ from skmixup.estimators.parameters import passed_on
 from skmixup.estimators.pilot import TrainingRows
 from skmixup.estimators.unlabeled import (
     UNLABELED,
-    PairedBatches,
-    rows_of,
+    PartlyLabeledNet,
     split_labels,
     warn_of_no_unlabeled_row,
 )
 from skmixup.estimators.weights import row_weights
 from skmixup.networks.mlp import NARROW
 from skmixup.training.batches import ArrayDataset, TensorBatches
-from skmixup.training.consistency_net import ConsistencyNet
 from skmixup.vicinal.vicinity import Alpha, ManifoldMixup, Mixup, Vicinity
 
 
 @documents_every_parameter(MixupClassifier)
-class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
+class InterpolationConsistencyClassifier(PartlyLabeledNet, MixupClassifier):
     r"""Semi-supervised neural network classifier: interpolation consistency training.
 
     On rows without a label it asks that the prediction at a mixture of two rows is the mixture
@@ -368,33 +366,3 @@ class InterpolationConsistencyClassifier(ConsistencyNet, MixupClassifier):
         if sample_weight is not None:
             sample_weight = np.asarray(as_array(sample_weight))[labeled]
         return float(accuracy_score(labels, predicted[labeled], sample_weight=sample_weight))
-
-    # ---- batches
-
-    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
-        """Split as `train_split` says; of the rows held out, keep those with a label."""
-        train, valid = super().get_split_datasets(X, y, **fit_params)
-        if valid is None:
-            return train, None
-        scored = rows_of(valid, labeled=True)
-        if not len(scored):
-            raise ValueError(
-                f"train_split held out {len(valid)} rows, none of them with a label to score; "
-                "hold out more, or use skorch.helper.predefined_split with labelled rows"
-            )
-        return train, scored
-
-    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
-        """Batches of labelled and of unlabelled rows, side by side, for training."""
-        if not training:
-            return super().get_iterator(dataset)
-        labeled, unlabeled = (rows_of(dataset, labeled=which) for which in (True, False))
-        if not len(labeled):
-            raise ValueError("train_split left no labelled row to train on")
-        batches = super().get_iterator(labeled, training=True)
-        if len(unlabeled):
-            batches = PairedBatches(batches, super().get_iterator(unlabeled, training=True))
-        state = self._fit_state_
-        if state is not None:
-            state.n_steps = len(batches)
-        return batches

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, Subset
 from skmixup.estimators.inputs import check_labels
 from skmixup.labels import label_column
 from skmixup.training.batches import in_memory
+from skmixup.training.consistency_net import ConsistencyNet
 
 # scikit-learn's mark of an unlabelled row
 UNLABELED = -1
@@ -176,3 +177,41 @@ class PairedBatches:
 def _endless(batches: Any) -> Iterator[Any]:
     while True:
         yield from batches
+
+
+class PartlyLabeledNet(ConsistencyNet):
+    """A net on arrays of rows of which some have a label: what it trains on, and is scored on."""
+
+    def get_split_datasets(self, X: Any, y: Any = None, **fit_params: Any) -> tuple[Any, Any]:
+        """Split as `train_split` says; of the rows held out, keep those with a label."""
+        train, valid = super().get_split_datasets(X, y, **fit_params)
+        if valid is None:
+            return train, None
+        scored = rows_of(valid, labeled=True)
+        if not len(scored):
+            raise ValueError(
+                f"train_split held out {len(valid)} rows, none of them with a label to score; "
+                "hold out more, or use skorch.helper.predefined_split with labelled rows"
+            )
+        return train, scored
+
+    def get_iterator(self, dataset: Any, training: bool = False) -> Any:
+        """Batches of labelled and of unlabelled rows, side by side, for training."""
+        if not training:
+            return super().get_iterator(dataset)
+        labeled, unlabeled = (rows_of(dataset, labeled=which) for which in (True, False))
+        if not len(labeled):
+            raise ValueError("train_split left no labelled row to train on")
+        batches = super().get_iterator(labeled, training=True)
+        if len(unlabeled):
+            batches = PairedBatches(batches, super().get_iterator(unlabeled, training=True))
+        state = self._fit_state_
+        if state is not None:
+            state.n_steps = len(batches)
+        return batches
+
+    def notify(self, method_name: str, **kwargs: Any) -> None:
+        """Tell the callbacks; those that score the training rows get the ones with a label."""
+        if method_name == "on_epoch_end" and "dataset_train" in kwargs:
+            kwargs["dataset_train"] = rows_of(kwargs["dataset_train"], labeled=True)
+        super().notify(method_name, **kwargs)

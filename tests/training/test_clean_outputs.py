@@ -76,12 +76,18 @@ def test_scores_on_the_training_rows_are_those_of_clean_rows(kind, use_caching):
         assert net.history[epoch, "log_loss"] == pytest.approx(log_p.mean(), abs=1e-5)
 
 
-def test_of_labelled_rows_beside_others():
+@pytest.mark.parametrize("use_caching", [True, False])
+def test_of_labelled_rows_beside_others(use_caching):
     y = np.where(np.arange(60) < 30, CODES, -1)
     net = InterpolationConsistencyClassifier(
-        module, alpha=8.0, callbacks=scores(), **STILL | {"batch_size": 30}
+        module,
+        alpha=8.0,
+        callbacks=scores(use_caching=use_caching),
+        **STILL | {"batch_size": 30},
     ).fit(X, y)
     assert net.history[-1, "accuracy"] == pytest.approx(net.score(X[:30], CODES[:30]))
+    log_p = net.predict_log_proba(X[:30])[np.arange(30), CODES[:30]]
+    assert net.history[-1, "log_loss"] == pytest.approx(log_p.mean(), abs=1e-5)
 
 
 @pytest.mark.parametrize("alpha", [0, 8.0])
