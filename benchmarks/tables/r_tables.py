@@ -13,11 +13,11 @@ from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from benchmarks.records import Records, write_page
-from benchmarks.tables.comparison import common, frame_of, machine, measured_on_most, run_or_report
-from benchmarks.tables.peers import METHODS, SLOW
+from benchmarks.records import Records
+from benchmarks.tables.comparison import run_or_report
+from benchmarks.tables.peers import METHODS
 from benchmarks.tables.tabular import measure_on, without_rare_classes
-from benchmarks.tables.tabular_page import SCORES, all_sets, rank_lines, summary
+from benchmarks.tables.tabular_page import write_unseen
 
 RECORDS = Records("r_tables", n_keys=3)  # table, split, method
 SEEDS = (100, 101)
@@ -86,19 +86,7 @@ def measure(name, seed, method):
 
 def report(rows):
     """Write the page of what is there."""
-    frame = frame_of(rows, SCORES)
-    methods = measured_on_most(frame, METHODS, 2 * 0.9 * len(TABLES))
-    lines = [HEAD.format(n_tables=len(TABLES), machine=machine()), SAID]
-    singles = [m for m in methods if m not in (*SLOW, "MixupClassifierCV")]
-    everything = [*methods, *({"MixupClassifierCV"} - {*methods})]
-    for title, compared in (("Means", singles), ("What tunes itself too: means", everything)):
-        means, _ = common(frame, compared)
-        lines += [f"## {title} over {len(means)} tables\n", summary(means, compared)]
-        lines.append(rank_lines(means, compared))
-    values = frame.pivot_table(index="set", columns="method", values=list(SCORES)).round(9)
-    present = [m for m in METHODS if m in set(frame.method)]
-    lines += [all_sets(values[score], score, present, {}) for score in ("accuracy", "log-loss")]
-    write_page("r_tables", "\n".join(lines))
+    write_unseen("r_tables", HEAD, SAID, rows, len(TABLES))
 
 
 # What came out; written by hand.

@@ -87,6 +87,26 @@ def report(rows, sets):
     write_page("tabular", "\n".join(text))
 
 
+def write_unseen(name, head, said, rows, n_tables):
+    """Write the page of tables that nothing was chosen on."""
+    frame = frame_of(rows, SCORES)
+    methods = measured_on_most(frame, METHODS, 2 * 0.9 * n_tables)
+    lines = [head.format(n_tables=n_tables, machine=machine()), said]
+    tuning = "MixupClassifierCV"
+    singles = [m for m in methods if m not in (*SLOW, tuning)]
+    for title, compared in (
+        ("Means", singles),
+        ("What tunes itself too: means", [*methods, *({tuning} - {*methods})]),
+    ):
+        means, _ = common(frame, compared)
+        lines += [f"## {title} over {len(means)} tables\n", summary(means, compared)]
+        lines.append(rank_lines(means, compared))
+    values = frame.pivot_table(index="set", columns="method", values=list(SCORES)).round(9)
+    present = [m for m in METHODS if m in set(frame.method)]
+    lines += [all_sets(values[score], score, present, {}) for score in ("accuracy", "log-loss")]
+    write_page(name, "\n".join(lines))
+
+
 def _section(means, methods, title, sets, parts):
     """Means, losses and ranks of a part."""
     part = {parts[name] for name in means.index}
