@@ -180,9 +180,28 @@ class DesignEffects:
         )
         known = "among the runs" if self.best_was_run else "not among the runs"
         lines.append(f"best: {settings} ({known})")
+        lines += self._adjusted_text(prefix)
         error = f" ± {self.best_se:.2g}" if np.isfinite(self.best_se) else ""
         lines.append(f"predicted there: {self.best_predicted:.4g}{error}")
         return "\n".join(lines)
+
+    def _adjusted_text(self, prefix: str) -> list[str]:
+        """Which levels are best only once the other factors are taken account of."""
+        sign = 1 if self.responses.maximize else -1
+        lines = []
+        for i, factor in enumerate(self.model.factors):
+            means = [sign * m.mean for m in self.level_means if m.factor == factor.name]
+            if not means:
+                continue
+            gains = sign * self.model.level_effects(i)
+            chosen, first = int(factor.indices([self.best[factor.name]])[0]), int(np.argmax(means))
+            if means[chosen] < means[first] and gains[chosen] > gains[first]:
+                name, texts = factor.name.removeprefix(prefix), labels(factor.levels)
+                lines.append(
+                    f"{name}: {texts[first]} has the better mean, {texts[chosen]} the better "
+                    "effect: the runs of the two differ in other factors"
+                )
+        return lines
 
     def _anova_text(self, prefix: str) -> list[str]:
         """The table of ranges and F tests, the largest range first."""

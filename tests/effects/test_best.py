@@ -106,3 +106,19 @@ def test_what_was_run_is_known_with_constants_too(best):
     )
     assert effects.best == {"a": best, "c": 1}
     assert effects.best_was_run
+
+
+def test_a_level_that_is_best_without_the_largest_mean_is_explained():
+    # b runs mostly with high x, a with low: a is better by 1 at the same x.
+    kind = np.array(["a"] * 8 + ["b"] * 8)
+    x = np.r_[[0] * 6, [1] * 2, [0] * 2, [1] * 6]
+    y = 1.0 * (kind == "a") + 10 * x
+    for sign in (1, -1):
+        effects = design_effects({"kind": kind, "x": x}, sign * y, maximize=sign > 0)
+        means = {m.level: sign * m.mean for m in effects.level_means if m.factor == "kind"}
+        assert means["b"] > means["a"]
+        assert effects.best == {"kind": "a", "x": 1}
+        expected = "kind: b has the better mean, a the better effect: the runs"
+        assert expected in str(effects) and "x: " not in str(effects).replace("by x: ", "")
+    balanced = design_effects({"kind": kind, "x": np.tile([0, 1], 8)}, y)
+    assert "better effect" not in str(balanced)
