@@ -59,6 +59,8 @@ def split_labels(
     labels = array[labeled]
     if array.dtype.kind == "O" and len({type(label) for label in labels}) == 1:
         labels = np.array(labels.tolist())  # without −1, an array of their own type will do
+        if labels.dtype.kind in "if":  # as then for all; scorers do not know numbers as objects
+            array = array.astype(labels.dtype)
     return array, labeled, check_labels(labels)
 
 

@@ -13,7 +13,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.utils.estimator_checks import check_classifiers_classes, parametrize_with_checks
-from skorch.callbacks import Callback, EarlyStopping
+from skorch.callbacks import Callback, EarlyStopping, EpochScoring
 
 from skmixup.estimators import LabeledStratifiedKFold, MixupClassifier, VicinalClassifier
 from skmixup.robustness import HeldOutError, fgsm
@@ -164,6 +164,17 @@ def test_validation_and_callbacks_see_labeled_rows_only(moons):
     accuracy = np.mean(clf.predict(X[known]) == partly[known])
     assert clf.history[-1, "valid_acc"] == accuracy
     assert clf.history[-1, "held_out_error"] == np.mean(clf.predict(X) != y)
+
+
+@pytest.mark.parametrize("kind", [int, float, np.int8])
+def test_numbers_among_objects_are_scored_as_numbers(moons, kind):
+    X, _, partly = moons
+    labels = np.array([kind(label) for label in partly], dtype=object)
+    scoring = EpochScoring("accuracy", name="score", on_train=True, use_caching=False)
+    clf = quick(callbacks=[scoring], max_epochs=2).fit(X, labels)
+    known = partly >= 0
+    assert clf.history[-1, "score"] == np.mean(clf.predict(X[known]) == partly[known])
+    assert clf.classes_.dtype == np.dtype(kind)
 
 
 def test_weights_are_those_of_labeled_rows(moons):
