@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from sklearn.exceptions import DataConversionWarning
 from sklearn.utils.validation import column_or_1d
 
+from skmixup.lazy_frames import refuse_lazy_frame
+
 KINDS_OF_LABELS = (
     "y is one label per row, shape (n,); several labels per row, a matrix (n, n_labels) of zeros "
     "and ones, where `classes` is not given; or soft labels, a matrix (n, n_classes) of "
@@ -57,6 +59,7 @@ def label_column(
     ValueError
         For more than one column, or for NaN, None and NA among the labels.
     """
+    refuse_lazy_frame(y, what)
     y = tensor_as_array(computed(y))
     _check_none_missing(y, what, advice)
     if isinstance(y, (list, tuple)):

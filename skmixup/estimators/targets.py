@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
 from skmixup.estimators.inputs import as_array
+from skmixup.lazy_frames import refuse_lazy_frame
 
 
 def check_targets(y: Any) -> NDArray[np.float64]:
@@ -24,6 +25,7 @@ def check_targets(y: Any) -> NDArray[np.float64]:
             "requires y to be passed, but the target y is None; give one number, or one row of "
             "numbers, for each row of X"
         )
+    refuse_lazy_frame(y, "y")
     if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
         raise ValueError(
             "y is a masked array, and the values under its mask are no data: leave those rows out"

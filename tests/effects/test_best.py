@@ -119,6 +119,7 @@ def test_a_level_that_is_best_without_the_largest_mean_is_explained():
         assert means["b"] > means["a"]
         assert effects.best == {"kind": "a", "x": 1}
         expected = "kind: b has the better mean, a the better effect: the runs"
-        assert expected in str(effects) and "x: " not in str(effects).replace("by x: ", "")
+        assert expected in str(effects)
+        assert "x: " not in str(effects).replace("by x: ", "")
     balanced = design_effects({"kind": kind, "x": np.tile([0, 1], 8)}, y)
     assert "better effect" not in str(balanced)

@@ -18,7 +18,13 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils import get_tags
 from skorch.callbacks import ProgressBar
 
-from skmixup import ManifoldMixupClassifier, MixupClassifier, MixupClassifierCV
+from skmixup import (
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    MixupClassifierCV,
+    MixupRegressor,
+    MixupRegressorCV,
+)
 from skmixup.estimators import InterpolationConsistencyClassifier
 
 RNG = np.random.default_rng(0)
@@ -328,6 +334,13 @@ def test_tables_that_are_to_be_read_first(make, kind):
     fitted = make().fit(pl.DataFrame({"a": NOISE}), Y)
     with pytest.raises(ValueError, match=match):  # no warning of missing names before it
         fitted.predict(X)
+
+
+@pytest.mark.parametrize("make", [lambda: net(**FAST), tuned, MixupRegressor, MixupRegressorCV])
+def test_targets_that_are_to_be_read_first(make):
+    lazy = pl.DataFrame({"y": Y}).lazy()
+    with pytest.raises(ValueError, match=r"^y is a lazy frame; pass y.collect\(\)"):
+        make().fit(pl.DataFrame({"a": NOISE}), lazy)
 
 
 def test_records_are_to_be_a_table():
