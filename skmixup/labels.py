@@ -135,8 +135,9 @@ def in_order_of(names: NDArray[Any], matrix: NDArray[Any], given: Any) -> NDArra
     return matrix[:, [columns.index(label) for label in labels]]
 
 
-def column_names(y: Any) -> list[str]:
-    """Return the names that columns of targets are known by; none but different strings count."""
+def column_names(y: Any, what: str = "y") -> list[str]:
+    """Return the names that columns of a frame are known by; none but different strings count."""
+    refuse_lazy_frame(y, what)
     names = list(getattr(y, "columns", []))
     usable = all(isinstance(name, str) for name in names) and len({*names}) == len(names)
     return names if usable else []

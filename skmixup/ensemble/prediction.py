@@ -49,7 +49,7 @@ class WeightedNetworks(BaseEstimator):
     @contextmanager
     def _told_once(self, X: Any) -> Iterator[None]:
         """Keep each network from repeating the warning that X has no names of columns."""
-        if not hasattr(self, "feature_names_in_") or column_names(X):
+        if not hasattr(self, "feature_names_in_") or column_names(X, "X"):
             yield
             return
         with warnings.catch_warnings():
