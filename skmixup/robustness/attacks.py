@@ -19,6 +19,7 @@ from skmixup.robustness.gradient import (
     columns_of,
     evaluating,
     gradient_sign,
+    has_several_labels,
     indicators_of,
     last_step,
     same_randomness,
@@ -246,7 +247,7 @@ def accuracy_under_attack(
     Returns
     -------
     float
-        Share of the changed rows that `clf` predicts as `y`, of several labels each.
+        Share of the changed rows that `clf` predicts as `y`, of several labels all of them.
 
     Raises
     ------
@@ -290,7 +291,7 @@ def accuracy_under_attack(
         raise TypeError(
             f"clf must be a classifier, whose accuracy is the share of right labels; got {clf!r}"
         )
-    several = getattr(victim, "multilabel_", False)
+    several = has_several_labels(victim, victim_input, y)
     labels = indicators_of(victim, y) if several else label_column(y)
     if not several:
         check_labels_of(victim, of_one_type(labels))

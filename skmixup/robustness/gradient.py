@@ -13,7 +13,13 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
 from torch import nn
 
-from skmixup.labels import in_known_order, label_column, of_one_type, unknown_labels
+from skmixup.labels import (
+    in_known_order,
+    is_matrix,
+    label_column,
+    of_one_type,
+    unknown_labels,
+)
 from skmixup.randomness.fit import preserved_randomness
 
 
@@ -116,6 +122,16 @@ def check_labels_of(clf: Any, labels: NDArray[Any]) -> None:
 def _predicts_columns(clf: Any) -> bool:
     """Whether `predict` is skorch's own, which returns column numbers, whatever classes_ says."""
     return getattr(type(clf), "predict", None) is NeuralNetClassifier.predict
+
+
+def has_several_labels(clf: Any, X: Any, y: Any) -> bool:
+    """Whether `clf` predicts several labels per row: others than ours show it in predictions."""
+    if hasattr(clf, "multilabel_"):
+        return bool(clf.multilabel_)
+    if not is_matrix(y):
+        return False
+    with same_randomness(clf):
+        return len(clf.predict(X).shape) == 2
 
 
 def indicators_of(net: Any, y: Any) -> NDArray[np.float32]:

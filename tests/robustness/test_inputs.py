@@ -9,6 +9,9 @@ import pytest
 import torch
 from scipy.sparse import csr_matrix
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -223,6 +226,22 @@ def test_several_labels_per_row_are_attacked_together():
     with pytest.raises(ValueError, match=r"one at a time, y_true\[:, k\] and y_prob\[:, k\]"):
         expected_calibration_error(y, clf.predict_proba(X))
     assert expected_calibration_error(y[:, 0], clf.predict_proba(X)[:, 0]) < 0.2
+
+
+@pytest.mark.parametrize("kind", [RandomForestClassifier, MLPClassifier, OneVsRestClassifier])
+def test_any_classifier_of_several_labels_is_attacked_through_a_network(kind):
+    y = (X.mean(axis=0) < X).astype(int)
+    net = MixupClassifier(module__hidden_sizes=(4,), **FAST).fit(X, y)
+    params = {"estimator": LogisticRegression()} if kind is OneVsRestClassifier else {}
+    params |= {"n_estimators": 3, "random_state": 0} if kind is RandomForestClassifier else {}
+    params |= {"solver": "lbfgs", "max_iter": 5, "tol": 1e9} if kind is MLPClassifier else {}
+    for labels in (y, y.tolist(), csr_matrix(y)):
+        victim = make_pipeline(kind(**params)).fit(X, y)
+        share = np.mean((victim.predict(fgsm(net, X, y, 0.5)) == y).all(axis=1))
+        assert accuracy_under_attack(victim, X, labels, fgsm, eps=0.5, source=net) == share
+    one = RandomForestClassifier(3).fit(X, CODES)
+    with pytest.raises(ValueError, match=r"shape \(40, 3\) instead; one label per row"):
+        accuracy_under_attack(one, X, y, fgsm, eps=0.5, source=net)
 
 
 def test_labels_that_the_classifier_never_predicts_do_not_count_as_wrong(named):
