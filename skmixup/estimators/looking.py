@@ -70,7 +70,7 @@ class LookingNet(HoldingOutNet):
         return split[0]
 
     def weigh_split(self, train: Any, valid: Any) -> tuple[Any, Any]:
-        """Leave out rows without weight; in `fit`, make the mean weight of those trained on 1.
+        """Leave out rows without weight; in `fit`, make the mean weight of both parts 1.
 
         Where all rows held out are without weight, they stay, since something is to be scored.
         """
@@ -78,20 +78,24 @@ class LookingNet(HoldingOutNet):
         if found is None or found[0].weight is None:
             return train, valid
         data, rows = found
-        if held_out is not None and held_out[0] is data and held_out[1] is not None:
-            scored = self._rows_with_weight(data, held_out[1])
-            if 0 < len(scored) < len(held_out[1]):
-                valid, held_out = Subset(data, scored), (data, scored)
+        own = held_out[1] if held_out is not None and held_out[0] is data else None
+        if own is not None:
+            scored = self._rows_with_weight(data, own)
+            if 0 < len(scored) < len(own):
+                valid, own = Subset(data, scored), scored
         rows, given = self._rows_with_weight(data, rows), rows
         if rows is None or not self.brings_all_rows():
             return (train if rows is given else Subset(data, rows)), valid
         codes = self.row_codes(data)
         balanced = getattr(self, "class_weight", None) == "balanced"
-        weight = weights_after_split(np.asarray(data.weight), codes, rows, balanced=balanced)
-        weighed = ArrayDataset(data.X, data.y, data.target, weight)
-        if held_out is not None and held_out[0] is data and held_out[1] is not None:
-            valid = Subset(weighed, held_out[1])  # type: ignore[arg-type]
-        return Subset(weighed, rows), valid
+        scored = rows[:0] if own is None else own
+        weight, in_scores = weights_after_split(
+            np.asarray(data.weight), codes, rows, scored, balanced=balanced
+        )
+        if own is not None:
+            weighed = ArrayDataset(data.X, data.y, data.target, in_scores)
+            valid = Subset(weighed, own)  # type: ignore[arg-type]
+        return Subset(ArrayDataset(data.X, data.y, data.target, weight), rows), valid
 
     def _rows_with_weight(self, data: ArrayDataset, rows: Any) -> Any:
         """Those of the rows (None: of all) that count, or have no label; None: all do."""

@@ -99,19 +99,29 @@ def normalized_weights(
 
 
 def weights_after_split(
-    weight: NDArray[np.float32], codes: NDArray[np.int64], rows: Any, *, balanced: bool
-) -> NDArray[np.float32]:
-    """Weights whose mean is one over the rows that are trained on, without a look at the others.
+    weight: NDArray[np.float32],
+    codes: NDArray[np.int64],
+    rows: Any,
+    held_out: Any,
+    *,
+    balanced: bool,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Weights whose mean is one over the rows that are trained on, and over those held out.
 
     Parameters
     ----------
     weight, codes : ndarrays of shape (n,)
         Weights as :func:`row_weights` gives them for all rows, and their classes; codes below 0
         are of rows without a label.
-    rows : ndarray of int
-        Positions of the rows that are trained on.
+    rows, held_out : ndarrays of int
+        Positions of the rows that are trained on, and of those that are not.
     balanced : bool
         Whether the weights balance the classes, which then is done anew.
+
+    Returns
+    -------
+    in_training, in_scores : ndarrays of shape (n,)
+        The first without a look at the rows held out.
 
     Raises
     ------
@@ -123,8 +133,9 @@ def weights_after_split(
         counts = rows[codes[rows] >= 0]
         per_class = _balance(weight[counts], codes[counts], codes.max() + 1)
         weight = weight * np.where(codes >= 0, per_class[codes], 1.0)
-    trained_on = weight[rows][codes[rows] >= 0]
-    return _over_mean(weight, trained_on, "some row that train_split leaves to train on")
+    trained_on, scored = (weight[part][codes[part] >= 0] for part in (rows, held_out))
+    in_training = _over_mean(weight, trained_on, "some row that train_split leaves to train on")
+    return in_training, _over_mean(weight, scored, "") if scored.any() else in_training
 
 
 def _over_mean(weight: NDArray[Any], of: NDArray[Any], which: str) -> NDArray[np.float32]:

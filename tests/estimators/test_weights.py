@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
+from sklearn.metrics import log_loss
 from torch import nn
 from torch.utils.data import Subset
 
@@ -16,6 +17,7 @@ from skmixup import (
     ManifoldMixupClassifier,
     MixupClassifier,
     VicinalClassifier,
+    VicinalRegressor,
 )
 
 RNG = np.random.default_rng(0)
@@ -263,6 +265,35 @@ def test_weights_are_those_of_a_fit_on_the_rows_left():
     part = VicinalClassifier(**module, **params).fit(X[:-20], y[:-20])
     split = VicinalClassifier(**module, **params, train_split=held_out_last).fit(X, y)
     np.testing.assert_allclose(split.predict_proba(X), part.predict_proba(X), atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1.0, 50.0])
+@pytest.mark.parametrize("class_weight", [None, "balanced", {0: 1.0, 1: 3.0, 2: 2.0}])
+@pytest.mark.parametrize("estimator", [MixupClassifier, InterpolationConsistencyClassifier])
+def test_the_loss_of_rows_held_out_is_their_weighted_mean(estimator, class_weight, factor):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(80, 4)).astype(np.float32), rng.integers(0, 3, size=80)
+    weight = rng.uniform(0.1, 2, size=80)
+    weight[-20:] *= factor
+    params = {"class_weight": class_weight, "max_epochs": 1, "batch_size": 8, "random_state": 0}
+    net = estimator(**params, module__hidden_sizes=(4,), train_split=held_out_last)
+    net.fit(X, y, sample_weight=weight)
+    per_class = class_weight or {0: 1.0, 1: 1.0, 2: 1.0}
+    if class_weight == "balanced":
+        per_class = {c: 1 / weight[:-20][y[:-20] == c].sum() for c in range(3)}
+    both = weight * np.array([per_class[label] for label in y])
+    expected = log_loss(y[-20:], net.predict_proba(X[-20:]), sample_weight=both[-20:])
+    assert net.history[-1, "valid_loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_of_numbers_held_out_is_their_weighted_mean():
+    X, y = np.random.default_rng(0).normal(size=(80, 4)), np.arange(80.0)
+    weight = np.r_[np.ones(60), np.linspace(5, 50, 20)]
+    net = VicinalRegressor(max_epochs=1, random_state=0, train_split=held_out_last)
+    net.fit(X, y, sample_weight=weight)
+    error = (y - net.predict(X))[-20:] ** 2 / np.cov(y, aweights=weight, ddof=0)
+    expected = np.average(error, weights=weight[-20:])
+    assert net.history[-1, "valid_loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_weights_must_be_left_to_train_on():
