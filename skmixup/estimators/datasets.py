@@ -207,9 +207,11 @@ def _yields_what_it_lists(dataset: Any) -> bool:
 
 
 def _rows_to_compare(labels: Any) -> list[int]:
-    """Rows all over the data, and the first of each label."""
+    """Rows all over the data, and the first of each label, or of each row of several."""
+    array = np.asarray(labels)
     try:
-        first = np.unique(np.asarray(labels), return_index=True)[1][:COMPARED_CLASSES]
+        axis = 0 if array.ndim > 1 else None
+        first = np.unique(array, return_index=True, axis=axis)[1][:COMPARED_CLASSES]
     except TypeError:  # None among strings, for which there is an error later
         first = np.zeros(0, dtype=int)
     spread = np.linspace(0, len(labels) - 1, min(COMPARED_ITEMS, len(labels))).astype(int)

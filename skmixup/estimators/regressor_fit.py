@@ -170,6 +170,10 @@ class TargetNet(PilotedNet, _KnowsClasses):
         """Return one class for all rows: numbers have none."""
         return np.zeros(len(data), dtype=np.int64)
 
+    def listed_strata(self, dataset: Any, y: Any) -> None:
+        """Return None: numbers have no strata."""
+        return None
+
     # ---- batches: standardised targets for the loss, the user's for callbacks
 
     def get_iterator(self, dataset: Any, training: bool = False) -> Any:

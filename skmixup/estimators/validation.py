@@ -19,6 +19,7 @@ from skmixup.estimators.datasets import labels_of
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.monitors import check_monitors
 from skmixup.estimators.persistence import PersistentNet
+from skmixup.labels import is_matrix
 from skmixup.training.batches import ArrayDataset, in_memory
 
 
@@ -54,7 +55,7 @@ class HoldingOutNet(PersistentNet):
             return
         if "_split_seed_" not in self.__dict__:
             self._split_seed_ = int(self._rng_.integers(2**32))
-        held_out = HeldOut(given, groups, self._split_seed_, self.names_rows(), self.strata)
+        held_out = HeldOut(given, groups, self._split_seed_, self.names_rows(), self.strata_of)
         object.__setattr__(self, "train_split", held_out)
         try:
             yield
@@ -65,6 +66,22 @@ class HoldingOutNet(PersistentNet):
         """Return the class of each row of data in memory, or None: real values have no strata."""
         target = data.target
         return None if target is None or target.is_floating_point() else target.numpy()
+
+    def strata_of(self, dataset: Any, y: Any) -> NDArray[np.int64] | None:
+        """Return the class of each row of any data set, or None where rows have or list none."""
+        found = in_memory(dataset)
+        if found is not None and found[0].target is not None:
+            data, rows = found
+            codes = self.strata(data)
+            return codes if rows is None or codes is None else codes[rows]
+        return self.listed_strata(dataset, y)
+
+    def listed_strata(self, dataset: Any, y: Any) -> NDArray[np.int64] | None:
+        """Return the class of each row of a data set that is not in memory, or None."""
+        labels = labels_of(dataset) if y is None else y
+        if labels is None or is_matrix(labels):  # of several labels per row
+            return None
+        return np.unique(np.asarray(labels), return_inverse=True)[1].ravel()
 
     def names_rows(self) -> bool:
         """Whether a sampler of the user's names rows to train on by their positions."""
@@ -118,14 +135,14 @@ class HeldOut:
     all_rows : bool
         Whether the fraction is one of all rows; otherwise of those that count.
     strata : callable
-        Returns the class of each row of data in memory, or None where rows have none.
+        Returns the class of each row of a data set and its y, or None where rows have none.
     """
 
     given: Any
     groups: Any
     seed: int
     all_rows: bool
-    strata: Callable[[ArrayDataset], NDArray[np.int64] | None]
+    strata: Callable[[Any, Any], NDArray[np.int64] | None]
 
     def __call__(self, dataset: Any, y: Any = None) -> tuple[Any, Any]:
         """Return the data set to train on and the one held out."""
@@ -143,7 +160,7 @@ class HeldOut:
                 f"{type(dataset).__name__} does not say; pass skorch.helper.predefined_split(…) "
                 "with a data set to hold out"
             )
-        codes = self._codes(dataset, y)
+        codes = self.strata(dataset, y)
         options = {"test_size": self.given, "random_state": self.seed}
         rows = None if self.all_rows else _rows_with_weight(dataset, codes)
         if rows is not None:
@@ -161,16 +178,6 @@ class HeldOut:
         except ValueError as error:
             raise ValueError(f"train_split={self.given!r} is not possible: {error}") from error
         return Subset(dataset, train), Subset(dataset, valid)
-
-    def _codes(self, dataset: Any, y: Any) -> NDArray[np.int64] | None:
-        """Return the class code of each row, or None where labels are not listed."""
-        found = in_memory(dataset)
-        if found is not None and found[0].target is not None:
-            data, rows = found
-            codes = self.strata(data)
-            return codes if rows is None or codes is None else codes[rows]
-        labels = labels_of(dataset) if y is None else y
-        return None if labels is None else np.unique(np.asarray(labels), return_inverse=True)[1]
 
 
 def _are_probabilities(dataset: Any) -> bool:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import skorch.dataset
 import torch
+from sklearn.base import clone
 from skorch.helper import SliceDataset
 from torch import nn
 from torch.utils.data import (
@@ -17,7 +18,13 @@ from torch.utils.data import (
     random_split,
 )
 
-from skmixup import InterpolationConsistencyClassifier, ManifoldMixupClassifier, MixupClassifier
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    VicinalClassifier,
+    VicinalRegressor,
+)
 
 RNG = np.random.default_rng(0)
 N = 30
@@ -119,6 +126,11 @@ class Merging(skorch.dataset.Dataset):
 
     def transform(self, X, y):
         return torch.as_tensor(X), min(int(y), 1)
+
+
+class Listing(Merging):
+    def __getitem__(self, i):
+        return self.X[i], self.y[i]
 
 
 class Silent(Dataset):
@@ -446,3 +458,21 @@ def test_rows_of_a_data_set_are_predicted_as_slices_too(learnt_from):
     assert np.array_equal(net.predict_proba(slices[0]), expected)
     np.testing.assert_allclose(net.predict_proba(slices[0][np.arange(5)]), expected[:5], 1e-5)
     assert net.score(*slices) == net.score(X, CODES)
+
+
+@pytest.mark.parametrize("targets", [1, 2, "labels"])
+@pytest.mark.parametrize("params", [{}, {"train_split": 0.25}])
+def test_numbers_and_several_labels_of_a_data_set_are_no_classes(targets, params):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(40, 3)).astype(np.float32)
+    y = rng.normal(size=(40, 2)) if targets == 2 else rng.normal(size=40)
+    if targets == "labels":
+        y = (np.arange(40) >= 39)[:, None] & np.array([True, True, False])
+        y[0, 0] = True
+    kind = VicinalClassifier if targets == "labels" else VicinalRegressor
+    module = nn.Linear(3, y[:1].size)
+    net = kind(module, max_epochs=2, batch_size=64, random_state=0, **params)
+    whole = clone(net).fit(X, y).predict(X)
+    for data_set in (Listing(X, y.astype(np.float32)), skorch.dataset.Dataset(X, y)):
+        found = clone(net).fit(data_set).predict(X)
+        np.testing.assert_allclose(found, whole, rtol=1e-4, atol=1e-4)
