@@ -7,6 +7,7 @@ import numpy as np
 import skorch.dataset
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.validation import check_consistent_length
 from skorch.utils import to_numpy
 from torch import Tensor
 from torch.utils.data import (
@@ -175,6 +176,25 @@ def check_listed(dataset: Any, y: Any) -> None:
                     f"{_plain(label)!r} there, which is what is trained on; pass the labels that "
                     "it yields, or y=None and the parameter `classes`"
                 )
+
+
+def check_listed_numbers(dataset: Any, y: NDArray[np.float64]) -> None:
+    """Raise ValueError if targets passed beside a data set are others than those it yields.
+
+    That is known of data sets of arrays; others may draw the targets that they yield.
+    """
+    if isinstance(dataset, IterableDataset):
+        return
+    check_consistent_length(dataset, y)
+    listed = _listed_labels(dataset) if _yields_what_it_lists(dataset) else None
+    if listed is None or listed.dtype.kind not in "biuf":
+        return
+    listed, y = listed.reshape(len(y), -1), y.reshape(len(y), -1)
+    if listed.shape != y.shape or not np.allclose(listed, y, 1e-3, 1e-3 * np.abs(y).max()):
+        raise ValueError(
+            f"y differs from the targets that the {type(dataset).__name__} yields, which are "
+            "trained on in its mean and spread: pass the same ones, or y=None"
+        )
 
 
 def _listed_labels(dataset: Any) -> NDArray[Any] | None:

@@ -15,7 +15,12 @@ from torch import Tensor, nn
 
 from skmixup.estimators.criteria import LOST_AXIS, criterion_of
 from skmixup.estimators.dataset_batches import DatasetBatches
-from skmixup.estimators.datasets import labels_of, note_inputs, refuse_loader
+from skmixup.estimators.datasets import (
+    check_listed_numbers,
+    labels_of,
+    note_inputs,
+    refuse_loader,
+)
 from skmixup.estimators.dicts import refuse_several_inputs
 from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import as_array, check_inputs
@@ -107,7 +112,9 @@ class TargetNet(PilotedNet, _KnowsClasses):
                     f"the mean and spread of targets cannot be read from a {type(X).__name__}; "
                     "pass the targets of all its rows as y"
                 )
-            self._set_targets(check_targets(listed), None, reset=True)
+            targets = check_targets(listed)
+            check_listed_numbers(X, targets)
+            self._set_targets(targets, None, reset=True)
         return self._train(X, y, fresh=fresh, seen=X)
 
     def pilot_judge(self, rows: TrainingRows) -> NumberJudge:
