@@ -198,6 +198,8 @@ def check_listed_numbers(dataset: Any, y: NDArray[np.float64]) -> None:
 
 
 def _listed_labels(dataset: Any) -> NDArray[Any] | None:
+    if isinstance(dataset, IterableDataset):  # in an order of its own
+        return None
     if isinstance(dataset, Subset):
         inner = _listed_labels(dataset.dataset)
         return None if inner is None else inner[np.asarray(dataset.indices)]

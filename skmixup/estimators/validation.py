@@ -13,7 +13,7 @@ from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit, StratifiedS
 from sklearn.utils.validation import check_consistent_length
 from skorch.utils import data_from_dataset, multi_indexing
 from torch import Tensor
-from torch.utils.data import Dataset, Subset, TensorDataset
+from torch.utils.data import Dataset, IterableDataset, Subset, TensorDataset
 
 from skmixup.estimators.datasets import labels_of
 from skmixup.estimators.inputs import as_array
@@ -154,9 +154,9 @@ class HeldOut:
             labels = () if y is None else (y,)  # as skorch calls it
             train, valid = self.given(dataset, *labels, **groups)
             return train, valid
-        if not hasattr(dataset, "__len__"):
+        if not hasattr(dataset, "__len__") or isinstance(dataset, IterableDataset):
             raise ValueError(
-                f"train_split={self.given!r} needs to know how many rows there are, which a "
+                f"train_split={self.given!r} needs to know which rows there are, which a "
                 f"{type(dataset).__name__} does not say; pass skorch.helper.predefined_split(…) "
                 "with a data set to hold out"
             )

@@ -120,6 +120,22 @@ def test_no_fraction_of_a_stream_but_a_data_set_beside_it_is_held_out():
     )
 
 
+@pytest.mark.parametrize("name", ["y", "targets", "labels"])
+@pytest.mark.parametrize("base", [Stream, type("Sized", (Stream,), {"__len__": lambda self: 60})])
+def test_what_a_stream_lists_is_in_no_known_order(name, base):
+    stream = base()
+    setattr(stream, name, CODES)
+    net = MixupClassifier(torch.nn.Linear(4, 3), max_epochs=3, random_state=0)
+    with pytest.raises(ValueError, match=f"classes cannot be read from a {base.__name__}; pass"):
+        net.fit(stream, None)
+    with pytest.raises(ValueError, match=r"mean and spread .*; pass the targets of all its rows"):
+        MixupRegressor(torch.nn.Linear(4, 1)).fit(stream)
+    net.set_params(classes=[0, 1, 2]).fit(stream, None)
+    assert net.predict(stream).shape == (len(X),)
+    with pytest.raises(ValueError, match=f"train_split=0.2 needs .* a {base.__name__} does not"):
+        net.set_params(train_split=0.2).fit(stream, None)
+
+
 def test_no_split_may_be_written_as_in_skorch():
     net = MixupClassifier(train_split=False, **FAST).fit(X, Y)
     assert "valid_loss" not in net.history[0]
