@@ -70,7 +70,7 @@ def fgsm(
     ndarray, tensor or DataFrame of the shape of X
         Adversarial rows, no farther than `eps` from the clean ones in any coordinate. Of the
         kind (pandas and polars frames keep their columns) and floating type of `X`; integers
-        become float32. Predict them by the last step:
+        become float32, which holds them, or float64. Predict them by the last step:
         ``pipeline[-1].predict(...)``.
 
     Raises
@@ -335,7 +335,8 @@ def _to_floats(X: Any) -> NDArray[Any]:
         X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
     array = check_array(X, dtype="numeric", allow_nd=True, input_name="X")
     if array.dtype.kind != "f":
-        return array.astype(np.float32)
+        single = array.astype(np.float32)
+        return single if (single == array).all() else array.astype(np.float64)
     # torch knows neither long doubles nor numbers of machines that write bytes in another order
     return array.astype(
         np.float64 if array.itemsize > 8 else array.dtype.newbyteorder("="), copy=False

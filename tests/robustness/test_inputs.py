@@ -285,3 +285,11 @@ def test_floats_that_torch_does_not_know_are_attacked(dtype):
     clf.fit(rows, labels)
     attacked = fgsm(clf, rows.astype(dtype), labels, eps=0.5)
     np.testing.assert_allclose(attacked, fgsm(clf, rows, labels, eps=0.5), rtol=1e-5)
+
+
+def test_integers_that_float32_does_not_hold_stay_within_the_radius():
+    rows = np.random.default_rng(0).integers(2**25, 2**26, size=(20, 3))
+    clf = MixupClassifier(module__hidden_sizes=(4,), **FAST).fit(rows, CODES[:20])
+    attacked = fgsm(clf, rows, CODES[:20], eps=0.5)
+    assert np.abs(attacked - rows).max() <= 0.5
+    assert fgsm(clf, rows % 100, CODES[:20], eps=0.5).dtype == np.float32
