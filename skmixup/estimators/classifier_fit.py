@@ -232,7 +232,7 @@ class FittingNet(PilotedNet, ClassifyingNet):
         else:
             self._set_classes(labels_for(self, X, y, classes, fresh=fresh), classes, fresh)
         if first is not None:
-            check_label(first[1], self.classes_, several=self.multilabel_)
+            self._check_label(first[1])
         return y
 
     def _check_batches(self, dataset: Any, y: Any) -> None:
@@ -241,7 +241,10 @@ class FittingNet(PilotedNet, ClassifyingNet):
             self._training_part(dataset, y)
             held_out = self._fit_state_.split[1][1]
             if held_out is not None:
-                check_held_out(held_out, self.classes_, several=self.multilabel_)
+                check_held_out(held_out, self._check_label)
+
+    def _check_label(self, label: Any) -> None:
+        check_label(label, self.classes_, several=self.multilabel_)
 
     def check_data(self, X: Any, y: Any) -> None:
         """Do nothing: skorch's ``fit_loop`` calls it, after `fit` has checked everything."""

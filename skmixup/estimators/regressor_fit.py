@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from skmixup.estimators.criteria import LOST_AXIS, criterion_of
 from skmixup.estimators.dataset_batches import DatasetBatches
 from skmixup.estimators.datasets import (
+    check_held_out,
     check_listed_numbers,
+    first_item,
     labels_of,
     note_inputs,
     refuse_loader,
@@ -115,7 +117,23 @@ class TargetNet(PilotedNet, _KnowsClasses):
             targets = check_targets(listed)
             check_listed_numbers(X, targets)
             self._set_targets(targets, None, reset=True)
+        first = first_item(X)
+        if first is not None:
+            self._check_target(first[1])
         return self._train(X, y, fresh=fresh, seen=X)
+
+    def _check_batches(self, dataset: Any, y: Any) -> None:
+        super()._check_batches(dataset, y)
+        if self.train_split:
+            self._training_part(dataset, y)
+            held_out = self._fit_state_.split[1][1]
+            if held_out is not None:
+                check_held_out(held_out, self._check_target)
+
+    def _check_target(self, target: Any) -> None:
+        """Raise ValueError for the target of an item that is not one of those fitted."""
+        if self.get_params_for("iterator_train").get("collate_fn") is None:
+            self.standardized(check_targets(np.asarray(as_array(target)).reshape(1, -1)))
 
     def pilot_judge(self, rows: TrainingRows) -> NumberJudge:
         """Judge a pilot by the criterion."""
@@ -128,12 +146,6 @@ class TargetNet(PilotedNet, _KnowsClasses):
             self._standardization_ = Standardization.of(columns, weight)
             self._y_ndim_ = y.ndim
             return
-        n_targets = len(self._standardization_.mean)
-        if columns.shape[1] != n_targets:
-            raise ValueError(
-                f"y has {columns.shape[1]} targets, but {type(self).__name__} was fitted on "
-                f"{n_targets}"
-            )
         distance = np.abs(self.standardized(columns)).mean(axis=0, dtype=np.float64)
         if (distance > _FAR).any():
             warnings.warn(  # without the distance, so that a stream is told once
@@ -146,9 +158,21 @@ class TargetNet(PilotedNet, _KnowsClasses):
             )
 
     def standardized(self, y: Any) -> NDArray[np.float32]:
-        """Return targets of shape (n, …) as the loss sees them, (n, n_targets)."""
+        """Return targets of shape (n, …) as the loss sees them, (n, n_targets).
+
+        Raises
+        ------
+        ValueError
+            For more or fewer targets than there were at the start of training.
+        """
         y = np.asarray(y, dtype=np.float64)
-        return self._standardization_.forth(y.reshape(len(y), -1))
+        columns = y.reshape(len(y), -1)
+        if columns.shape[1] != self._n_targets():
+            raise ValueError(
+                f"y has {columns.shape[1]} targets, but {type(self).__name__} was fitted on "
+                f"{self._n_targets()}"
+            )
+        return self._standardization_.forth(columns)
 
     def saw_no_data(self) -> bool:
         """Whether neither `fit` nor `partial_fit` was called: the net is initialised or loaded."""

@@ -21,6 +21,7 @@ from skmixup import (
     MixupClassifier,
     MixupRegressor,
     VicinalClassifier,
+    VicinalRegressor,
 )
 
 RNG = np.random.default_rng(0)
@@ -367,3 +368,44 @@ def test_what_is_scored_may_be_watched(callbacks, train_split):
     params = {"max_epochs": 1} if callbacks == "disable" else {}
     net = MixupClassifier(callbacks=callbacks, train_split=train_split, **FAST | params)
     assert net.fit(X, Y).n_iter_ >= 1
+
+
+class Pairs(torch.utils.data.Dataset):
+    """Does not say what it lists."""
+
+    def __init__(self, X, y):
+        self.pairs = [*zip(X, y, strict=True)]
+
+    def __len__(self):
+        return len(self.pairs)
+
+    def __getitem__(self, i):
+        return self.pairs[i]
+
+
+@pytest.mark.parametrize("kind", [Dataset, Pairs])
+@pytest.mark.parametrize("fitted", [1, 2])
+def test_later_and_held_out_targets_of_a_data_set_are_as_many_as_those_fitted(kind, fitted):
+    y = {1: X[:, 0], 2: X[:, :2]}
+    given, other = y[fitted], y[3 - fitted]
+    rows = X.astype(np.float32)
+    net = VicinalRegressor(torch.nn.Linear(4, fitted), max_epochs=1, random_state=0)
+    fit = clone(net).fit(kind(rows, given), given)
+    before = fit.predict(X)
+    message = f"y has {3 - fitted} targets, but VicinalRegressor was fitted on {fitted}"
+    with pytest.raises(ValueError, match=message):
+        fit.partial_fit(kind(rows, other))
+    assert np.array_equal(fit.predict(X), before)
+    fit.partial_fit(kind(rows, given))
+    loader = torch.utils.data.DataLoader(kind(rows, given))
+    for held_out, found in ((kind(rows, other), message), (loader, "is a DataLoader")):
+        net.set_params(train_split=predefined_split(held_out), callbacks=[Never()])
+        with pytest.raises((ValueError, TypeError), match=found):
+            clone(net).fit(rows, given)
+    net.set_params(train_split=predefined_split(kind(rows, given)), callbacks=None)
+    net.fit(rows, given)
+
+
+class Never(Callback):
+    def on_epoch_begin(self, net, **kwargs):
+        raise AssertionError
