@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from skorch import NeuralNetBinaryClassifier, NeuralNetClassifier
+from skorch.helper import SliceDataset
 from torch import nn
 
 from skmixup.labels import (
@@ -59,7 +60,8 @@ def check_has_gradient(net: Any, X: Any) -> None:
 
 def check_columns(net: Any, X: Any) -> None:
     """Raise ValueError unless X has the columns that `net` was fitted on, as ``predict`` does."""
-    if isinstance(X, torch.utils.data.Dataset | torch.utils.data.DataLoader | Mapping):
+    data = torch.utils.data
+    if isinstance(X, data.Dataset | data.DataLoader | SliceDataset | Mapping):
         remedy = "pass its inputs as X and its labels as y"
         if isinstance(X, Mapping):
             remedy = "a network with several inputs has none; fit one with a single input"

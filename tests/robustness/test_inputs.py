@@ -14,6 +14,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from skorch.helper import SliceDataset
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -185,7 +186,7 @@ def test_a_tensor_of_half_precision_is_attacked():
 def test_data_sets_and_loaders_are_to_be_arrays():
     net = MixupClassifier(**FAST).fit(X, CODES)
     data = TensorDataset(torch.tensor(X), torch.tensor(CODES))
-    for wrong in (data, DataLoader(data)):
+    for wrong in (data, DataLoader(data), SliceDataset(data)):
         with pytest.raises(TypeError, match="pass its inputs as X and its labels as y"):
             fgsm(net, wrong, CODES, 0.1)
     with pytest.raises(TypeError, match="a network with several inputs has none"):
