@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.utils.data import default_collate
 
 from skmixup.estimators.datasets import input_of, one_label_a_row, pair_of
 
@@ -25,13 +27,21 @@ class DatasetBatches:
         for batch in self.loader:
             X, y = pair_of(batch, "this one")
             if self.encode is not None and y is not None:
-                y = self.encode(y)
+                y = self.encode(_joined(y, self.loader))
             yield self.cast(X), y
 
     def inputs(self) -> Iterator[tuple[Any, None]]:
         """Batches of inputs without labels, to predict."""
         for batch in self.loader:
             yield self.cast(input_of(batch)), None
+
+
+def _joined(y: Any, loader: Any) -> Any:
+    """Make rows of the columns that torch makes of targets which are lists or tuples."""
+    ours = getattr(loader, "collate_fn", None) is default_collate
+    if ours and isinstance(y, (list, tuple)) and y and all(isinstance(c, Tensor) for c in y):
+        return torch.stack([*y], dim=1)
+    return y
 
 
 class CollatedBatches:

@@ -241,7 +241,9 @@ def _rows_to_compare(labels: Any) -> list[int]:
 
 
 def _plain(label: Any) -> Any:
-    """Take a label out of a tensor or an array that holds just it."""
+    """Take a label out of a tensor, an array or a list that holds just it."""
+    if isinstance(label, (list, tuple)) and len(label) == 1:
+        label = label[0]
     if isinstance(label, (Tensor, np.ndarray, np.generic)) and np.shape(label) in ((), (1,)):
         return label.item()
     return label

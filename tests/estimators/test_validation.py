@@ -409,3 +409,19 @@ def test_later_and_held_out_targets_of_a_data_set_are_as_many_as_those_fitted(ki
 class Never(Callback):
     def on_epoch_begin(self, net, **kwargs):
         raise AssertionError
+
+
+@pytest.mark.parametrize("batch_size", [2, 3, 60])
+@pytest.mark.parametrize("kind", [list, tuple])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_targets_that_a_data_set_yields_as_lists_are_rows(n, kind, batch_size):
+    rows, numbers = X.astype(np.float32), X[:, :n]
+    params = {"max_epochs": 1, "batch_size": batch_size, "random_state": 0}
+    net = VicinalRegressor(torch.nn.Linear(4, n), **params)
+    listed = clone(net).fit(Pairs(rows, map(kind, numbers.tolist())), numbers).predict(X)
+    assert np.array_equal(listed, clone(net).fit(Pairs(rows, numbers), numbers).predict(X))
+    labels = (numbers > 1).astype(int)
+    classes = [0, 1] if n == 1 else None
+    net = VicinalClassifier(torch.nn.Linear(4, max(n, 2)), classes=classes, **params)
+    listed = clone(net).fit(Pairs(rows, map(kind, labels.tolist())), None).predict_proba(X)
+    assert np.array_equal(listed, clone(net).fit(Pairs(rows, labels), None).predict_proba(X))
