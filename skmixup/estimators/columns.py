@@ -133,6 +133,12 @@ def advice_on(error: ValueError, X: Any, estimator: str) -> str | None:
     It names the columns and says what to do.
     """
     message = str(error)
+    if "contains NaN" in message and getattr(X, "ndim", 2) > 2:
+        axes = tuple(range(1, X.ndim))
+        return (
+            f"Input X contains NaN. {estimator} does not take missing values; leave out rows that "
+            f"have some, keep = ~np.isnan(X).any(axis={axes}), or fill them, np.nan_to_num(X)"
+        )
     if "contains NaN" in message:
         columns = _columns_with_missing(X)
         where = f" in columns {listed(len(columns), columns)}" if columns else ""

@@ -120,3 +120,17 @@ def test_axes_that_are_moved_at_prediction():
         grey.predict(images(8, 8))
     with pytest.raises(ValueError, match=r"the channels are last; pass X.transpose"):
         grey.predict(images(8, 8, 1))
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.tensor])
+def test_missing_pixels_are_no_matter_of_an_imputer_of_tables(kind):
+    X = images(1, 8, 8)
+    net = MixupClassifier(**FAST).fit(X, Y)
+    X[3, 0, 2] = np.nan
+    for call in (lambda: MixupClassifier(**FAST).fit(kind(X), Y), lambda: net.predict(kind(X))):
+        with pytest.raises(ValueError, match="NaN.* or fill them") as error:
+            call()
+        assert "Imputer" not in str(error.value)
+    keep = ~np.isnan(X).any(axis=(1, 2, 3))  # as the error says
+    assert "keep = ~np.isnan(X).any(axis=(1, 2, 3))" in str(error.value)
+    assert len(net.predict(X[keep])) == len(net.predict(np.nan_to_num(X))) - 1
