@@ -128,7 +128,7 @@ def test_missing_pixels_are_no_matter_of_an_imputer_of_tables(kind):
     net = MixupClassifier(**FAST).fit(X, Y)
     X[3, 0, 2] = np.nan
     for call in (lambda: MixupClassifier(**FAST).fit(kind(X), Y), lambda: net.predict(kind(X))):
-        with pytest.raises(ValueError, match="NaN.* or fill them") as error:
+        with pytest.raises(ValueError, match=r"NaN.* or fill them") as error:
             call()
         assert "Imputer" not in str(error.value)
     keep = ~np.isnan(X).any(axis=(1, 2, 3))  # as the error says
