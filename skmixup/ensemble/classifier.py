@@ -47,8 +47,9 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
     n_runs : int or "auto", default="auto"
         Settings that are tried, the own one included; more than there are parameters. "auto": 20,
         or two more than there are parameters. Three fifths of them are the design; the others lie
-        near the best so far, in rounds of four. Half of them go on to all folds, six at most, and
-        of those near the best a third of these at most, since they were chosen on one fold.
+        near the best so far, in rounds of four. Half of them go on to the second fold, six at
+        most, and of those near the best a third of these at most, since they were chosen on one
+        fold. The best three of two folds, and those that would have a weight, go on to all.
     cv : int, splitter or iterable, default=5
         As in scikit-learn's searches. An int means stratified folds without shuffling.
     scoring : str, callable or None, default="neg_log_loss"
@@ -85,8 +86,8 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
     cv_results_ : dict of ndarray
         As in scikit-learn's searches, with the temperature of each setting in ``temperature`` and
         the number of folds it was fitted in in ``n_splits``; other folds' scores are NaN. The
-        mean of a setting that left the race after the first fold is its score there and what the
-        complete ones gained on average from the first fold to all. Complete ones rank first.
+        mean of a setting that left the race after one fold or two is that of its scores there and
+        what the complete ones gained on average from these to all. Complete ones rank first.
     param_distributions_ : dict
         The space of the design, also where it was "auto".
     weights_ : ndarray of shape (n_settings,)

@@ -152,10 +152,10 @@ class Judge(ABC, Generic[AnyRows]):
         return score
 
     def mean_score(self, stacked: Floats) -> Any:
-        """The mean score of all folds, of predictions fold under fold; −∞ where there is none."""
-        ends = np.cumsum([len(fold.test) for fold in self.folds])[:-1]
+        """The mean score of the folds, of predictions fold under fold; −∞ where there is none."""
+        ends = np.cumsum([len(fold.test) for fold in self.folds])
         try:
-            return np.mean(self.scores(np.split(stacked, ends)))
+            return np.mean(self.scores(np.split(stacked, ends[ends < len(stacked)])))
         except Exception as error:
             warnings.warn(
                 f"a mean of settings could not be scored, and is left out: "

@@ -1,4 +1,4 @@
-"""The race: all settings on the first fold, the better ones on the others.
+"""The race: all settings on the first fold, the better ones on the second, the best on all.
 
 The settings are those of a design and then, in rounds, some near the best of them. It ends early
 where time is up or somebody presses Ctrl-C. Every fit goes to joblib as a task of its own, and its
@@ -23,13 +23,16 @@ from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.judging import Judge, Judgement
 from skmixup.ensemble.proposals import Proposals
 from skmixup.ensemble.rows import Rows
+from skmixup.ensemble.selection import greedy_weights
 from skmixup.ensemble.settings import length
 
 Floats = NDArray[np.float64]
 Place = tuple[int, int]
 
-#: At most so many settings go on to all folds.
+#: At most so many settings go on after the first fold.
 MOST_KEPT = 6
+#: So many, and all that would have a weight, go on after the second.
+KEPT_ANYWAY = 3
 
 
 @dataclass(frozen=True)
@@ -113,9 +116,10 @@ class Race:
                 if not self.proposals.next_round(self._first_scores()):
                     break
                 self._run(self._first_fold(n_before))
-            better = self._better()
-            for setting in set(range(len(self.settings))) - set(better):
-                self._forget_networks(setting)
+            better = self._kept(self._better())
+            if len(better) > KEPT_ANYWAY and self._all_have_time(better):
+                self._run((setting, 1) for setting in better)
+                better = self._kept(self._best_of_two_folds(better))
             self._run(self._other_folds(better))
         except KeyboardInterrupt as interrupt:
             self.interrupt = interrupt
@@ -156,18 +160,41 @@ class Race:
                 n_of_rounds += of_rounds
         return better
 
+    def _all_have_time(self, settings: Sequence[int]) -> bool:
+        """Whether there is time for these settings in all folds, and for one more."""
+        places = [place for setting in settings for place in self._left(setting)]
+        longest = max(self.fits[setting, 0].seconds for setting in settings)
+        return len(self.folds) > 2 and self.clock.has_time(self._seconds_ahead(places), longest)
+
+    def _best_of_two_folds(self, settings: Sequence[int]) -> list[int]:
+        """The settings that go on: the best three, and those that would have a weight so far."""
+        for setting in settings:
+            if len(predictions := self.predictions(setting)) == 2:
+                self._judge(setting, predictions, "two folds")
+        known = [s for s in self.ranking() if len(self.judgements[s].scores) == 2]
+        if not known:
+            return [*settings]
+        weights = greedy_weights(list(map(self.stacked, known)), self.judge.preference())
+        pairs = enumerate(zip(known, weights, strict=True))
+        return [s for place, (s, weight) in pairs if place < KEPT_ANYWAY or weight > 0]
+
+    def _left(self, setting: int) -> list[Place]:
+        """The fits of a setting that were not begun."""
+        places = [(setting, fold) for fold in range(len(self.folds))]
+        return [place for place in places if place not in self._sent]
+
     def _other_folds(self, settings: Sequence[int]) -> Iterator[Place]:
         """Those of the settings for which there is time; of one at least, the quickest then."""
         waiting = {setting: self.fits[setting, 0].seconds for setting in settings}
         for setting in settings:
-            places = [(setting, fold) for fold in range(1, len(self.folds))]
+            places = self._left(setting)
             if self.clock.has_time(self._seconds_ahead(places), waiting[setting]):
                 del waiting[setting]
                 yield from places
         while waiting and not self._one_is_on_its_way():
             quickest = min(waiting, key=waiting.__getitem__)
             del waiting[quickest]
-            yield from ((quickest, fold) for fold in range(1, len(self.folds)))
+            yield from self._left(quickest)
 
     def _one_is_on_its_way(self) -> bool:
         """Whether a setting is complete, or will be if nothing of it fails."""
@@ -250,10 +277,12 @@ class Race:
             f"after {self.clock.elapsed():.1f} s; {self.settings[setting]}"
         )
 
-    def _forget_networks(self, setting: int) -> None:
+    def _kept(self, settings: list[int]) -> list[int]:
+        """These settings; the networks of all others are forgotten."""
         for place, fit in self.fits.items():
-            if place[0] == setting:
+            if place[0] not in settings:
                 fit.estimator = None
+        return settings
 
     def _report(self) -> None:
         failed = [fit.error for fit in self.fits.values() if fit.error is not None]

@@ -14,9 +14,9 @@ Floats = NDArray[np.float64]
 def cv_results(race: Race) -> dict[str, Any]:
     """``cv_results_`` of the settings that were fitted in the first fold, in their order.
 
-    Scores are those of the judge. A setting that ran in the first fold only is given, as its mean,
-    its score there and what the complete settings gained on average from the first fold to all: an
-    easy or a hard first fold would otherwise count for it or against it.
+    Scores are those of the judge. A setting that ran in the first folds only is given, as its
+    mean, that of its scores there and what the complete settings gained on average from these
+    folds to all: easy or hard first folds would otherwise count for it or against it.
     """
     tried = race.tried()
     n_folds = len(race.folds)
@@ -40,12 +40,15 @@ def cv_results(race: Race) -> dict[str, Any]:
     results["params"] = settings
     for fold in range(n_folds):
         results[f"split{fold}_test_score"] = scores[:, fold]
-    gained = scores[complete].mean(axis=1) - scores[complete, 0]
-    mean = np.where(complete, scores.mean(axis=1), scores[:, 0] + gained.mean())
+    n_splits = np.isfinite(scores).sum(axis=1)
+    so_far = np.cumsum(scores, axis=1) / np.arange(1, n_folds + 1)  # means over the first folds
+    gained = (so_far[complete, -1:] - so_far[complete]).mean(axis=0)
+    last = np.maximum(n_splits - 1, 0)
+    mean = so_far[np.arange(len(tried)), last] + gained[last]
     results["mean_test_score"] = mean
     results["std_test_score"] = np.where(complete, scores.std(axis=1), np.nan)
     results["rank_test_score"] = ranks(mean, complete)
-    results["n_splits"] = np.isfinite(scores).sum(axis=1)
+    results["n_splits"] = n_splits
     return results
 
 

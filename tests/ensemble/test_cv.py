@@ -106,7 +106,7 @@ def test_effects_know_the_automatic_space():
 
 def test_predictions_are_the_weighted_mean_of_the_fold_networks(blobs, searching):
     data, labels = blobs
-    clf = searching(toy(), n_runs=12, cv=StratifiedKFold(3), store_oof=True).fit(data, labels)
+    clf = searching(toy(), cv=StratifiedKFold(3), store_oof=True).fit(data, labels)
     chosen = np.flatnonzero(clf.weights_)
     assert len(chosen) > 1
     assert clf.weights_.sum() == pytest.approx(1)
