@@ -118,9 +118,9 @@ class Race:
                 self._run(self._first_fold(n_before))
             better = self._kept(self._better())
             if len(better) > KEPT_ANYWAY and self._all_have_time(better):
-                self._run((setting, 1) for setting in better)
+                self._run((setting, 1) for setting in self._in_order(better))
                 better = self._kept(self._best_of_two_folds(better))
-            self._run(self._other_folds(better))
+            self._run(self._other_folds(self._in_order(better)))
         except KeyboardInterrupt as interrupt:
             self.interrupt = interrupt
         self._report()
@@ -129,15 +129,23 @@ class Race:
 
     def _first_fold(self, start: int) -> Iterator[Place]:
         """The first fits of the settings from ``start`` on for which there is time."""
-        order = [*range(start, len(self.settings))]
-        if self.clock.time_limit is None:  # else the longest ones would take the others' time
-            order.sort(key=lambda setting: (setting > 0, -length(self.settings[setting])))
+        order = self._in_order(range(start, len(self.settings)), n_first=int(start == 0))
         for n_settings, setting in enumerate(order, start + 1):
             ahead, refit = self._seconds_ahead([(setting, 0)]), self._usual_seconds()
             share = n_kept(n_settings) / n_settings
             if setting > 0 and not self.clock.first_fold_has_time(ahead, refit, share):
                 return
             yield setting, 0
+
+    def _in_order(self, settings: Sequence[int], n_first: int = 1) -> list[int]:
+        """The first ones, and then the longest ones, so that workers end together.
+
+        With a time limit as they are: the longest ones would take the others' time.
+        """
+        if self.clock.time_limit is not None:
+            return [*settings]
+        others = sorted(settings[n_first:], key=lambda s: -length(self.settings[s]))
+        return [*settings[:n_first], *others]
 
     def _first_scores(self) -> list[float]:
         """The settings' scores on the first fold; NaN for those that failed."""
@@ -241,14 +249,18 @@ class Race:
             )
 
     def _results(self, tasks: Iterator[Any]) -> Iterator[Fit]:
-        """The results in the order of the tasks, in batches of twice as many as run at once.
+        """The results in the order of the tasks, in batches of a few times as many as run at once.
+
+        An interrupt loses what is done of a batch, and a time limit sees whole batches only; the
+        smaller they are, the more often workers wait for each other.
 
         Not joblib's ``return_as="generator"``, with which a race on a pool of processes once came
         to a stop in this project's tests, all workers idle and no error.
         """
         n_jobs = max(1, effective_n_jobs(self.training.n_jobs))
+        times = 4 if self.clock.time_limit is None else 2
         with Parallel(n_jobs=self.training.n_jobs) as parallel:
-            while some := [*islice(tasks, 2 * n_jobs if n_jobs > 1 else 1)]:
+            while some := [*islice(tasks, times * n_jobs if n_jobs > 1 else 1)]:
                 yield from parallel(some)
 
     def _take(self, fit: Fit) -> None:
