@@ -295,10 +295,10 @@ kept: what if not all of the six settings went on from the second fold to the th
 | from the third to the fourth: the best three | +0.003 ± 0.004 | +0.024 ± 0.016 | 0.87 |
 
 (The error is one row of ionosphere and little else.) So the second row is what it does, and takes
-a sixth less time. Looked at once, on [the tables of KEEL](keel_tables.md): +0.001 ± 0.001, lower on
-3 and higher on 4 of 16, error −0.003 ± 0.004. `MixupRegressorCV`, 1000 rows of abalone, bank32nh,
-cpu_act and kin8nm: RMSE lower by 0.3 % and 0.1 % on two, the same on two, 0.89 of the time. The
-pages with many sets were measured before, where they do not say so.
+a sixth less time. Looked at once, on [the tables of KEEL](keel_tables.md): +0.001 ± 0.001, lower
+on 3 and higher on 4 of 16, error −0.003 ± 0.004. `MixupRegressorCV`, 1000 rows of abalone,
+bank32nh, cpu_act and kin8nm: RMSE lower by 0.3 % and 0.1 % on two, the same on two, 0.89 of the
+time. The pages with many sets were measured before, where they do not say so.
 
 The order of the fits: with two workers and the fits' seconds of these eleven races, waiting for
 each other made them take 1.11 times what a half of all seconds is, the longest settings first and
