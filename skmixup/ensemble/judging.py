@@ -176,10 +176,10 @@ class Judge(ABC, Generic[AnyRows]):
         return np.asarray((total.T / np.maximum(count, 1)).T)
 
     def held_out(self, n_rows: int) -> tuple[Ints, Floats]:
-        """The first so many held-out rows, and their weights."""
+        """The first so many held-out rows, and their weights; all the same where none has one."""
         rows = np.concatenate([fold.test for fold in self.folds])[:n_rows]
-        weight = self.rows.weight
-        return rows, np.ones(len(rows)) if weight is None else weight[rows]
+        weight = None if self.rows.weight is None else self.rows.weight[rows]
+        return rows, np.ones(len(rows)) if weight is None or not weight.any() else weight
 
 
 def _is_finite(score: Any) -> bool:

@@ -169,7 +169,7 @@ class Race:
         return better
 
     def _all_have_time(self, settings: Sequence[int]) -> bool:
-        """Whether there is time for these settings in all folds, and for one more."""
+        """Whether there is time for these settings in all folds, and for a refit of any."""
         places = [place for setting in settings for place in self._left(setting)]
         longest = max(self.fits[setting, 0].seconds for setting in settings)
         return len(self.folds) > 2 and self.clock.has_time(self._seconds_ahead(places), longest)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 from sklearn.exceptions import FitFailedWarning
-from sklearn.model_selection import ShuffleSplit, StratifiedKFold
+from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold
 
 from skmixup import MixupClassifierCV
 from skmixup.ensemble.clock import Clock
@@ -89,6 +89,19 @@ def test_means_of_settings_on_two_folds_are_scored_by_any_scorer(blobs, searchin
     clf = searching(toy(), n_runs=20, scoring="accuracy").fit(*blobs)  # without a warning
     assert (clf.cv_results_["n_splits"] > 1).sum() == 6
     assert 3 <= clf.n_completed_ < 6
+
+
+@pytest.mark.parametrize("n_folds", [1, 2])
+def test_settings_are_told_apart_in_folds_whose_rows_have_no_weight(blobs, searching, n_folds):
+    def accuracy(clf, X, y):
+        return np.mean(clf.predict(X) == y)
+
+    X, y = blobs
+    weight = (np.arange(90) >= 18 * n_folds) * 1.0
+    clf = searching(toy(), n_runs=20, scoring=accuracy, cv=KFold(5))
+    clf.fit(X, y, sample_weight=weight)
+    assert (clf.cv_results_["n_splits"] > 1).sum() == 6
+    assert np.isfinite(clf.predict_proba(X)).all()
 
 
 def test_of_equal_settings_the_earlier_ones_go_on(blobs, searching):
