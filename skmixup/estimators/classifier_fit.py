@@ -14,7 +14,6 @@ from torch.utils.data import Dataset
 from skmixup.estimators.classifier_labels import ClassifyingNet
 from skmixup.estimators.dataset_batches import CollatedBatches, DatasetBatches
 from skmixup.estimators.datasets import (
-    check_held_out,
     check_label,
     first_item,
     labels_for,
@@ -232,19 +231,11 @@ class FittingNet(PilotedNet, ClassifyingNet):
         else:
             self._set_classes(labels_for(self, X, y, classes, fresh=fresh), classes, fresh)
         if first is not None:
-            self._check_label(first[1])
+            self._check_target(first[1])
         return y
 
-    def _check_batches(self, dataset: Any, y: Any) -> None:
-        super()._check_batches(dataset, y)
-        if self.train_split:
-            self._training_part(dataset, y)
-            held_out = self._fit_state_.split[1][1]
-            if held_out is not None:
-                check_held_out(held_out, self._check_label)
-
-    def _check_label(self, label: Any) -> None:
-        check_label(label, self.classes_, several=self.multilabel_)
+    def _check_target(self, target: Any) -> None:
+        check_label(target, self.classes_, several=self.multilabel_)
 
     def check_data(self, X: Any, y: Any) -> None:
         """Do nothing: skorch's ``fit_loop`` calls it, after `fit` has checked everything."""

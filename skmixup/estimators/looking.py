@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
+from skmixup.estimators.datasets import check_held_out
 from skmixup.estimators.first_look import (
     FirstBatchChecked,
     advice_on_type,
@@ -157,9 +158,18 @@ class LookingNet(HoldingOutNet):
         self.check_criterion(output, None)
 
     def _check_batches(self, dataset: Any, y: Any) -> None:
-        """Raise ValueError if there is no batch to train on."""
+        """Raise ValueError if there is no batch to train on, or what is held out does not fit."""
         if self.get_params_for("iterator_train").get("drop_last"):
             self.get_iterator(self._training_part(dataset, y), training=True)
+        if self.train_split:
+            self._training_part(dataset, y)
+            held_out = self._fit_state_.split[1][1]
+            if held_out is not None:
+                check_held_out(held_out, self._check_target)
+
+    def _check_target(self, target: Any) -> None:
+        """Raise an error for the target of an item of a data set that is none of those fitted."""
+        raise NotImplementedError
 
     def check_module(self, dataset: Any = None) -> None:
         """Run module and criterion on a small batch, so that errors come before training.

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from skmixup.estimators.criteria import LOST_AXIS, criterion_of
 from skmixup.estimators.dataset_batches import DatasetBatches
 from skmixup.estimators.datasets import (
-    check_held_out,
     check_listed_numbers,
     first_item,
     labels_of,
@@ -122,16 +121,7 @@ class TargetNet(PilotedNet, _KnowsClasses):
             self._check_target(first[1])
         return self._train(X, y, fresh=fresh, seen=X)
 
-    def _check_batches(self, dataset: Any, y: Any) -> None:
-        super()._check_batches(dataset, y)
-        if self.train_split:
-            self._training_part(dataset, y)
-            held_out = self._fit_state_.split[1][1]
-            if held_out is not None:
-                check_held_out(held_out, self._check_target)
-
     def _check_target(self, target: Any) -> None:
-        """Raise ValueError for the target of an item that is not one of those fitted."""
         if self.get_params_for("iterator_train").get("collate_fn") is None:
             self.standardized(check_targets(np.asarray(as_array(target)).reshape(1, -1)))
 
