@@ -282,9 +282,10 @@ The same seconds.
 
 ## Given up after the second fold
 
-Eleven races (abalone, banana, car, contraceptive, dermatology, ecoli, glass, htru2, ionosphere,
-led7digit, waveform5000; split 20, at most 2000 rows) of which every network's predictions were
-kept: what if not all of the six settings went on from the second fold to the third?
+By trials beside this script: eleven races (abalone, banana, car, contraceptive, dermatology,
+ecoli, glass, htru2, ionosphere, led7digit, waveform5000; split 20, at most 2000 rows) of which
+every network's predictions were kept. What if not all of the six settings went on from the second
+fold to the third?
 
 | who goes on | log-loss | error | time of all fits |
 |---|---|---|---|
