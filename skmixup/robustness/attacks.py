@@ -203,11 +203,12 @@ def ifgsm(
     with evaluating(net):
         for start in range(0, len(clean), batch_size):
             rows = slice(start, start + batch_size)
-            x0 = x = clean[rows]
+            # steps may be smaller than what X's own type can add to a row
+            x0 = x = clean[rows].astype(np.float64)
             for _ in range(n_steps):
                 x = x + (direction * step) * gradient_sign(net, x, columns[rows])
-                x = np.clip(np.clip(x, x0 - eps, x0 + eps), low, high).astype(x0.dtype, copy=False)
-            adversarial[rows] = x
+                x = np.clip(np.clip(x, x0 - eps, x0 + eps), low, high)
+            adversarial[rows] = _rounded_within(x, clean[rows], eps)
     return _like(X, adversarial)
 
 
@@ -341,6 +342,15 @@ def _to_floats(X: Any) -> NDArray[Any]:
     return array.astype(
         np.float64 if array.itemsize > 8 else array.dtype.newbyteorder("="), copy=False
     )
+
+
+def _rounded_within(x: NDArray[Any], clean: NDArray[Any], eps: float) -> NDArray[Any]:
+    """Round to the type of the clean rows, never to more than `eps` from them."""
+    with np.errstate(over="ignore"):  # the largest number is the next one to infinity
+        rounded = x.astype(clean.dtype)
+    inward = np.nextafter(rounded, clean)
+    too_far = np.abs(rounded.astype(np.float64) - clean.astype(np.float64)) > eps
+    return np.where(too_far, inward, rounded)
 
 
 def _like(X: Any, array: NDArray[Any]) -> Any:

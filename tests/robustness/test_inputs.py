@@ -294,3 +294,22 @@ def test_integers_that_float32_does_not_hold_stay_within_the_radius():
     attacked = fgsm(clf, rows, CODES[:20], eps=0.5)
     assert np.abs(attacked - rows).max() <= 0.5
     assert fgsm(clf, rows % 100, CODES[:20], eps=0.5).dtype == np.float32
+
+
+@pytest.mark.parametrize("attack", [fgsm, ifgsm])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize(("scale", "eps"), [(1, 8 / 255), (30, 0.1), (1000, 0.3), (1000, 1.2)])
+def test_rounding_leads_nowhere_beyond_the_radius(attack, dtype, scale, eps):
+    rng = np.random.default_rng(0)
+    X = (scale * rng.normal(size=(200, 4))).astype(dtype)
+    y = rng.integers(0, 2, size=200)
+    net = VicinalClassifier(nn.Linear(4, 2), max_epochs=1, random_state=0).fit(X, y)
+    net.module_.weight.data /= 1000  # of a loss of 0 there is no gradient
+    adversarial = attack(net, X, y, eps)
+    assert adversarial.dtype == dtype
+    moved = np.abs(adversarial.astype(np.float64) - X.astype(np.float64))
+    assert moved.max() <= eps
+    # and it goes as far as numbers of this type allow
+    step = np.maximum(np.spacing(np.abs(X)), np.spacing(np.abs(adversarial)))
+    reached = moved >= eps - step.astype(np.float64)
+    assert reached.mean() > 0.99
