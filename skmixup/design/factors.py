@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skmixup.design.levels import EDGE, Floats, cell
+from skmixup.design.log_scale import log_ratio, on_log_scale
 
 #: A value that is less than this share of a step away from one of the steps is it, as in Optuna.
 _SAME_STEP = Decimal("1e-8")
@@ -111,8 +112,7 @@ class Continuum:
 
     def at(self, u: float) -> float:
         if self.log:
-            low, high = math.log(self.low), math.log(self.high)
-            value = math.exp(low + u * (high - low))
+            value = on_log_scale(self.low, self.high, u)
         else:
             # Not low + u · (high − low): the difference of two large numbers may overflow.
             value = self.low * (1 - u) + self.high * u
@@ -120,8 +120,7 @@ class Continuum:
 
     def place(self, value: float) -> float:
         if self.log:
-            low, high = math.log(self.low), math.log(self.high)
-            return (math.log(value) - low) / (high - low)
+            return log_ratio(value, self.low) / log_ratio(self.high, self.low)
         # Halves, because the difference of two large numbers may overflow.
         return (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
 
@@ -175,17 +174,16 @@ class LogIntegers:
         return self.high - self.low + 1
 
     def at(self, u: float) -> int:
-        low, end = math.log(self.low), math.log(self.high + 1)
-        return min(max(int(math.exp(low + u * (end - low))), self.low), self.high)
+        value = int(on_log_scale(self.low, self.high + 1, u, self.low)) + self.low
+        return min(max(value, self.low), self.high)
 
     def place(self, value: float) -> float:
         """In the value's share, half the narrowest share above its start.
 
         The middle of each share would not be linear in the logarithm.
         """
-        low, end = math.log(self.low), math.log(self.high + 1)
-        narrowest = math.log1p(1 / self.high)
-        return (math.log(value) + narrowest / 2 - low) / (end - low)
+        above = log_ratio(value, self.low) + math.log1p(1 / self.high) / 2
+        return above / log_ratio(self.high + 1, self.low)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The way back from values to the unit interval, and how many different values there are."""
 
 import math
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -46,7 +46,7 @@ def place_of(factor: Factor, value: Any) -> float | None:
         return _place_in_list(factor.values, value)
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or value != value:
         return None
-    number = float(value)
+    number = int(value) if isinstance(value, Integral) else float(value)
     if isinstance(factor, Quantiles):
         if not math.isfinite(number):
             return None

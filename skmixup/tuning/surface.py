@@ -105,10 +105,16 @@ def coded(points: Floats, factors: Sequence[Factor], category: float) -> Floats:
 
 def _places_of_log_integers(factor: LogIntegers, column: Floats) -> Floats:
     """The places of the integers that points of the unit interval stand for."""
-    low, end = math.log(factor.low), math.log(factor.high + 1)
-    values = np.floor(np.exp(low + column * (end - low)))
-    values = np.clip(values, float(factor.low), float(factor.high))
-    return np.asarray((np.log(values) + np.log1p(1 / factor.high) / 2 - low) / (end - low))
+    if factor.high < 2 * factor.low:  # so narrow that logarithms may differ by rounding only
+        span = math.log1p((factor.high + 1 - factor.low) / factor.low)
+        above = np.floor(factor.low * np.expm1(column * span))
+        above = np.clip(above, 0.0, float(factor.high - factor.low))
+        logs = np.log1p(above / factor.low)
+    else:
+        low, span = math.log(factor.low), math.log(factor.high + 1) - math.log(factor.low)
+        values = np.floor(np.exp(low + column * span))
+        logs = np.log(np.clip(values, float(factor.low), float(factor.high))) - low
+    return np.asarray((logs + np.log1p(1 / factor.high) / 2) / span)
 
 
 def _coded_centre(box: Box, factors: Sequence[Factor]) -> Floats:

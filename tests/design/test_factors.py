@@ -19,6 +19,8 @@ from skmixup.design.factors import (
     as_factors,
     nearest_value,
 )
+from skmixup.design.places import place_of
+from skmixup.tuning.surface import coded
 
 MIDDLES = (np.arange(1000) + 0.5) / 1000
 
@@ -75,6 +77,25 @@ def test_log_integers_have_bins_of_equal_ratio():
     values = [factor.at(u) for u in MIDDLES]
     for k in range(1, 8):
         assert values.count(k) / 1000 == pytest.approx(math.log((k + 1) / k, 8), abs=2e-3)
+
+
+@pytest.mark.parametrize("low", [10**6, 10**9, 10**12, 10**15])
+@pytest.mark.parametrize("n", [1, 9, 100, 1000])
+def test_narrow_logarithmic_ranges_of_large_numbers_are_as_fine_as_others(low, n):
+    """The logarithms of 10¹⁵ and 10¹⁵ + 100 differ in the last four digits only."""
+    factor = as_factor("k", IntDistribution(low, low + n, log=True))
+    places = (np.arange(n + 1) + 0.5) / (n + 1)
+    values = [factor.at(u) for u in places]
+    assert values == list(range(low, low + n + 1))
+    found = [factor.place(value) for value in values]
+    assert [place_of(factor, value) for value in values] == found
+    assert [factor.at(u) for u in found] == values
+    assert coded(np.array(found)[:, None], [factor], 1.0).ravel() == pytest.approx(found)
+    continuum = as_factor("x", FloatDistribution(low, low + n, log=True))
+    values = [continuum.at(u) for u in places]
+    assert np.array(values) - low == pytest.approx(n * places, abs=0.15 + low * 2e-16)
+    found = [continuum.place(value) for value in values]
+    assert found == pytest.approx(places, abs=low / n * 2e-16 + 1e-12)
 
 
 def test_steps_are_decimals_as_written():
