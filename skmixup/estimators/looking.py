@@ -200,6 +200,16 @@ class LookingNet(HoldingOutNet):
         try:
             with torch.no_grad(), self.uncompiled():
                 return self.find_memory_order(run)
+        except (TypeError, AttributeError) as error:
+            if not isinstance(rows, (list, tuple)):
+                raise
+            raise TypeError(
+                f"{type(self.module_).__name__} does not take the {type(rows).__name__} of "
+                f"{len(rows)} parts that a minibatch of X is: torch makes columns of rows that "
+                "are lists or tuples, as of several inputs. Let the data set yield one array or "
+                "tensor per row, such as torch.tensor(row, dtype=torch.float32), or the module's "
+                f"forward take them apart ({error})"
+            ) from error
         except RuntimeError as error:
             advice = advice_for_convolutions(self.module_, rows) or advice_on_type(
                 self.module_, rows

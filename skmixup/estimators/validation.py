@@ -173,11 +173,17 @@ class HeldOut:
             splitter = GroupShuffleSplit(1, **options)
         else:
             splitter = (ShuffleSplit if codes is None else StratifiedShuffleSplit)(1, **options)
+        parted, kept = np.arange(len(dataset)), np.arange(0)
+        if codes is not None and np.count_nonzero(codes < 0) == 1 and not groups:
+            # one row without a label cannot be parted, and is trained on
+            parted, kept = np.flatnonzero(codes >= 0), np.flatnonzero(codes < 0)
+            codes = codes[parted]
         try:
-            train, valid = next(splitter.split(np.empty(len(dataset)), codes, **groups))
+            train, valid = next(splitter.split(parted, codes, **groups))
         except ValueError as error:
             raise ValueError(f"train_split={self.given!r} is not possible: {error}") from error
-        return Subset(dataset, train), Subset(dataset, valid)
+        trained_on: Any = np.append(parted[train], kept)
+        return Subset(dataset, trained_on), Subset(dataset, parted[valid])
 
 
 def _are_probabilities(dataset: Any) -> bool:

@@ -228,6 +228,14 @@ def test_a_data_set_that_yields_no_pairs_is_explained(data, found):
     assert not hasattr(net, "module_")
 
 
+@pytest.mark.parametrize("module", [nn.Linear(4, 3), nn.LSTM(4, 3)])
+def test_rows_that_are_lists_are_explained(module):
+    pairs = [(row.tolist(), int(code)) for row, code in zip(ROWS, CODES, strict=True)]
+    net = MixupClassifier(module, classes=[0, 1, 2], max_epochs=1)
+    with pytest.raises(TypeError, match="columns of rows that are lists"):
+        net.fit(Subset(pairs, range(N)), None)
+
+
 @pytest.mark.parametrize("data", [TensorDataset(ROWS), list(ROWS)], ids=["tuples", "rows"])
 def test_prediction_takes_data_sets_without_labels(data):
     net = fit(X, CODES)

@@ -333,3 +333,23 @@ def test_split_without_labels_to_train_on_is_refused(moons):
 
     with pytest.raises(ValueError, match="train_split left no labelled row to train on"):
         quick(train_split=unlabeled_first).fit(X, partly)
+
+
+@pytest.mark.parametrize("n_unlabeled", [0, 1, 2, 9])
+def test_a_fraction_is_held_out_however_few_rows_have_no_label(moons, n_unlabeled):
+    X, y, _ = moons
+    y = np.where(np.arange(120) < n_unlabeled, -1, y)
+    parts = []
+
+    class Look(Callback):
+        def on_train_begin(self, net, X, y, **kwargs):
+            parts.extend(net.get_split_datasets(X, y))
+
+    quick(train_split=0.25, unlabeled_weight=n_unlabeled, callbacks=[Look()]).fit(X, y)
+    train, scored = ([int(part[i][1]) for i in range(len(part))] for part in parts)
+    assert -1 not in scored
+    assert abs(len(scored) - 0.25 * (120 - n_unlabeled)) <= 1
+    assert abs(np.mean(scored) - 0.5) < 0.1
+    if n_unlabeled == 1:
+        assert train.count(-1) == 1
+        assert len(train) + len(scored) == 120
