@@ -1,13 +1,15 @@
 """The best setting by the fitted effects, where runs have a response."""
 
+import math
 from collections.abc import Mapping, Sequence
-from itertools import combinations
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from skmixup.design.factors import LogIntegers, Steps
 from skmixup.design.levels import Floats
 from skmixup.design.settings import Setting, level_key, shown
 from skmixup.effects.best_levels import best_levels
@@ -16,6 +18,8 @@ from skmixup.effects.responses import ObservedFactor, Responses
 
 #: From so many of the best runs, and in so many steps, a way back from failures is sought.
 _RUNS, _STEPS = 50, 20
+#: Combinations of integers: whose values are compared, and beside which other numbers are sought.
+_COMPARED, _SEARCHED = 20_000, 32
 
 
 def best_in_box(
@@ -40,11 +44,53 @@ def _best_numbers(model: ResponseModel, sign: float) -> Setting:
     if not factors:
         return {}
     linear, quadratic = model.surface_coefficients()
+    linear, quadratic = sign * linear, sign * quadratic
     coded = np.column_stack([factor.coded() for factor in factors])
     box = [factor.box() for factor in factors]
     starts = np.concatenate([np.mean(box, axis=1)[None], coded])[:50]
-    z = best_in_box(sign * linear, sign * quadratic, starts, box)
+    z = best_in_box(linear, quadratic, starts, box)
+    if any(map(_has_gaps, factors)):
+        z = _best_between_gaps(linear, quadratic, factors, z)
     return {f.name: f.decoded(float(at)) for f, at in zip(factors, z, strict=True)}
+
+
+def _has_gaps(factor: ObservedFactor) -> bool:
+    return isinstance(factor.scale, Steps | LogIntegers)
+
+
+def _best_between_gaps(
+    linear: Floats, quadratic: Floats, factors: Sequence[ObservedFactor], z: Floats
+) -> Floats:
+    """The best point near ``z`` where integers and steps have values.
+
+    The nearest value of each may be off the ridge that two of them make.
+    """
+    gaps = [c for c, factor in enumerate(factors) if _has_gaps(factor)]
+    others = len(gaps) < len(factors)  # which are sought anew for each combination
+    most = _SEARCHED if others else _COMPARED
+    width = int(most ** (1 / len(gaps)))
+    widths = [max(width, 1 + (2 ** (k + 1) <= most)) for k in range(len(gaps))]
+    near = [_values_near(factors[c], float(z[c]), w) for c, w in zip(gaps, widths, strict=True)]
+    points = np.repeat(z[None], math.prod(map(len, near)), axis=0)
+    points[:, gaps] = [*product(*near)]
+    if others:
+        for point in points:
+            box = [f.box() for f in factors]
+            for c in gaps:
+                box[c] = (point[c], point[c])
+            point[:] = best_in_box(linear, quadratic, point[None], box)
+    values = points @ linear + np.einsum("ij,jk,ik->i", points, quadratic, points)
+    return np.asarray(points[int(np.argmax(values))])
+
+
+def _values_near(factor: ObservedFactor, z: float, most: int) -> Floats:
+    """The coded values that a factor has nearest to ``z``, at most so many, inside its range."""
+    step = getattr(factor.scale, "step", 1)
+    middle = factor.decoded(z)
+    values = [middle + k * step for k in range(-most, most + 1)]
+    low, high = factor.levels[0] - step / 2, factor.levels[-1] + step / 2
+    coded = np.clip(factor.coded([v for v in values if low <= v <= high]), *factor.box())
+    return np.asarray(coded[np.argsort(np.abs(coded - z), kind="stable")[:most]])
 
 
 def _best_levels(model: ResponseModel, sign: float, lost: Sequence[Mapping[str, Any]]) -> Setting:

@@ -1,5 +1,7 @@
 """The best setting as an estimator takes it."""
 
+import itertools
+
 import numpy as np
 import optuna
 import pandas as pd
@@ -123,3 +125,38 @@ def test_a_level_that_is_best_without_the_largest_mean_is_explained():
         assert "x: " not in str(effects).replace("by x: ", "")
     balanced = design_effects({"kind": kind, "x": np.tile([0, 1], 8)}, y)
     assert "better effect" not in str(balanced)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kinds", ["ii", "iii", "il", "sis", "if", "iif", "lf"])
+def test_integers_on_a_ridge_are_the_best_of_all_not_the_nearest(kinds, seed):
+    """Of −100 (a + b − 5)² − (a − b)² the optimum is 2.5, 2.5, and (3, 3) is as bad as (2, 2)."""
+    spaces = {
+        "i": IntDistribution(0, 5),
+        "l": IntDistribution(1, 8, log=True),
+        "s": FloatDistribution(0.1, 0.5, step=0.1),
+        "f": FloatDistribution(0, 1),
+    }
+    values = {"i": range(6), "l": range(1, 9), "s": [0.1, 0.2, 0.3, 0.4, 0.5], "f": [0, 0.5, 1]}
+    codes = {"i": lambda v: v / 5, "l": lambda v: np.log(v) / np.log(8), "s": lambda v: 2 * v}
+    rng = np.random.default_rng(seed)
+    ridge = rng.normal(size=(2, len(kinds)))
+    centre = rng.uniform(0.3, 0.7, size=len(kinds))
+
+    def response(run):
+        x = [codes.get(kind, float)(v) for kind, v in zip(kinds, run, strict=True)] - centre
+        return -((ridge @ x) ** 2 @ [1, 30]) - 0.1 * x @ x
+
+    runs = list(itertools.product(*(values[kind] for kind in kinds)))
+    study = optuna.create_study(direction="maximize")
+    for run in runs:
+        study.add_trial(
+            optuna.trial.create_trial(
+                params={f"x{k}": v for k, v in enumerate(run)},
+                distributions={f"x{k}": spaces[kind] for k, kind in enumerate(kinds)},
+                value=response(run),
+            )
+        )
+    effects = design_effects(study, kind="quadratic")
+    assert effects.best_predicted >= max(map(response, runs)) - 1e-9
+    assert effects.best_predicted == pytest.approx(response([*effects.best.values()]))
