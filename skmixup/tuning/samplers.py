@@ -8,9 +8,9 @@ from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.samplers import BaseSampler
 
 from skmixup.design.factors import Factor, as_factors
-from skmixup.design.places import n_different_values
 from skmixup.tuning.criteria import MIDDLE
 from skmixup.tuning.distinct import without_repeats
+from skmixup.tuning.few_values import number_of_values
 from skmixup.tuning.notices import tell_left_out
 from skmixup.tuning.plans import Levels, Plan, orthogonal_plan, uniform_plan, varying
 from skmixup.tuning.publishing import digest
@@ -277,9 +277,14 @@ def _tell_left_out(factors: Mapping[str, Factor], n_levels: Levels) -> None:
 
 
 def _tell_repeats(plan: Plan, factors: Mapping[str, Factor]) -> None:
-    """Warn of runs that several levels of parameters with few values make the same."""
-    q = plan.n_levels if isinstance(plan.n_levels, int) else 0
-    few = [name for name, factor in factors.items() if n_different_values(factor) < q]
+    """Warn of runs that levels with one and the same value make the same."""
+    q = plan.n_levels
+    counts = q if isinstance(q, tuple) else (q,) * len(factors)
+    few = [
+        name
+        for (name, factor), q in zip(factors.items(), counts, strict=True)
+        if q is not None and number_of_values(factor, q) < q
+    ]
     if not few or plan.all_settings:
         return
     points = plan.table().design_points()
@@ -287,7 +292,7 @@ def _tell_repeats(plan: Plan, factors: Mapping[str, Factor]) -> None:
     if n_different < plan.n_runs:
         warnings.warn(
             f"the {plan.n_runs} runs of the orthogonal array have {n_different} different "
-            f"settings only, as {few} have fewer values than the {q} levels: n_levels={{}} gives "
+            f"settings only, as {few} have fewer values than levels: n_levels={{}} gives "
             "each parameter its own, and UniformDesignSampler runs no setting again",
             UserWarning,
             stacklevel=3,

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import re
 import warnings
 
 import pytest
@@ -13,6 +14,7 @@ from skmixup.tuning.storage import StudyStorage
 from tests.tuning.studies import finished_rows, study_with
 
 TWO_BY_TWO = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(0, 1)}
+UNIT = FloatDistribution(0, 1)
 SIX = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(1, 9, log=True)}
 
 
@@ -105,6 +107,22 @@ def test_runs_of_an_array_that_repeat_one_another_are_told():
         OrthogonalDesignSampler({"x": UNIT, "y": UNIT, **switches})
 
 
+@pytest.mark.parametrize(
+    ("space", "n_levels", "few"),
+    [
+        ({"b": UNIT, **dict.fromkeys("cd", IntDistribution(1, 2))}, {"a": 2, "c": 4}, ["c"]),
+        (dict.fromkeys("cd", IntDistribution(1, 4, log=True)), 4, ["c", "d"]),
+    ],
+)
+def test_levels_with_one_value_are_told_of_each_parameter(space, n_levels, few):
+    space = {"a": UNIT, **space}
+    message = f"different settings only, as {re.escape(str(few))} have fewer values"
+    with pytest.warns(UserWarning, match=message):
+        sampler = OrthogonalDesignSampler(space, n_levels=n_levels)
+    ran = settings_of(study_with(sampler), space)
+    assert len(set(ran)) < len(ran)
+
+
 @pytest.mark.parametrize("then", ["augment", "zoom"])
 def test_nothing_comes_after_all_settings(then):
     study = study_with(UniformDesignSampler(TWO_BY_TWO, n_runs=4, then=then))
@@ -116,7 +134,6 @@ def test_nothing_comes_after_all_settings(then):
     assert len({tuple(t.params.items()) for t in study.trials}) == len(study.trials) == 4
 
 
-UNIT = FloatDistribution(0, 1)
 ARRAY = dict.fromkeys("abcd", UNIT)
 NINE = {"a": CategoricalDistribution("xyz"), "b": IntDistribution(1, 3)}
 
