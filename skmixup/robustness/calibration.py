@@ -13,6 +13,8 @@ _STRATEGIES = ("uniform", "quantile")
 
 # softmax in float32 over many classes does not add up to one exactly
 _SUM_TOLERANCE = 1e-3
+# so little above an edge is on it
+_ON_EDGE = 1e-7
 
 
 class Bins(NamedTuple):
@@ -191,8 +193,9 @@ def bin_rows(
     """Sum rows up in bins of their confidence; `strategy` as in `expected_calibration_error`."""
     check_at_least_1("n_bins", n_bins)
     if strategy == "uniform":
-        # right-closed, as in eq. 1 of Guo et al.
-        index = np.searchsorted(np.linspace(0, 1, n_bins + 1)[1:-1], confidence)
+        # right-closed, as in eq. 1 of Guo et al.; float32 may be beyond an edge by rounding
+        upper = np.ceil((confidence - _ON_EDGE) * n_bins)
+        index = np.clip(upper - 1, 0, n_bins - 1).astype(np.intp)
     elif strategy == "quantile":
         index = _equal_mass(confidence, weight, n_bins)
     else:

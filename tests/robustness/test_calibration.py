@@ -172,3 +172,17 @@ def test_tensors_are_taken_with_gradients_and_in_16_bits():
     assert expected_calibration_error(y, prob, sample_weight=weight) == expected
     halves = torch.tensor([[0.75, 0.25], [0.25, 0.75]], dtype=torch.bfloat16)
     assert expected_calibration_error([0, 1], halves) == 0.25
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_bins", range(2, 61))
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below(n_bins, dtype):
+    """Bin k is ((k − 1)/n, k/n]: beside its middle, right, its end, wrong, makes one mean."""
+    k = np.arange(n_bins // 2 + 1, n_bins + 1)
+    ends, inside = k / n_bins, (k - 0.25) / n_bins
+    confidence = np.concatenate([ends, inside]).astype(dtype)
+    prob = np.column_stack([1 - confidence, confidence])
+    y = np.repeat([0, 1], len(k))
+    expected = np.mean(np.abs(0.5 - (ends + inside) / 2))
+    found = expected_calibration_error(y, prob, n_bins=n_bins, labels=[0, 1])
+    assert found == pytest.approx(expected, abs=1e-6)
