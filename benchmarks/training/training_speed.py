@@ -271,8 +271,9 @@ def page(results: list[dict]) -> str:
             f"{ratio(seconds, 'predict_proba', 'bare module'):.2f} of the bare module in batches "
             "of the same size.",
             "",
-            f"One row: {one_row_text(result['one row'])}. Rows are filled up to 16, so that the "
-            "probabilities of a row do not depend on how many come with it.",
+            f"One row: {one_row_text(result['one row'])}. Few rows are filled up, to 9 for the "
+            "default networks and 16 for others, so that the probabilities of a row do not depend "
+            "on how many come with it.",
             "",
             "One epoch on 1 000 000 × 50 float32 with the defaults: peak memory "
             f"{result['memory']['beyond X, × X']:.2f} × X beyond X itself, "

@@ -194,6 +194,14 @@ class MLP(nn.Module):
             )
         return logits / self.temperature
 
+    @property
+    def min_prediction_rows(self) -> int:
+        """Fewer rows together are predicted with other rounding than many, in float32 with MKL.
+
+        Its products have 16 rows or more then, those of each member's head 9.
+        """
+        return 16 if self.n_members == 1 else 9
+
     def train(self, mode: bool = True) -> Self:
         """Set the mode; in evaluation mode nothing is overwritten, as explainers need it."""
         changes = mode is not self.training

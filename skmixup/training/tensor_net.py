@@ -224,7 +224,8 @@ class TensorNet(RunningNet):
         """Output for one batch; a row's output does not depend on how many rows come with it.
 
         Matrix products of a few rows take other kernels than those of many and round differently;
-        small batches are filled up with copies of their rows.
+        small batches are filled up with copies of their rows, 16 together or as many as a module
+        says by `min_prediction_rows`.
         """
         X, _ = batch
         n = n_rows(X)
@@ -233,16 +234,21 @@ class TensorNet(RunningNet):
         module = getattr(self, "module_", None)  # which subclasses may call by another name
         if module is None or any(part.training for part in parts_of(module)):
             self.set_training(False)
-        few = n < MIN_PREDICTION_ROWS and _all_tensors(X)
+        if n >= MIN_PREDICTION_ROWS or not _all_tensors(X):
+            with torch.no_grad():
+                return self.infer(X)
+        n_filled = max(n, getattr(module, "min_prediction_rows", MIN_PREDICTION_ROWS))
         with torch.no_grad():
-            output = self.infer(take(X, _REPEATED[n]) if few else X)
-        if not few:
-            return output
+            output = self.infer(take(X, _REPEATED[n][:n_filled]))
         if isinstance(output, Tensor):
             return output[:n]
-        own = map_tensors(lambda part: part[:n] if _has_repeated_rows(part) else part, output)
+
+        def is_repeated(part: Any) -> bool:
+            return isinstance(part, Tensor) and part.ndim > 0 and len(part) == n_filled
+
+        own = map_tensors(lambda part: part[:n] if is_repeated(part) else part, output)
         others = [part for _, part in tensors_in(output) if isinstance(part, Tensor)]
-        if isinstance(own, tuple) and not all(map(_has_repeated_rows, others)):
+        if isinstance(own, tuple) and not all(map(is_repeated, others)):
             with torch.no_grad():  # a mean over the rows is to be that of these
                 return own[0], *self.infer(X)[1:]
         return own
@@ -375,10 +381,6 @@ class TensorNet(RunningNet):
         """Targets, and weights or None, on the device of the module."""
         target, weight = split_targets(y)
         return self._on_device(target), None if weight is None else self._on_device(weight)
-
-
-def _has_repeated_rows(part: Any) -> bool:
-    return isinstance(part, Tensor) and part.ndim > 0 and len(part) == MIN_PREDICTION_ROWS
 
 
 def _all_tensors(X: Any) -> bool:

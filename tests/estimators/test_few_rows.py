@@ -130,6 +130,18 @@ def test_a_module_that_squeezes_the_rows_away_is_told_how_not_to(kind, n_outputs
         net.set_params(**criterion).fit(rows, labels)
 
 
+@pytest.fixture
+def record_rows():
+    """Notes of how many rows a module is given."""
+
+    def record(module):
+        given = []
+        module.register_forward_pre_hook(lambda _, inputs: given.append(len(inputs[0])))
+        return given
+
+    return record
+
+
 def test_few_rows_go_through_no_iterator_and_many_do(clf, monkeypatch):
     expected = clf.predict_proba(X)
     monkeypatch.setattr(batches.TensorBatches, "__init__", None)  # fails where it is called
@@ -169,3 +181,23 @@ def test_one_row_is_not_written_to():
     before = row.copy()
     MixupClassifier(module, max_epochs=1).fit(X, Y).predict(row)
     assert np.array_equal(row, before)
+
+
+@pytest.mark.parametrize("n_members", [1, 2, 4])
+@pytest.mark.parametrize("n_classes", [2, 9])
+@pytest.mark.parametrize("hidden_sizes", [(), (64,), (256, 256)])
+def test_the_default_network_predicts_each_row_as_it_does_among_many(
+    n_members, n_classes, hidden_sizes, record_rows
+):
+    rng = np.random.default_rng()
+    rows = rng.normal(size=(300, rng.integers(1, 60))).astype(np.float32)
+    sizes = {"module__hidden_sizes": hidden_sizes, "module__n_members": n_members}
+    clf = MixupClassifier(max_epochs=1, **sizes).fit(rows, np.arange(300) % n_classes)
+    many = clf.predict_proba(rows)
+    run = record_rows(clf.module_)
+    for n in (1, 2, 3, 8, 9, 10, 15, 16):
+        few = clf.predict_proba(rows[:n])
+        assert few.shape == (n, n_classes)
+        np.testing.assert_allclose(few, many[:n], rtol=0, atol=3e-7)
+    least = 16 if n_members == 1 else 9
+    assert run == [max(n, least) for n in (1, 2, 3, 8, 9, 10, 15, 16)]
