@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from skmixup.design.factors import Factor
 from skmixup.design.places import n_different_values
 from skmixup.design.settings import level_key
+from skmixup.tuning.few_values import number_of_values
 from skmixup.tuning.marks import has_heartbeat, start_of
 from skmixup.tuning.plans import Plan
 from skmixup.tuning.snapshot import Snapshot
@@ -65,16 +66,28 @@ def _longest(snapshot: Snapshot) -> float:
 
 
 def tell_left_out(name: str, factor: Factor, n_levels: int | None, stacklevel: int) -> None:
-    """Say that a category has more choices than levels, so that some are never run."""
-    if n_levels is None or factor.ordered or n_different_values(factor) <= n_levels:
+    """Say that levels leave out values that one would take them for, so that these never run.
+
+    A category has more choices than levels; or logarithmic integers, of which the first have the
+    largest shares, have as many levels as values, and several of them are one value.
+    """
+    if n_levels is None:
         return
-    warnings.warn(
-        f"n_levels={n_levels} is fewer than the {factor.n_values} choices of {name!r}, of which "
-        f"the others are never run: give each parameter its own, as n_levels={{{name!r}: "
-        f"{factor.n_values}, …}}",
-        UserWarning,
-        stacklevel=stacklevel + 1,
-    )
+    message, n_values = "", n_different_values(factor)
+    if not factor.ordered and n_values > n_levels:
+        message = (
+            f"n_levels={n_levels} is fewer than the {factor.n_values} choices of {name!r}, of "
+            f"which the others are never run: give each parameter its own, as n_levels={{{name!r}:"
+            f" {factor.n_values}, …}}"
+        )
+    elif n_levels >= n_values > (n_run := number_of_values(factor, n_levels)):
+        message = (
+            f"n_levels={n_levels} runs {n_run} of the {n_values} values of {name!r}, as levels "
+            "are equal parts of its logarithm: without log=True, or as a category, it "
+            "has a level for each"
+        )
+    if message:
+        warnings.warn(message, UserWarning, stacklevel=stacklevel + 1)
 
 
 def tell_about_names(plan: Plan, snapshot: Snapshot) -> None:

@@ -12,7 +12,14 @@ from skmixup.tuning.criteria import MIDDLE
 from skmixup.tuning.distinct import without_repeats
 from skmixup.tuning.few_values import number_of_values
 from skmixup.tuning.notices import tell_left_out
-from skmixup.tuning.plans import Levels, Plan, orthogonal_plan, uniform_plan, varying
+from skmixup.tuning.plans import (
+    Levels,
+    Plan,
+    levels_of_each,
+    orthogonal_plan,
+    uniform_plan,
+    varying,
+)
 from skmixup.tuning.publishing import digest
 from skmixup.tuning.runs import resolve_n_runs
 from skmixup.tuning.trials import DesignSampler, check_choices
@@ -256,7 +263,7 @@ class OrthogonalDesignSampler(DesignSampler):
         if plan.n_left_out:
             n_array = plan.n_runs + plan.n_left_out
             _tell_fewer(f"an orthogonal array has {n_array} runs,", plan.n_runs)
-        _tell_left_out(factors, n_levels)
+        _tell_left_out(factors, levels_of_each(factors, n_levels))
         _tell_repeats(plan, varying(factors))
         super().__init__(search_space, plan, then, retry_failed, stale_after)
 

@@ -111,7 +111,7 @@ def test_runs_of_an_array_that_repeat_one_another_are_told():
     ("space", "n_levels", "few"),
     [
         ({"b": UNIT, **dict.fromkeys("cd", IntDistribution(1, 2))}, {"a": 2, "c": 4}, ["c"]),
-        (dict.fromkeys("cd", IntDistribution(1, 4, log=True)), 4, ["c", "d"]),
+        (dict.fromkeys("cd", IntDistribution(1, 2)), 4, ["c", "d"]),
     ],
 )
 def test_levels_with_one_value_are_told_of_each_parameter(space, n_levels, few):
@@ -121,6 +121,23 @@ def test_levels_with_one_value_are_told_of_each_parameter(space, n_levels, few):
         sampler = OrthogonalDesignSampler(space, n_levels=n_levels)
     ran = settings_of(study_with(sampler), space)
     assert len(set(ran)) < len(ran)
+
+
+@pytest.mark.filterwarnings("ignore:an orthogonal array has:UserWarning")
+@pytest.mark.parametrize(
+    ("make", "others"),
+    [
+        (lambda space: OrthogonalDesignSampler(space, n_levels=5), {}),
+        (OrthogonalDesignSampler, {"c": CategoricalDistribution("vwxyz")}),
+        (lambda space: UniformDesignSampler(space, n_runs=20, n_levels={"k": 5}), {}),
+    ],
+)
+def test_logarithmic_integers_that_levels_leave_out_are_told(make, others):
+    space = {"k": IntDistribution(1, 5, log=True), "x": UNIT, **others}
+    with pytest.warns(UserWarning, match="n_levels=5 runs 4 of the 5 values of 'k'") as caught:
+        sampler = make(space)
+    assert {warning.filename for warning in caught} == {__file__}
+    assert {k for k, *_ in settings_of(study_with(sampler), space)} == {1, 2, 3, 5}
 
 
 @pytest.mark.parametrize("then", ["augment", "zoom"])
