@@ -33,6 +33,7 @@ from skmixup.randomness.fit import generator_from
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.divergence import DivergenceError
 from skmixup.training.fit_state import USUAL_EPOCHS
+from skmixup.training.tensor_net import MAX_PREDICTION_ROWS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -215,7 +216,8 @@ class _Watch(Callback):
         X = torch.as_tensor(self.X[self.held_out], dtype=torch.float32)
         net.set_training(False)
         with torch.no_grad():
-            outputs = torch.cat([net.infer(batch).cpu().double() for batch in X.split(2048)])
+            batches = X.split(MAX_PREDICTION_ROWS)
+            outputs = torch.cat([net.infer(batch).cpu().double() for batch in batches])
         if not bool(torch.isfinite(outputs).all()):  # by the epoch's last step
             raise _Enough
         self.seen.append(self.judge.seen(net, outputs, self.held_out))

@@ -70,7 +70,7 @@ def fgsm(
     ndarray, tensor or DataFrame of the shape of X
         Adversarial rows, no farther than `eps` from the clean ones in any coordinate. Of the
         kind (pandas and polars frames keep their columns) and floating type of `X`; integers
-        become float32, which holds them, or float64. Predict them by the last step:
+        and bfloat16 become float32, which holds them, or float64. Predict them by the last step:
         ``pipeline[-1].predict(...)``.
 
     Raises

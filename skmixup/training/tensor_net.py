@@ -29,7 +29,7 @@ from skmixup.vicinal.nested import map_tensors, n_rows, take, tensors_in
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
 PREDICTION_ELEMENTS = 2**18
 MIN_PREDICTION_ROWS = 16
-MAX_PREDICTION_ROWS = 2048  # more lie in no cache
+MAX_PREDICTION_ROWS = 1024  # more lie in no cache
 
 #: The positions of few rows, again and again: of n rows at n.
 _ROWS = torch.arange(MIN_PREDICTION_ROWS, device="cpu")
