@@ -97,9 +97,9 @@ gave up settings after the second fold, log-loss on the first split was 0.2073 a
 now 0.2077 and 0.9132 (in the logarithm of log-loss, over the tables, +0.001 ± 0.001).
 
 **Manifold mixup is first of the single models** by mean rank, level with CatBoost, and ahead of
-the same network by ERM in log-loss, 0.2251 and 0.2287 (in the logarithm −0.040 ± 0.028): mixing is
-better by .01 and more on letter, optdigits, penbased and splice, and worse by as much on vehicle.
-In accuracy it is level with ERM.
+the same network by ERM in log-loss, 0.2251 and 0.2287 (in log(log-loss + 0.02) −0.040 ± 0.028):
+mixing is better by .01 and more on letter, optdigits, penbased and splice, and worse by as much on
+vehicle. In accuracy it is level with ERM.
 
 Where they lose: CatBoost, tuned or not, has the lowest log-loss of all on australian, german,
 phoneme, segment, spambase and splice, most on segment, 0.072 to 0.089.

@@ -269,12 +269,12 @@ def page(results: list[dict]) -> str:
             "`predict_proba` on 100 000 × 50 with the default network: "
             f"{median(seconds['predict_proba']):.3f} s, "
             f"{ratio(seconds, 'predict_proba', 'bare module'):.2f} of the bare module in batches "
-            "of the same size. (2048 at once; since then 1024, 0.8 of the time where both were "
-            "measured in one run.)",
+            "of the same size. (2048 at once; since then 1024, by a trial beside this script 0.8 "
+            "of the time.)",
             "",
             f"One row: {one_row_text(result['one row'])}. Few rows are filled up, so that the "
             "probabilities of a row do not depend on how many come with it: to 16 here, since "
-            "then to 9 for the default networks, 0.93 of the time in one run.",
+            "then to 9 for the default networks, by a trial beside this script 0.93 of the time.",
             "",
             "One epoch on 1 000 000 × 50 float32 with the defaults: peak memory "
             f"{result['memory']['beyond X, × X']:.2f} × X beyond X itself, "

@@ -198,9 +198,9 @@ class MLP(nn.Module):
     def min_prediction_rows(self) -> int:
         """Fewer rows together are predicted with other rounding than many, in float32 with MKL.
 
-        Its products have 16 rows or more then, those of each member's head 9.
+        The products of blocks have 16 rows or more then, those of each member's head 9.
         """
-        return 16 if self.n_members == 1 else 9
+        return 9 if self.n_members > 1 and len(self.blocks) > 0 else 16
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode; in evaluation mode nothing is overwritten, as explainers need it."""
