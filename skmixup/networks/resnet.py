@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from skmixup.networks.scaling import ChannelScaling
 from skmixup.networks.sizes import check_each, check_sizes
@@ -46,6 +47,9 @@ class PreActBlock(nn.Module):
         activated = self.relu1(self.norm1(x))
         # As in the paper's code, a projection takes the activated input, the identity the raw one.
         skip = x if self.shortcut is None else self.shortcut(activated)
+        if self.training and activated.shape[-1] < self.conv1.stride[-1]:
+            # Of one column oneDNN leaves gradients in bfloat16 of a kernel's outer columns unset.
+            activated = F.pad(activated, (0, 1))
         return skip + self.conv2(self.relu2(self.norm2(self.conv1(activated))))
 
 
