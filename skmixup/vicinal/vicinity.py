@@ -90,7 +90,9 @@ class Gaussian(Vicinity):
         def noise_like(tensor: Tensor) -> Tensor | None:
             if not tensor.is_floating_point():
                 return None
-            return torch.empty_like(tensor).normal_(std=float(self.sigma), generator=generator)
+            # In the order of the axes, whatever the memory's: equal rows get equal noise.
+            noise = torch.empty(tensor.shape, dtype=tensor.dtype, device=tensor.device)
+            return noise.normal_(std=float(self.sigma), generator=generator)
 
         return Noise(noise=map_tensors(noise_like, x))
 

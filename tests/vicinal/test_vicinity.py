@@ -153,6 +153,14 @@ def test_draws_come_from_the_generator_alone(vicinity):
     assert torch.equal(before, torch.get_rng_state())
 
 
+def test_noise_is_the_same_whatever_the_order_in_memory():
+    x = batch(5, 2, 4, 4)
+    last = x.contiguous(memory_format=torch.channels_last)
+    first, other = (Gaussian(0.5).draw(v, np.random.default_rng(3)).apply(v) for v in (x, last))
+    assert torch.equal(first, other)
+    assert other.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_the_users_batch_is_not_written_to():
     x = batch(5, 2, 4, 4)
     kept = x.clone()
