@@ -194,9 +194,10 @@ class UniformDesignSearchCV(DesignSearchCV):
         kinds, n_spread = list(vary.values()), max(len(points), 1)
         cycles = [[whole_cube(len(vary))]]
         for size in sizes[1:]:
-            losses = np.delete(candidate_losses(results, self.refit), outside)
-            if len(losses) < len(points):  # The time was up.
+            losses = candidate_losses(results, self.refit)
+            if len(losses) < len(points) + len(outside):  # The time was up.
                 break
+            losses = np.delete(losses, outside)
             losses = np.where(np.isnan(losses), np.inf, losses)
             box, losses, cycle = next_look(points, losses, cycles, kinds, n_spread)
             if cycle == len(cycles):

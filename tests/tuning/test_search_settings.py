@@ -230,6 +230,16 @@ def test_initial_settings_are_what_a_time_limit_leaves():
     assert search.best_params_ == {"a": 0.3}
 
 
+def test_a_time_limit_before_all_settings_outside_were_run():
+    space, outside = {"a": stats.uniform(0, 1)}, [{"a": 2.0}, {"a": 3.0}]
+    search = UniformDesignSearchCV(
+        Anything(), space, n_runs=6, n_rounds=2, initial_params=outside, time_limit=1e-9, cv=2
+    )
+    with pytest.warns(UserWarning, match="time_limit"):
+        search.fit(X, y)
+    assert search.cv_results_["params"] == outside[:1]
+
+
 @pytest.mark.parametrize(
     ("initial", "error", "message"),
     [
