@@ -42,12 +42,13 @@ def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
     n = len(rows.y)
     folds = [Fold(*(_positions(part, n, cv, k) for part in s)) for k, s in enumerate(splits)]
     for number, fold in enumerate(folds):
-        rows.check_training(fold.train, number, cv)
-        if rows.weight is not None and not rows.weight[fold.train].any():
+        weight = None if rows.weight is None else rows.weight[fold.train]
+        if weight is not None and len(weight) and not weight.any():
             raise ValueError(
                 f"cv={cv!r} leaves fold {number} with rows to train on that all have a "
                 "sample_weight of zero: leave such rows out, or use a splitter that shuffles"
             )
+        rows.check_training(fold.train, number, cv)
         if len(fold.test) == 0:
             raise ValueError(f"cv={cv!r} leaves fold {number} without a row to predict")
     if not folds:

@@ -63,8 +63,14 @@ class LabeledRows(Rows):
             )
 
     def check_training(self, train: Ints, fold: int, cv: Any) -> None:
-        """Raise ValueError for a class without a row to train on."""
-        missing = np.setdiff1d(np.arange(len(self.classes)), self.codes[train])
+        """Raise ValueError for a class without a row to train on.
+
+        Rows without weight are none, but for a class that has no others anywhere.
+        """
+        counts = np.ones(len(self.codes), dtype=bool) if self.weight is None else self.weight > 0
+        weighted = np.setdiff1d(self.codes[counts], self.codes[train][counts[train]])
+        absent = np.setdiff1d(np.arange(len(self.classes)), self.codes[train])
+        missing = np.union1d(weighted, absent)
         if len(missing):
             raise ValueError(
                 f"cv={cv!r} leaves fold {fold} without a row of the classes "

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import make_blobs
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, KFold, PredefinedSplit
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -174,6 +175,18 @@ def test_rows_to_train_on_that_have_no_weight(blobs):
     cv = [(np.arange(60), np.arange(60, 90))]
     match = "leaves fold 0 with rows to train on that all have a sample_weight of zero"
     refused(ValueError, match, *blobs, cv=cv, fit_params={"sample_weight": weight * 1.0})
+
+
+def test_a_class_whose_rows_to_train_on_have_no_weight(blobs):
+    X, y = blobs
+    test = np.arange(90) % 3 == 0
+    weight = np.where((y == "1") & ~test, 0.0, 1.0)  # as if those rows were absent
+    cv = [(np.flatnonzero(~test), np.flatnonzero(test))]
+    match = r"leaves fold 0 without a row of the classes \['1'\] to train on"
+    refused(ValueError, match, X, y, cv=cv, fit_params={"sample_weight": weight})
+    everywhere = np.where(y == "1", 0.0, 1.0)  # is left out by who wrote that
+    clf = MixupClassifierCV(LogisticRegression(), param_distributions={}, cv=cv)
+    assert clf.fit(X, y, sample_weight=everywhere).n_completed_ == 1
 
 
 def test_data_that_the_network_cannot_take_are_an_error_of_the_first_fit(blobs):
