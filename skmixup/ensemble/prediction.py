@@ -146,6 +146,9 @@ class WeightedClassifiers(WeightedNetworks):
 class WeightedRegressors(WeightedNetworks):
     """The weighted mean of networks' predicted numbers."""
 
+    #: The axes of a row of y; None of objects that an earlier version has pickled.
+    _target_axes: tuple[int, ...] | None = None
+
     def predict(self, X: Any) -> Floats:
         """Predicted targets, in the units of y.
 
@@ -159,5 +162,7 @@ class WeightedRegressors(WeightedNetworks):
         """
         X = self._checked(X)
         with self._told_once(X):
-            mean = sum(share * network.predict(X) for network, share, _ in self._members())
-        return np.asarray(mean)
+            mean = np.asarray(sum(share * net.predict(X) for net, share, _ in self._members()))
+        # Forests and others give a column of targets without its second axis.
+        axes = mean.shape[1:] if self._target_axes is None else self._target_axes
+        return mean.reshape(len(mean), *axes)

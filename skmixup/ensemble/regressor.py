@@ -208,6 +208,7 @@ class MixupRegressorCV(RegressorMixin, WeightedRegressors, TunedNetworks):
         return target_scorer(self.scoring)
 
     def _keep_mean(self, race: Race, mean: Floats, n_chosen: int) -> str:
+        self._target_axes = race.judge.rows.y.shape[1:]
         self.__dict__.pop("oof_prediction_", None)
         if self.store_oof:
             self.oof_prediction_ = race.judge.by_rows(mean)

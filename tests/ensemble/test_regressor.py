@@ -233,6 +233,20 @@ def test_targets_of_any_shape_and_type():
         assert np.isfinite(reg.score(X, targets))
 
 
+@pytest.mark.parametrize("refit", [False, True])
+@pytest.mark.parametrize(("targets", "axes"), [(y[:, None], -1), (y, (-1, 1))])
+def test_predictions_have_the_axes_of_y_also_where_the_estimators_have_others(
+    targets, axes, refit
+):
+    class Reshaped(Numbers):  # as forests do with a column of targets
+        def predict(self, X):
+            return super().predict(X).reshape(axes)
+
+    estimator = type("Counted", (Reshaped,), {"log": []})()
+    reg = searching(estimator, refit=refit, store_oof=True).fit(X, targets)
+    assert reg.predict(X).shape == reg.oof_prediction_.shape == targets.shape
+
+
 def test_groups_keep_together_and_frames_keep_their_names():
     frame, groups = pd.DataFrame(X).add_prefix("c"), np.arange(90) % 6
     reg = searching(cv=GroupKFold(3)).fit(frame, y, groups=groups)
