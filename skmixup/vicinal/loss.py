@@ -195,7 +195,7 @@ def _cross_entropy(
         log_probabilities = of_members.mean(dim=axis)
     else:
         log_probabilities = torch.log_softmax(logits, dim=1, dtype=dtype)
-    loss = torch.dot(soft.view(-1), log_probabilities.flatten())
+    loss = torch.dot(soft.flatten(), log_probabilities.flatten())
     if 0 <= ignored < n_classes and criterion.reduction != "sum":
         loss = loss * (n_rows / _n_kept(target, ignored))
     return loss

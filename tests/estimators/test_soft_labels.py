@@ -38,6 +38,13 @@ def test_one_hot_rows_train_as_their_labels(kind):
     assert soft.classes_.tolist() == [0, 1, 2]
 
 
+def test_rows_in_their_order_and_without_mixing():
+    params = {"alpha": 0.0, "iterator_train__shuffle": False}
+    hard = net(**params).fit(X, HARD)
+    soft = net(classes=[0, 1, 2], **params).fit(X, pd.DataFrame(ONE_HOT, columns=[0, 1, 2]))
+    np.testing.assert_allclose(soft.predict_proba(X), hard.predict_proba(X), atol=1e-6)
+
+
 class Held(Callback):
     """Keeps the inputs held out."""
 
