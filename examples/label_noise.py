@@ -28,7 +28,7 @@ from skmixup.robustness import HeldOutError, corrupt_labels
 
 X, y = load_digits(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(
-    X / 8 - 1, y, train_size=600, stratify=y, random_state=0
+    X / 8 - 1, y, train_size=600, test_size=600, stratify=y, random_state=0
 )
 noisy = corrupt_labels(y_train, 0.4, random_state=0)
 figure, axes = plt.subplots(1, 10, figsize=(10, 1.3), layout="constrained")
@@ -63,7 +63,7 @@ curves = {}
 for noise in tqdm(NOISE, desc="share of wrong labels"):
     given = corrupt_labels(y_train, noise, random_state=0)
     held_out = HeldOutError(X_test, y_test)
-    ways = classifiers(callbacks=[held_out], random_state=0, max_epochs=60, batch_size=64)
+    ways = classifiers(callbacks=[held_out], random_state=0, max_epochs=40, batch_size=64)
     for name, clf in ways.items():
         curves[noise, name] = clf.fit(X_train, given).history_[:, "held_out_error"]
 
@@ -80,7 +80,7 @@ for (noise, name), curve in curves.items():
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 for name in ("ERM", "mixup, α = 8"):
-    left.plot(np.arange(1, 61), curves[0.4, name], label=name)
+    left.plot(np.arange(1, 41), curves[0.4, name], label=name)
 left.set(xlabel="epoch", ylabel="error on clean rows", title="40 % of the labels wrong")
 left.set_ylim(0, 0.4)
 left.legend()

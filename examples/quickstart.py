@@ -59,9 +59,9 @@ pixels = FunctionTransformer(scale_pixels)
 images = digits.reshape(-1, 1, 8, 8)
 small_resnet = {"max_epochs": 8, "module__width": 16}
 data_sets = {
-    "digits, table": (digits, digit_labels, StandardScaler(), {"max_epochs": 40}),
+    "digits, table": (digits, digit_labels, StandardScaler(), {"max_epochs": 24}),
     "digits, images": (images, digit_labels, pixels, small_resnet),
-    "breast cancer": (cells, cell_labels, StandardScaler(), {"max_epochs": 40}),
+    "breast cancer": (cells, cell_labels, StandardScaler(), {"max_epochs": 24}),
 }
 
 # %%
@@ -141,7 +141,7 @@ space = {
 }
 model = Pipeline([("scale", StandardScaler()), ("net", ManifoldMixupClassifier(random_state=0))])
 search = UniformDesignSearchCV(
-    model.set_params(net__max_epochs=20), space, n_runs=12, scoring="neg_log_loss", cv=3, n_jobs=2
+    model.set_params(net__max_epochs=12), space, n_runs=12, scoring="neg_log_loss", cv=3, n_jobs=2
 )
 search.fit(cells, cell_labels)
 print(f"best of twelve: log-loss {-search.best_score_:.3f} with {search.best_params_}")
@@ -162,7 +162,7 @@ plot_effects(effects).savefig(Path("quickstart_effects.png"), dpi=120)
 # classes, where no training row is.
 
 X, y = make_moons(120, noise=0.25, random_state=0)
-nets = classifiers(max_epochs=200)
+nets = classifiers(max_epochs=100)
 chosen = [
     ("ERM", nets["ERM"]),
     ("mixup, α = 1", nets["mixup"].set_params(alpha=1.0)),

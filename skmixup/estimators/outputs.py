@@ -106,7 +106,9 @@ class OutputNet(VicinalEstimator):
         """
         own_rows = is_dataset(X)
         if not own_rows and self.iterator_valid is TensorBatches and draws_nothing(self.module_):
-            return nullcontext()
+            # of a module that keeps nothing; each of torch's calls then takes less than in no_grad
+            keeps_nothing = isinstance(self.module_, MLP) and not is_users(self, "infer")
+            return torch.inference_mode() if keeps_nothing else nullcontext()
         return self._kept_randomness(own_rows)
 
     @contextmanager

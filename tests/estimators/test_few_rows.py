@@ -108,6 +108,19 @@ def test_a_row_is_predicted_within_and_without_inference_mode(clf):
     assert not torch.is_inference_mode_enabled()
 
 
+class Asking(MixupClassifier):
+    def infer(self, x, **fit_params):
+        self.modes = [*getattr(self, "modes", []), torch.is_inference_mode_enabled()]
+        return super().infer(x, **fit_params)
+
+
+def test_what_a_user_infers_may_be_kept_for_gradients():
+    net = Asking(**SMALL).fit(X, Y)
+    net.predict_proba(X[:1])
+    net.predict_proba(X)
+    assert not any(net.modes)
+
+
 class Squeezed(nn.Linear):
     def forward(self, x):
         return super().forward(x).squeeze()
