@@ -11,8 +11,10 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
+from sklearn import get_config
 from sklearn.metrics._scorer import _BaseScorer
 from sklearn.utils import _safe_indexing
+from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.validation import _check_method_params
 
 
@@ -32,8 +34,21 @@ def is_made_of_a_metric(scorer: Any) -> bool:
     return isinstance(scorer, _BaseScorer)
 
 
+def refuses_weights(part: Any, method: str) -> bool:
+    """Whether metadata routing is on, and a part was told that it gets no ``sample_weight``.
+
+    Pipelines and the like say no such thing of themselves.
+    """
+    if not get_config()["enable_metadata_routing"]:
+        return False
+    request = getattr(get_routing_for_object(part), method, None)
+    return request is not None and request.requests.get("sample_weight") is False
+
+
 def takes_weights(scorer: Any) -> bool:
-    """Whether a scorer has an argument ``sample_weight``."""
+    """Whether a scorer has an argument ``sample_weight``, and was not told to go without."""
+    if refuses_weights(scorer, "score"):
+        return False
     if is_made_of_a_metric(scorer):
         scorer = scorer._score_func
     try:

@@ -109,6 +109,26 @@ def test_weights_in_a_pipeline_go_where_they_were_asked_for():
     assert weights_of_fits(estimator) == expected_weights(GroupKFold(3))
 
 
+@pytest.mark.usefixtures("routing")
+@pytest.mark.parametrize("who", ["scorer", "estimator"])
+def test_weights_stay_away_from_who_was_told_that_there_are_none(who):
+    estimator, scorer, cv = toy(), get_scorer("accuracy"), KFold(3, shuffle=True, random_state=0)
+    {"scorer": scorer.set_score_request, "estimator": estimator.set_fit_request}[who](
+        sample_weight=False
+    )
+    clf = MixupClassifierCV(estimator, param_distributions={}, cv=cv, scoring=scorer)
+    clf.set_params(store_oof=True).fit(X, y, sample_weight=WEIGHT)
+    folds = [*cv.split(X)]
+    weight = WEIGHT if who == "scorer" else np.ones(150)
+    assert weights_of_fits(estimator) == [weight[train].sum() for train, _ in folds]
+    right = clf.oof_proba_.argmax(axis=1) == y
+    weight = np.ones(150) if who == "scorer" else WEIGHT
+    expected = [np.average(right[test], weights=weight[test]) for _, test in folds]
+    assert clf.best_score_ == pytest.approx(np.mean(expected))
+    expected = np.average(clf.predict(X) == y, weights=weight)
+    assert clf.score(X, y, sample_weight=WEIGHT) == pytest.approx(expected)
+
+
 def test_without_routing_a_pipeline_hands_weights_to_its_last_step():
     estimator = toy()
     pipeline = make_pipeline(StandardScaler(), make_pipeline(estimator))
