@@ -134,8 +134,8 @@ class MixupClassifierCV(ClassifierMixin, WeightedClassifiers, TunedNetworks):
     first error is raised.
 
     `sample_weight` counts in training, in scores of scorers that take it, in temperatures and in
-    the choice of weights; with metadata routing not where the estimator or the scorer was told
-    ``sample_weight=False``.
+    the choice of weights; with metadata routing not where the estimator or the scorer asked for
+    other weights by a name of their own, or was told ``sample_weight=False``.
 
     References
     ----------

@@ -15,7 +15,7 @@ from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.groups import without_useless_groups
 from skmixup.ensemble.net import Net
 from skmixup.ensemble.rows import Rows
-from skmixup.ensemble.sklearn_internals import params_at, refuses_weights, rows_at
+from skmixup.ensemble.sklearn_internals import asked_for_weights, params_at, rows_at
 from skmixup.training.divergence import DivergenceError
 
 
@@ -78,7 +78,7 @@ def seeded_clone(estimator: Any, setting: Mapping[str, Any], seed: int) -> Any:
 
 def fit_params_of(estimator: Any, weight: Any, params: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of ``estimator.fit``: a pipeline hands weights to its last step by that name."""
-    if weight is None or refuses_weights(estimator, "fit"):
+    if weight is None or asked_for_weights(estimator, "fit") is not True:
         return dict(params)
     prefix = "" if get_config()["enable_metadata_routing"] else Net(estimator).prefix
     return {**params, f"{prefix}sample_weight": weight}

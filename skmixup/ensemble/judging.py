@@ -16,6 +16,7 @@ from sklearn.exceptions import FitFailedWarning
 from skmixup.ensemble.folds import Fold
 from skmixup.ensemble.rows import Ints, Rows
 from skmixup.ensemble.sklearn_internals import (
+    asked_for_weights,
     is_made_of_a_metric,
     params_at,
     rows_at,
@@ -83,7 +84,8 @@ class Judge(ABC, Generic[AnyRows]):
         self.rows = rows
         self.folds = folds
         self.params = dict(params)
-        if rows.weight is not None and takes_weights(scorer):
+        asked = asked_for_weights(scorer, "score") is True
+        if rows.weight is not None and takes_weights(scorer) and asked:
             self.params.setdefault("sample_weight", rows.weight)
 
     # ---- what depends on the kind of predictions

@@ -123,8 +123,8 @@ class MixupRegressorCV(RegressorMixin, WeightedRegressors, TunedNetworks):
     first error is raised.
 
     `sample_weight` counts in training, in scores of scorers that take it and so in the choice of
-    weights; with metadata routing not where the estimator or the scorer was told
-    ``sample_weight=False``.
+    weights; with metadata routing not where the estimator or the scorer asked for
+    other weights by a name of their own, or was told ``sample_weight=False``.
 
     References
     ----------

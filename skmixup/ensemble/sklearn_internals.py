@@ -34,20 +34,22 @@ def is_made_of_a_metric(scorer: Any) -> bool:
     return isinstance(scorer, _BaseScorer)
 
 
-def refuses_weights(part: Any, method: str) -> bool:
-    """Whether metadata routing is on, and a part was told that it gets no ``sample_weight``.
+def asked_for_weights(part: Any, method: str) -> Any:
+    """What a part has asked for as its ``sample_weight``: True, False, or weights by another name.
 
-    Pipelines and the like say no such thing of themselves.
+    True also where metadata routing is off or nothing was said, as of pipelines and the like,
+    which say no such thing of themselves.
     """
-    if not get_config()["enable_metadata_routing"]:
-        return False
-    request = getattr(get_routing_for_object(part), method, None)
-    return request is not None and request.requests.get("sample_weight") is False
+    request = None
+    if get_config()["enable_metadata_routing"]:
+        request = getattr(get_routing_for_object(part), method, None)
+    asked = None if request is None else request.requests.get("sample_weight")
+    return True if asked in (None, "sample_weight") else asked
 
 
 def takes_weights(scorer: Any) -> bool:
     """Whether a scorer has an argument ``sample_weight``, and was not told to go without."""
-    if refuses_weights(scorer, "score"):
+    if asked_for_weights(scorer, "score") is False:
         return False
     if is_made_of_a_metric(scorer):
         scorer = scorer._score_func

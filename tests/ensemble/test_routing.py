@@ -129,6 +129,24 @@ def test_weights_stay_away_from_who_was_told_that_there_are_none(who):
     assert clf.score(X, y, sample_weight=WEIGHT) == pytest.approx(expected)
 
 
+@pytest.mark.usefixtures("routing")
+def test_weights_by_other_names_are_those_of_who_asked_for_them():
+    estimator, scorer = toy().set_fit_request(sample_weight="in_training"), get_scorer("accuracy")
+    scorer.set_score_request(sample_weight="in_scores")
+    cv = KFold(3, shuffle=True, random_state=0)
+    clf = MixupClassifierCV(
+        estimator, param_distributions={}, cv=cv, scoring=scorer, store_oof=True
+    )
+    for more in ({}, {"in_training": WEIGHT**2, "in_scores": WEIGHT**3}):
+        clf.fit(X, y, sample_weight=WEIGHT, **more)
+        trained, scored = more.values() or (np.ones(150), np.ones(150))
+        folds = [*cv.split(X)]
+        assert weights_of_fits(estimator)[-3:] == [trained[train].sum() for train, _ in folds]
+        right = clf.oof_proba_.argmax(axis=1) == y
+        expected = [np.average(right[test], weights=scored[test]) for _, test in folds]
+        assert clf.best_score_ == pytest.approx(np.mean(expected))
+
+
 def test_without_routing_a_pipeline_hands_weights_to_its_last_step():
     estimator = toy()
     pipeline = make_pipeline(StandardScaler(), make_pipeline(estimator))
