@@ -121,6 +121,8 @@ class Race:
                 self._run((setting, 1) for setting in self._in_order(better))
                 better = self._kept(self._best_of_two_folds(better))
             self._run(self._other_folds(self._in_order(better)))
+            while not self.complete() and (left := self._left_without_error()):
+                self._run((left[0], fold) for fold in range(len(self.folds)))
         except KeyboardInterrupt as interrupt:
             self.interrupt = interrupt
         self._report()
@@ -203,6 +205,11 @@ class Race:
             quickest = min(waiting, key=waiting.__getitem__)
             del waiting[quickest]
             yield from self._left(quickest)
+
+    def _left_without_error(self) -> list[int]:
+        """Settings that left the race for better ones, best first; their networks are gone."""
+        failed = {place[0] for place, fit in self.fits.items() if fit.error is not None}
+        return [setting for setting in self.ranking() if setting not in failed]
 
     def _one_is_on_its_way(self) -> bool:
         """Whether a setting is complete, or will be if nothing of it fails."""

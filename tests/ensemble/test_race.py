@@ -157,6 +157,18 @@ def test_settings_that_fail_are_left_out_with_a_warning(blobs, searching):
     assert len(clf.estimators_) == 3
 
 
+def test_where_all_that_went_on_fail_the_next_one_does(blobs, searching):
+    estimator = toy(fails={7, 9, 11})  # each of the better three in the second fold
+    with pytest.warns(FitFailedWarning, match="3 of 14 fits failed"):
+        clf = searching(estimator, calibrate=False).fit(*blobs)
+    assert clf.n_completed_ == 1
+    first = clf.cv_results_["split0_test_score"]
+    assert clf.best_index_ == np.argsort(-first)[3]
+    again = toy().set_params(**clf.best_params_)
+    alone = searching(again, param_distributions={}, calibrate=False).fit(*blobs)
+    np.testing.assert_allclose(clf.predict_proba(blobs[0]), alone.predict_proba(blobs[0]))
+
+
 def test_an_error_with_the_estimators_own_setting_is_raised_at_once(blobs, searching):
     estimator = toy(fails={1})
     with pytest.raises(RuntimeError, match="cannot be fitted"):
