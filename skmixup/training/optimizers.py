@@ -8,12 +8,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import LBFGS, Adagrad, AdamW, Optimizer
+from torch.optim import LBFGS, SGD, Adagrad, AdamW, Optimizer
 
 # Hooks of all optimizers; torch has public functions to add to them and none to look.
 from torch.optim.optimizer import _global_optimizer_post_hooks, _global_optimizer_pre_hooks
 
 _FUSED_ON_CPU = (Adagrad,)  # and on no GPU, where torch refuses to step
+
+# SGD's kernel fails where some parameters have a momentum and others, frozen so far, have none.
+_NEVER_FUSED = (SGD,)
 
 
 def has_fused_kernel(
@@ -35,6 +38,7 @@ def has_fused_kernel(
         and device.type in ("cpu", "cuda")
         and "fused" in inspect.signature(kind).parameters
         and not (device.type == "cuda" and kind in _FUSED_ON_CPU)
+        and not (isinstance(kind, type) and issubclass(kind, _NEVER_FUSED))
         and all(p.is_floating_point() for p in parameters)
     )
 

@@ -97,3 +97,14 @@ def test_fit_moves_only_what_block_gradient_leaves(block):
     end = net.fit(X, Y).module_.state_dict()
     moved = {name for name in start if not torch.equal(start[name], end[name])}
     assert moved == set(ABOVE if block == "below" else BELOW)
+
+
+@pytest.mark.parametrize("block", ["below", "above"])
+def test_momentum_of_parameters_that_learn_in_some_steps_only(block):
+    params = {"alpha": 1.0, "layers": [1, 2], "block_gradient": block, "max_epochs": 3}
+    params |= {"optimizer": torch.optim.SGD, "optimizer__momentum": 0.9, "batch_size": 4}
+    net, plain = (
+        classifier(ManifoldMixupClassifier, **params, **chosen).fit(X, Y)
+        for chosen in ({}, {"optimizer__fused": False})
+    )
+    assert net.loss_curve_ == plain.loss_curve_

@@ -48,9 +48,9 @@ def test_a_loss_that_is_not_finite_ends_training(estimator):
 
 def test_weights_that_the_last_step_broke_are_found():
     params = PARAMS | {"max_epochs": 1, "batch_size": -1}
-    net = VicinalClassifier(nn.Linear(4, 3), optimizer=torch.optim.SGD, lr=1e39, **params)
+    net = VicinalClassifier(nn.Linear(4, 3), optimizer=torch.optim.SGD, lr=1e38, **params)
     with pytest.raises(ValueError, match="diverged in epoch 1: the parameter weight is no longer"):
-        net.fit(X, Y)
+        net.fit(100 * X, Y)
 
 
 @pytest.mark.parametrize("bare", [False, True])
