@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from copy import copy, deepcopy
+from copy import copy
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -27,6 +27,7 @@ from skmixup.estimators.seeding import initialize_seeded, seed
 from skmixup.networks.default import NETWORKS
 from skmixup.randomness.fit import isolated_randomness
 from skmixup.training.augmentation import check_augment
+from skmixup.training.copies import copied
 from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
 from skmixup.training.precision import PRECISIONS, check_precision
@@ -113,7 +114,7 @@ class VicinalEstimator(LookingNet):
             module = self._default_module(**kwargs)
         elif isinstance(self.module, nn.Module) and not kwargs:
             check_instance(self.module)
-            module = deepcopy(self.module)
+            module = copied(self.module)
         elif isinstance(self.module, nn.Module) or callable(self.module):
             module = self.initialized_instance(self.module, kwargs)
         else:

@@ -8,13 +8,13 @@ average: what is scored is what a checkpoint saves and what predicts.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from skmixup.training.copies import copied
 from skmixup.training.memory_order import order_weights
 from skmixup.training.scripted import check_averaged
 from skmixup.training.tensor_net import TensorNet
@@ -84,7 +84,7 @@ class AveragingNet(TensorNet):
             self._drop_student()
         elif self.averages():
             self.check_copies(self.module_)
-            self.student_ = deepcopy(self.module_)
+            self.student_ = copied(self.module_)
             self._average_begins_ = True
 
     def _follow_ema_decay(self) -> None:
@@ -95,7 +95,7 @@ class AveragingNet(TensorNet):
         self.check_copies(trained)
         with self._current_init_context("module"):
             self.student_ = trained  # what the optimizer has
-            average = deepcopy(unwrap(trained))
+            average = copied(unwrap(trained))
             self.module_ = self.torch_compile(average, "module")
         self._n_averaged_ = 0
 

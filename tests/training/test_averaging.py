@@ -271,14 +271,34 @@ def test_an_average_may_begin_or_end_later(decay):
     assert same(net.module_, averaged(ema_decay=0.0).fit(X, Y).module_)
 
 
-def test_lazy_layers_and_frozen_parts_have_an_average():
-    def lazy():
-        module = nn.Sequential(nn.LazyLinear(6), nn.Tanh(), nn.LazyLinear(2))
-        return module
+class Keeps(nn.Linear):
+    """Keeps its last output, with what it was computed from."""
 
-    net = averaged(module=lazy, callbacks=[Followed()]).fit(X, Y)
+    def forward(self, x):
+        self.last = super().forward(x)
+        return self.last
+
+
+FIRST = {
+    "lazy": lambda: nn.LazyLinear(6),
+    "a lazy normalisation": lambda: nn.Sequential(nn.LazyLinear(6), nn.LazyBatchNorm1d()),
+    "weights that are computed": lambda: nn.utils.weight_norm(nn.Linear(X.shape[1], 6)),
+    "an output that is kept": lambda: Keeps(X.shape[1], 6),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+@pytest.mark.parametrize("first", FIRST)
+def test_layers_that_torch_does_not_copy_have_an_average(first):
+    def module():
+        return nn.Sequential(FIRST[first](), nn.Tanh(), nn.LazyLinear(2))
+
+    net = averaged(module=module, callbacks=[Followed()]).fit(X, Y)
     assert not same(net.module_, net.student_)
     assert (net.predict(X) == copy.deepcopy(net).predict(X)).all()
+    net = averaged(module=module, ema_decay=0.0).fit(X, Y)
+    net.set_params(ema_decay=DECAY, callbacks=[Followed()]).partial_fit(X, Y)
+    assert not same(net.module_, net.student_)
 
 
 def test_complex_weights_have_an_average():
