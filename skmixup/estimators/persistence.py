@@ -16,15 +16,11 @@ from torch.optim import Optimizer
 from skmixup.estimators import safetensors_files
 from skmixup.estimators.parameters import ParametrizedNet
 from skmixup.networks.default import default_network_in, difference
+from skmixup.training.copies import pickled
 from skmixup.training.devices import resolve_device
 from skmixup.training.optimizers import complete_copy
 from skmixup.training.scripted import holds_scripts
 from skmixup.training.surroundings import own_surroundings
-
-try:  # the one that joblib's workers use: it knows again the classes that it has sent
-    from joblib.externals import cloudpickle
-except ImportError:  # since joblib 1.6 on its own
-    import cloudpickle  # type: ignore[import-untyped]
 
 # What is there while it trains, and in no copy that a callback makes.
 _TRAINING_STATE = ("_fit_state_", "_given_device_")
@@ -60,9 +56,8 @@ class PersistentNet(ParametrizedNet):
             if name.startswith(prefixes) or isinstance(value, (Tensor, nn.Module, Optimizer))
         }
         state = {name: value for name, value in state.items() if name not in movable}
-        # Not pickle: a module's class may be a notebook's, which no other process can import.
         try:
-            state[_MOVABLE] = cloudpickle.dumps(movable)
+            state[_MOVABLE] = pickled(movable)
         except RuntimeError as error:
             if any(map(holds_scripts, self.networks())):
                 raise PicklingError(

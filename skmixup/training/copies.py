@@ -1,13 +1,20 @@
-"""Copies of modules, also of some that ``copy.deepcopy`` cannot copy."""
+"""Copies and pickles of modules, also of some that torch cannot copy or pickle."""
 
 from collections.abc import Iterator
 from copy import deepcopy
+from io import BytesIO
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer
+from torch.nn.utils import parametrize
 
 from skmixup.vicinal.nested import tensors_in
+
+try:  # the one that joblib's workers use: it knows again the classes that it has sent
+    from joblib.externals import cloudpickle
+except ImportError:  # since joblib 1.6 on its own
+    import cloudpickle  # type: ignore[import-untyped]
 
 
 def copied(module: nn.Module) -> nn.Module:
@@ -28,3 +35,31 @@ def _copies(module: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
                 yield value, kind(value.requires_grad, value.device, value.dtype)
             elif isinstance(value, Tensor) and not value.is_leaf:
                 yield value, value.detach().clone()
+
+
+def pickled(value: Any) -> bytes:
+    """Return the pickle of something with modules within.
+
+    Not pickle's own: a module's class may be a notebook's, which no other process can import.
+    """
+    file = BytesIO()
+    _Pickler(file).dump(value)
+    return file.getvalue()
+
+
+class _Pickler(cloudpickle.Pickler):
+    """Pickles modules with parametrizations, as ``spectral_norm``, which torch refuses to."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, nn.Module) and parametrize.is_parametrized(obj):
+            kind = parametrize.type_before_parametrizations(obj)
+            return kind.__new__, (kind,), vars(obj), None, None, _parametrize
+        return super().reducer_override(obj)
+
+
+def _parametrize(module: nn.Module, attributes: dict[str, Any]) -> None:
+    """Make the module one with parametrizations: one whose class computes its weights."""
+    vars(module).update(attributes)
+    parametrize._inject_new_class(module)
+    for name in attributes["_modules"]["parametrizations"]:
+        parametrize._inject_property(module, name)

@@ -35,8 +35,8 @@ from skmixup import (
     MixupRegressor,
     VicinalClassifier,
 )
-from skmixup.estimators.persistence import cloudpickle
 from skmixup.networks import MLP
+from skmixup.training.copies import cloudpickle
 
 RNG = np.random.default_rng(0)
 CODES = np.arange(60) % 3
@@ -439,7 +439,7 @@ def test_what_was_trained_on_a_gpu_with_callbacks_unpickles_without(callbacks, m
 NOTEBOOK = """
     import pickle, sys
     import numpy as np
-    from skmixup.estimators.persistence import cloudpickle
+    from skmixup.training.copies import cloudpickle
     from sklearn.ensemble import BaggingClassifier
     from sklearn.model_selection import cross_validate
     from torch import nn
