@@ -1,23 +1,11 @@
 """The default network for images."""
 
 from collections.abc import Sequence
-from typing import cast
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from skmixup.networks.scaling import ChannelScaling
 from skmixup.networks.sizes import check_each, check_sizes
-
-
-def halved(convolution: nn.Conv2d, x: Tensor) -> Tensor:
-    """Output of a 3 × 3 convolution, which may halve height and width."""
-    if not torch.is_autocast_enabled("cpu") or convolution.stride[-1] == 1 or x.shape[-1] > 2:
-        return cast(Tensor, convolution(x))
-    # With one column of outputs oneDNN (of torch 2.13, on AMX) leaves parts of gradients unset,
-    # and of outputs from nine rows on.
-    return cast(Tensor, convolution(F.pad(x, (0, 3 - x.shape[-1])))[..., :1])
 
 
 class PreActBlock(nn.Module):
@@ -58,9 +46,6 @@ class PreActBlock(nn.Module):
         activated = self.relu1(self.norm1(x))
         # As in the paper's code, a projection takes the activated input, the identity the raw one.
         skip = x if self.shortcut is None else self.shortcut(activated)
-        if not torch.jit.is_scripting():  # which knows of no autocast
-            h = halved(self.conv1, activated)
-            return skip + self.conv2(self.relu2(self.norm2(h)))
         return skip + self.conv2(self.relu2(self.norm2(self.conv1(activated))))
 
 

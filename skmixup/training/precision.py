@@ -4,8 +4,8 @@ torch's autocast runs what multiplies matrices (layers, convolutions, attention)
 what sums many numbers in float32; parameters, gradients and the optimizer stay in float32.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from functools import lru_cache
 from inspect import Parameter, signature
@@ -14,7 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.amp import GradScaler
+from torch.nn import functional as F
 from torch.optim import Optimizer
+from torch.overrides import TorchFunctionMode
 
 from skmixup.training.schedule import groups_of
 from skmixup.vicinal.layers import backward
@@ -30,6 +32,7 @@ AMPERE = 8
 SCALE = "skmixup_loss_scale"
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_CONVOLVE = (torch.conv1d, torch.conv2d, torch.conv3d)
 _FULL = ContextVar("full_precision", default=False)
 
 
@@ -82,6 +85,59 @@ def full_precision() -> Iterator[None]:
         yield
     finally:
         _FULL.reset(token)
+
+
+@contextmanager
+def autocast(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Context in which a module's layers compute in 16 bits."""
+    with (
+        torch.autocast(device.type, dtype),
+        TwoColumns() if device.type == "cpu" else nullcontext(),
+    ):
+        yield
+
+
+class TwoColumns(TorchFunctionMode):
+    """Convolutions with a stride that give one column give two, of which the first is taken.
+
+    For one column oneDNN (of torch 2.13, on processors with AMX) leaves parts of outputs and of
+    gradients in bfloat16 unset.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
+    ) -> Any:
+        """Call `func`, or let it convolve more columns."""
+        convolve = _convolved if func in _CONVOLVE else _called
+        return convolve(func, *args, **(kwargs or {}))
+
+
+def _called(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return func(*args, **kwargs)
+
+
+def _convolved(
+    convolution: Callable[..., Tensor],
+    input: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Tensor:
+    step, gap = _of_columns(stride), _of_columns(dilation)
+    beside = 0 if isinstance(padding, str) else _of_columns(padding)  # "same" is without a stride
+    left = input.shape[-1] + 2 * beside - gap * (weight.shape[-1] - 1) - 1
+    if step == 1 or not 0 <= left < step:
+        return convolution(input, weight, bias, stride, padding, dilation, groups)
+    wider = F.pad(input, (0, step))
+    return convolution(wider, weight, bias, stride, padding, dilation, groups)[..., :1]
+
+
+def _of_columns(sizes: Any) -> int:
+    """Of a number for all axes, or one for each, that of the last."""
+    return int(sizes[-1] if isinstance(sizes, Sequence) else sizes)
 
 
 def in_float32(output: Any) -> Any:

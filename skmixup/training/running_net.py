@@ -12,7 +12,13 @@ from skmixup.training.batches import is_pixels
 from skmixup.training.devices import device_of
 from skmixup.training.memory_order import channels_last, is_quicker_channels_last
 from skmixup.training.optimizing_net import OptimizingNet
-from skmixup.training.precision import LossScale, autocast_dtype, full_precision, in_float32
+from skmixup.training.precision import (
+    LossScale,
+    autocast,
+    autocast_dtype,
+    full_precision,
+    in_float32,
+)
 from skmixup.vicinal.blocks import unwrap
 from skmixup.vicinal.nested import sent
 
@@ -35,7 +41,7 @@ class RunningNet(OptimizingNet):
             x = self._images(x, dtype)
         if dtype is None:
             return self._run(x, fit_params)
-        with torch.autocast(self._device_now().type, dtype):
+        with autocast(self._device_now(), dtype):
             output = self._run(x, fit_params)
         return in_float32(output)
 

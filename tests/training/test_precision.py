@@ -114,6 +114,42 @@ def test_gradients_are_blocked_as_in_float32(blocked):
         torch.testing.assert_close(low[name], parameter, atol=2e-3, rtol=0)
 
 
+CONVOLUTIONS = {
+    "3 × 3": (nn.Conv2d(3, 4, 3, 2, 1), (9, 2)),
+    "2 × 2, a column left over": (nn.Conv2d(3, 4, 2, 2), (16, 3)),
+    "7 × 7, valid": (nn.Conv2d(3, 4, 7, (2, 4), "valid"), (40, 9)),
+    "dilated, in groups": (nn.Conv2d(3, 6, 3, 3, dilation=2, groups=3), (30, 6)),
+    "of rows": (nn.Conv1d(3, 4, 3, 2, 1), (1,)),
+    "of volumes": (nn.Conv3d(3, 4, 3, 2, 1), (4, 9, 1)),
+}
+
+
+@pytest.mark.parametrize(("layer", "size"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+def test_convolutions_to_one_column(layer, size):
+    x = torch.randn(4, 3, *size)
+    expected = layer(x)
+    assert expected.shape[-1] == 1
+    for _ in range(5):  # torch's own leave parts of outputs and gradients as the memory was
+        junk = [torch.full((200 + 37 * i,), torch.nan) for i in range(40)]
+        del junk
+        with rules.autocast(CPU, torch.bfloat16):
+            output = layer(x).float()
+        torch.testing.assert_close(output, expected, rtol=0.05, atol=0.05)
+        output.square().sum().backward()
+        assert layer.weight.grad.isfinite().all()
+        layer.zero_grad()
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_the_default_network_of_narrow_images(width):
+    images = np.random.default_rng(0).normal(size=(24, 2, 16, width)).astype(np.float32)
+    sizes = {"module__n_channels": 2, "module__n_outputs": 3, "module__depths": (1, 1, 1)}
+    net = ManifoldMixupClassifier(PreActResNet, **SMALL | sizes, **LOW)
+    proba = net.fit(images, Y).predict_proba(images)
+    expected = net.set_params(precision="float32").predict_proba(images)
+    assert np.abs(proba - expected).max() < TOLERANCE
+
+
 def test_a_closure_that_runs_often_has_the_same_precision():
     net = classifier(module=Seen, optimizer=torch.optim.LBFGS, lr=0.1, max_epochs=3, **LOW)
     net.fit(X, Y)
