@@ -22,9 +22,13 @@ def copied(module: nn.Module) -> nn.Module:
 
     torch copies no tensor that was computed from parameters, such as the weights of the older
     ``torch.nn.utils.weight_norm`` or an output that forward keeps; their copies are values. Nor
-    does it copy the buffers of lazy normalisations.
+    does it copy the buffers of lazy normalisations, or what users have hung on a parameter to
+    change its gradients.
     """
-    return deepcopy(module, {id(tensor): copy for tensor, copy in _copies(module)})
+    made = deepcopy(module, {id(tensor): copy for tensor, copy in _copies(module)})
+    for parameter, copy in zip(module.parameters(), made.parameters(), strict=True):
+        _copy_hooks(parameter, copy)
+    return made
 
 
 def _copies(module: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
@@ -35,6 +39,17 @@ def _copies(module: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
                 yield value, kind(value.requires_grad, value.device, value.dtype)
             elif isinstance(value, Tensor) and not value.is_leaf:
                 yield value, value.detach().clone()
+
+
+def _copy_hooks(parameter: Any, copy: Any) -> None:
+    for name, register in (
+        ("_backward_hooks", copy.register_hook),
+        ("_post_accumulate_grad_hooks", copy.register_post_accumulate_grad_hook),
+    ):
+        for hook in (getattr(parameter, name) or {}).values():
+            copy.requires_grad_()  # a frozen one takes no hook
+            register(hook)
+            copy.requires_grad_(parameter.requires_grad)
 
 
 def pickled(value: Any) -> bytes:

@@ -5,6 +5,8 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
+from skorch.callbacks import Unfreezer
 from torch import nn
 
 from skmixup import MixupClassifier
@@ -30,3 +32,34 @@ def test_weights_that_are_parametrized(copied):
     assert nn.utils.parametrize.is_parametrized(twin.module_[2], "weight")
     twin.partial_fit(X, Y)
     np.testing.assert_array_equal(twin.predict_proba(X), net.partial_fit(X, Y).predict_proba(X))
+
+
+def hold_two(parameter):
+    parameter.grad[:2] = 0
+
+
+class Masked(nn.Module):
+    """Weights of one column stay as they are, and so do the first biases of a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(4, 5), nn.Linear(5, 3)
+        mask = torch.tensor([1.0, 0.0, 1.0, 1.0])
+        self.body.weight.register_hook(lambda gradient: gradient * mask)
+        self.body.bias.register_post_accumulate_grad_hook(hold_two)
+        for parameter in self.body.parameters():
+            nn.init.ones_(parameter)
+        self.body.bias.requires_grad_(False)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.body(x)))
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_what_hangs_on_a_parameter_is_copied_with_it(decay):
+    params = {"ema_decay": decay, "optimizer__weight_decay": 0.0, "max_epochs": 3}
+    thaw = [Unfreezer("body.bias", at=2)]
+    net = classifier(MixupClassifier, Masked(), callbacks=thaw, **params).fit(X, Y)
+    moved = [parameter.detach() != 1 for parameter in net.module_.body.parameters()]
+    assert moved[0].any(dim=0).tolist() == [True, False, True, True]
+    assert moved[1].tolist() == [False, False, True, True, True]
