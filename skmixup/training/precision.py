@@ -108,12 +108,8 @@ class TwoColumns(TorchFunctionMode):
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None
     ) -> Any:
         """Call `func`, or let it convolve more columns."""
-        convolve = _convolved if func in _CONVOLVE else _called
-        return convolve(func, *args, **(kwargs or {}))
-
-
-def _called(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return func(*args, **kwargs)
+        kwargs = kwargs or {}
+        return _convolved(func, *args, **kwargs) if func in _CONVOLVE else func(*args, **kwargs)
 
 
 def _convolved(
