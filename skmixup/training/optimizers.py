@@ -26,12 +26,14 @@ def has_fused_kernel(
 
     Parameters
     ----------
-    kind : class of optimizer
+    kind : class of optimizer, or partial of one
     device : torch.device
     parameters : list of Tensor
     options : collection of str
         Names of the arguments that the user gives.
     """
+    while isinstance(kind, partial):
+        kind, options = kind.func, {*options, *kind.keywords}
     return (
         not {"fused", "foreach", "capturable", "differentiable"}.intersection(options)
         and bool(parameters)

@@ -1,11 +1,14 @@
 """Shortcuts around torch's optimizers."""
 
+from functools import partial
+
 import pytest
 import torch
 from torch import nn
+from torch.optim import SGD, AdamW
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from skmixup.training.optimizers import plain_step
+from skmixup.training.optimizers import has_fused_kernel, plain_step
 
 
 class TestPlainStep:
@@ -122,3 +125,20 @@ def assert_equal(first, second):
     for one, other in zip(first[1], second[1], strict=True):
         assert one.keys() == other.keys()
         assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fused"),
+    [
+        (AdamW, True),
+        (partial(AdamW, weight_decay=0.1), True),
+        (partial(AdamW, foreach=True), False),
+        (partial(partial(AdamW, fused=False), weight_decay=0.1), False),
+        (SGD, False),
+        (partial(SGD, momentum=0.9), False),
+    ],
+)
+def test_a_kernel_is_chosen_where_it_fits_and_nobody_chose_another(kind, fused):
+    weights = [nn.Parameter(torch.ones(2))]
+    assert has_fused_kernel(kind, torch.device("cpu"), weights, {"lr": 0.1}) is fused
+    kind(weights, lr=0.1, **({"fused": True} if fused else {}))
