@@ -55,13 +55,15 @@ class OutputNet(VicinalEstimator):
         small = self._are_a_small_batch(rows)
         data = rows if small or is_dataset(X) else ArrayDataset(rows)
         surroundings = own_surroundings(self._device_.type)
-        window = self._prediction_window(X)
+        window = self._prediction_window(X, small)
         with surroundings, self._device_for_users_code(), window:
             if small:
-                output = self.evaluation_step((as_tensor(rows), None))
-                outputs = first_output(output).cpu().double()
+                outputs = first_output(self.evaluation_step((as_tensor(rows), None)))
             else:
                 outputs = self._batch_by_batch(data, keeps_all=is_dataset(X))
+        outputs = outputs.cpu().double()
+        if outputs.is_inference():  # and could not be changed in place by a predict_nonlinearity
+            outputs = outputs.clone()
         check_outputs(self, outputs)
         if not is_dataset(X) and len(outputs) < len(data):
             raise ValueError(
@@ -99,7 +101,7 @@ class OutputNet(VicinalEstimator):
             and not self._is_one_of_several_processes()
         )
 
-    def _prediction_window(self, X: Any) -> AbstractContextManager[None]:
+    def _prediction_window(self, X: Any, small: bool) -> AbstractContextManager[None]:
         """Leave random states as they are; nothing to do where nothing is drawn.
 
         A DataLoader draws its seed from torch's state, and a user's data set may draw from any.
@@ -108,7 +110,7 @@ class OutputNet(VicinalEstimator):
         if not own_rows and self.iterator_valid is TensorBatches and draws_nothing(self.module_):
             # of a module that keeps nothing; each of torch's calls then takes less than in no_grad
             keeps_nothing = isinstance(self.module_, MLP) and not is_users(self, "infer")
-            return torch.inference_mode() if keeps_nothing else nullcontext()
+            return torch.inference_mode() if small and keeps_nothing else nullcontext()
         return self._kept_randomness(own_rows)
 
     @contextmanager

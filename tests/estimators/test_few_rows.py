@@ -121,6 +121,20 @@ def test_what_a_user_infers_may_be_kept_for_gradients():
     assert not any(net.modes)
 
 
+def halve(outputs):
+    return outputs.div_(2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_outputs_may_be_changed_in_place(dtype):
+    net = MixupClassifier(**SMALL).fit(X, Y)
+    net.module_.to(dtype)
+    logits = net.set_params(predict_nonlinearity=None).predict_proba(X)
+    net.set_params(predict_nonlinearity=halve)
+    for rows in (X[:1], X):
+        np.testing.assert_allclose(net.predict_proba(rows), logits[: len(rows)] / 2, rtol=1e-5)
+
+
 class Squeezed(nn.Linear):
     def forward(self, x):
         return super().forward(x).squeeze()
