@@ -27,7 +27,7 @@ from skmixup.estimators.seeding import initialize_seeded, seed
 from skmixup.networks.default import NETWORKS
 from skmixup.randomness.fit import isolated_randomness
 from skmixup.training.augmentation import check_augment
-from skmixup.training.copies import copied
+from skmixup.training.copies import copied, own_values
 from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
 from skmixup.training.precision import PRECISIONS, check_precision
@@ -109,7 +109,7 @@ class VicinalEstimator(LookingNet):
 
     def initialize_module(self) -> Self:
         """Make the module; a given instance is copied, so that the parameter stays untrained."""
-        kwargs = self.get_params_for("module")
+        kwargs = own_values(self.get_params_for("module"))
         if self.module is None:
             module = self._default_module(**kwargs)
         elif isinstance(self.module, nn.Module) and not kwargs:
@@ -172,7 +172,10 @@ class VicinalEstimator(LookingNet):
             criterion = given(**self.get_params_for("criterion"))
         if criterion is None:
             super().initialize_criterion(*args, **kwargs)
-            criterion = as_criterion(self.__dict__.get("criterion_"), {})
+            made = self.__dict__.get("criterion_")
+            criterion = as_criterion(made, {})
+            if made is self.criterion and isinstance(made, nn.Module):
+                criterion = own_values({"criterion": made})["criterion"]
         if criterion is not None:
             self.criterion_ = criterion
         for network in self.networks():

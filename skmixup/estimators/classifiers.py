@@ -28,8 +28,9 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     ----------
     module : nn.Module class or instance, or None, default=None
         The network; its forward returns logits of shape (n, n_classes), or a tuple that begins
-        with them. ``module__…`` are its arguments; an instance is copied. None chooses a network
-        for the data: :class:`skmixup.networks.MLP`, which scales its inputs, for X of shape
+        with them. ``module__…`` are its arguments. An instance is copied, as are modules and
+        tensors among its arguments and an instance as `criterion`. None chooses a network for the
+        data: :class:`skmixup.networks.MLP`, which scales its inputs, for X of shape
         (n, n_features), and :class:`skmixup.networks.PreActResNet`, which scales channels, for X
         of shape (n, channels, height, width). A module made of k networks that each have a loss
         returns (n, n_classes, k) in training mode. If the module, or one inside it, has a method

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import UninitializedBuffer
 from torch.nn.utils import parametrize
 
+from skmixup.training.scripted import holds_scripts
 from skmixup.vicinal.nested import tensors_in
 
 try:  # the one that joblib's workers use: it knows again the classes that it has sent
@@ -29,6 +30,24 @@ def copied(module: nn.Module) -> nn.Module:
     for parameter, copy in zip(module.parameters(), made.parameters(), strict=True):
         _copy_hooks(parameter, copy)
     return made
+
+
+def own_values(given: dict[str, Any]) -> dict[str, Any]:
+    """Return arguments with modules and tensors copied, as training would change them.
+
+    What two arguments share, their copies share. What cannot be copied stays as it is.
+    """
+    modules = {k: v for k, v in given.items() if isinstance(v, nn.Module) and not holds_scripts(v)}
+    tensors = {k: v for k, v in given.items() if isinstance(v, Tensor)}
+    if not modules and not tensors:
+        return given
+    together: Any = nn.Module()
+    together.parts, together.tensors = nn.ModuleList(modules.values()), tensors
+    try:
+        made: Any = copied(together)
+    except Exception:
+        return given
+    return {**given, **dict(zip(modules, made.parts, strict=True)), **made.tensors}
 
 
 def _copies(module: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:

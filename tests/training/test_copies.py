@@ -63,3 +63,41 @@ def test_what_hangs_on_a_parameter_is_copied_with_it(decay):
     moved = [parameter.detach() != 1 for parameter in net.module_.body.parameters()]
     assert moved[0].any(dim=0).tolist() == [True, False, True, True]
     assert moved[1].tolist() == [False, False, True, True, True]
+
+
+class Tempered(nn.CrossEntropyLoss):
+    """Learns a temperature."""
+
+    def __init__(self):
+        super().__init__()
+        self.slope = nn.Parameter(torch.ones(()))
+
+    def forward(self, output, target):
+        return super().forward(self.slope * output, target)
+
+
+class Around(nn.Module):
+    def __init__(self, first=None, again=None, scale=None):
+        super().__init__()
+        self.first, self.again = first or nn.Linear(4, 4), again or nn.Linear(4, 4)
+        self.scale = nn.Parameter(torch.ones(4) if scale is None else scale)
+        self.head = nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(torch.tanh(self.again(self.first(x))) * self.scale)
+
+
+LAYER = nn.Linear(4, 4)
+GIVEN = {
+    "a criterion": {"criterion": Tempered()},
+    "a layer for two places": {"module__first": LAYER, "module__again": LAYER},
+    "a tensor": {"module__scale": torch.ones(4)},
+}
+
+
+@pytest.mark.parametrize("what", GIVEN)
+def test_what_was_given_stays_as_it_was(what):
+    net = classifier(MixupClassifier, Around, max_epochs=3, **GIVEN[what])
+    first = net.fit(X, Y).predict_proba(X)
+    np.testing.assert_array_equal(net.fit(X, Y).predict_proba(X), first)
+    assert (net.module_.first is net.module_.again) is ("two" in what)
