@@ -39,6 +39,12 @@ class MovingAverage:
     """
 
     def __init__(self, averaged: nn.Module, current: nn.Module):
+        if _names(averaged) != _names(current):
+            raise RuntimeError(
+                "the network in training has other parameters or buffers than the average of its "
+                "weights, since a callback or a step has pruned, parametrized or replaced some; "
+                "do so in the module before fit, or use ema_decay=0"
+            )
         pairs = list(zip(_tensors(averaged), _tensors(current), strict=True))
         self.moved = [pair for pair in pairs if _is_fractional(pair[0])]
         self.copied = [pair for pair in pairs if not _is_fractional(pair[0])]
@@ -298,6 +304,12 @@ def _is_fractional(tensor: Tensor) -> bool:
 def _tensors(module: nn.Module) -> Iterator[Tensor]:
     yield from module.parameters()
     yield from module.buffers()
+
+
+def _names(module: nn.Module) -> list[str]:
+    module = unwrap(module)
+    named = *module.named_parameters(), *module.named_buffers()
+    return [name for name, _ in named]
 
 
 def _versions(module: nn.Module) -> list[tuple[Tensor, int]]:

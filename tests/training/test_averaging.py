@@ -8,6 +8,7 @@ import torch
 from skorch.callbacks import Callback, EarlyStopping, Freezer, GradientNormClipping, Initializer
 from skorch.helper import predefined_split
 from torch import nn
+from torch.nn.utils import prune
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier, MixupRegressor, VicinalClassifier
 from skmixup.training.averaging import MovingAverage, decay_at
@@ -342,3 +343,13 @@ def test_the_average_is_kept_on_the_device():
     assert next(net.module_.parameters()).is_cuda
     on_cpu = averaged(**sgd).fit(X, Y)
     np.testing.assert_allclose(net.predict_proba(X), on_cpu.predict_proba(X), atol=1e-3)
+
+
+def test_a_network_that_is_no_longer_built_as_its_average_is_an_error():
+    class Pruning(Callback):
+        def on_epoch_end(self, net, **kwargs):
+            prune.l1_unstructured(net.student_[0], "weight", 0.5)
+
+    net = averaged(module=lambda: nn.Sequential(nn.Linear(X.shape[1], 2)), callbacks=[Pruning()])
+    with pytest.raises(RuntimeError, match="has other parameters or buffers than the average"):
+        net.fit(X, Y)
