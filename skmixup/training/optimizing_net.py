@@ -5,6 +5,7 @@ from typing import Any
 from skorch import NeuralNet
 from skorch.callbacks import EarlyStopping, LRScheduler
 
+from skmixup.training.copies import own_values
 from skmixup.training.devices import device_of
 from skmixup.training.optimizers import (
     drop_gradients,
@@ -52,6 +53,8 @@ class OptimizingNet(NeuralNet):
     def get_params_for_optimizer(self, prefix: str, named_parameters: Any) -> Any:
         """Use the optimizer's fused kernel where it has one for the device, unless told not to."""
         args, kwargs = super().get_params_for_optimizer(prefix, named_parameters)
+        kwargs = own_values(kwargs)  # torch's schedulers write into a tensor as lr
+        args = ([own_values(group) for group in args[0]], *args[1:])
         parameters = [p for group in args[0] for p in group["params"]]
         modules = [getattr(self, name + "_") for name in (*self._modules, *self._criteria)]
         fused = has_fused_kernel(self.optimizer, device_of(self), parameters, kwargs)

@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from skorch.callbacks import Unfreezer
+from skorch.callbacks import LRScheduler, Unfreezer
 from torch import nn
 
 from skmixup import MixupClassifier
@@ -92,7 +92,14 @@ GIVEN = {
     "a criterion": {"criterion": Tempered()},
     "a layer for two places": {"module__first": LAYER, "module__again": LAYER},
     "a tensor": {"module__scale": torch.ones(4)},
-}
+    "a rate": {
+        "optimizer__lr": torch.tensor(0.1), "callbacks": [LRScheduler("StepLR", step_size=1)],
+    },
+    "rates of groups": {
+        "optimizer__param_groups": [("head*", {"lr": torch.tensor(0.1)})],
+        "callbacks": [LRScheduler("StepLR", step_size=1)],
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("what", GIVEN)
