@@ -13,6 +13,7 @@ from optuna.trial import FrozenTrial, TrialState
 from skmixup.design.factors import Continuum, Factor, as_factor, as_factors
 from skmixup.design.levels import Floats
 from skmixup.design.places import place_of
+from skmixup.tuning.rounds import bounded
 from skmixup.tuning.snapshot import Snapshot
 
 
@@ -122,8 +123,8 @@ class _Results:
         """The losses, and whether any trial keeps all constraints."""
         done = ~np.isnan(self.values)
         feasible = bool((done & (self.violations == 0)).any()) or not done.any()
-        losses = np.where(self.violations == 0, self.values, np.nan)
-        losses = np.where(done, losses if feasible else self.violations, np.inf)
+        losses = np.where(self.violations == 0, bounded(self.values), np.nan)
+        losses = np.where(done, losses if feasible else bounded(self.violations), np.inf)
         return np.where(self.ended, np.where(np.isnan(losses), np.inf, losses), np.nan), feasible
 
 

@@ -24,6 +24,8 @@ from skmixup.design.levels import Floats
 PATIENCE = 3
 #: After an improvement it is this much wider.
 GROWTH = 1.5
+#: Losses beyond count as this one: sums of them would overflow.
+_LARGEST = 1e300
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,14 @@ def round_sizes(n_runs: int, n_rounds: int) -> list[int]:
     for i in range(extra):
         sizes[i % n_rounds] += 1
     return sizes
+
+
+def bounded(losses: Floats) -> Floats:
+    """Losses that can be added up; NaN and infinity, which stand for no value, stay.
+
+    Minus infinity, as the logarithm of no error, is the best of all.
+    """
+    return np.where(losses == np.inf, np.inf, np.clip(losses, -_LARGEST, _LARGEST))
 
 
 def next_box(points: Floats, losses: Floats, boxes: Sequence[Box], noise: bool = False) -> Box:

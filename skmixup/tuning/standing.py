@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from skmixup.design.levels import Floats, Ints
+from skmixup.tuning.rounds import bounded
 from skmixup.tuning.sklearn_internals import best_candidate
 
 Results = Mapping[str, Any]
@@ -26,7 +27,7 @@ def candidate_losses(results: Results, refit: Any) -> Floats:
         return losses_by_picks(results, refit)
     else:
         metric = refit
-    return -np.asarray(results[f"mean_test_{metric}"], dtype=np.float64)
+    return bounded(-np.asarray(results[f"mean_test_{metric}"], dtype=np.float64))
 
 
 def losses_by_picks(results: Results, refit: Callable[[Results], Any]) -> Floats:

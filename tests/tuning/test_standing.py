@@ -43,3 +43,13 @@ def test_a_callable_is_asked_for_its_three_best():
 def test_a_callable_that_bears_no_smaller_table_still_says_which_is_best():
     losses = candidate_losses(results(a=[1, 2], b=[1, 2]), lambda found: 1)
     assert np.nanargmin(losses) == 1
+
+
+def test_an_infinitely_good_score_is_the_best_and_none_overflows():
+    scores = np.array([0.5, np.inf, np.nan, -np.inf, -np.finfo(float).max])
+    results = {"params": [{}] * 5, "rank_test_score": None, "mean_test_score": scores}
+    losses = candidate_losses(results, True)
+    assert np.nanargmin(losses) == 1
+    assert np.isnan(losses[2])
+    assert losses[3] == np.inf
+    assert np.isfinite(losses[[0, 1, 4]].sum())

@@ -1,6 +1,7 @@
 """Where then="zoom" looks: at the best trials that count, whoever ran them, and when it ends."""
 
 import math
+import sys
 
 import numpy as np
 import optuna
@@ -42,6 +43,30 @@ def centres(study, name):
 
 
 # What counts.
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_an_infinitely_good_value_is_the_best(direction):
+    """As log10(error) is where nothing is wrong."""
+    study = zooming(direction=direction)
+    sign = 1 if direction == "minimize" else -1
+
+    def objective(trial):
+        x, y = point(trial)
+        found = trial.number == 3
+        return sign * (-math.inf if found else (x - 0.9) ** 2 + (y - 0.9) ** 2)
+
+    study.optimize(objective, n_trials=12)
+    best = study.best_trial
+    assert best.number == 3
+    assert centres(study, "x") == [best.params["x"]] * len(rounds(study))
+
+
+@pytest.mark.parametrize("large", [sys.float_info.max, -sys.float_info.max])
+def test_the_largest_numbers_do_not_overflow(large):
+    study = zooming()
+    study.optimize(lambda t: large if point(t)[0] > 0.6 else t.params["x"], n_trials=24)
+    assert {r["centre"][0] > 0.6 for r in rounds(study)} == {large < 0}
 
 
 def as_a_list(trial, value):
