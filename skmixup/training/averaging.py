@@ -20,6 +20,10 @@ from skmixup.training.scripted import check_averaged
 from skmixup.training.tensor_net import TensorNet
 from skmixup.vicinal.blocks import unwrap
 
+# Values that an attribute of a module may be set to: those of all others are parts or tensors.
+_PLAIN = (bool, int, float, str)
+_OF_TORCH = frozenset(vars(nn.Module()))  # such as `training`
+
 
 def decay_at(step: int, decay: float) -> float:
     """Decay of the moving average after `step` steps: at most (1 + t)/(10 + t).
@@ -161,7 +165,7 @@ class AveragingNet(TensorNet):
         """Let ``module_`` be the network in training."""
         if self._has_student and "_average_" not in self.__dict__:
             average = self.module_
-            _freeze_alike(self.student_, average)
+            _make_alike(self.student_, average)
             self.__dict__["_average_"] = average
             self.__dict__["module_"] = self.student_
 
@@ -169,7 +173,7 @@ class AveragingNet(TensorNet):
         """Let ``module_`` be the average again."""
         average = self.__dict__.get("_average_")
         if average is not None:
-            _freeze_alike(average, self.student_)
+            _make_alike(average, self.student_)
             self.__dict__["module_"] = average
             del self.__dict__["_average_"]
 
@@ -326,11 +330,18 @@ def _are_now(versions: list[tuple[Tensor, int]], module: nn.Module) -> bool:
     )
 
 
-def _freeze_alike(module: nn.Module, as_in: nn.Module) -> None:
-    """Let parameters that were frozen, or set free, in one network be so in the other."""
-    for own, other in zip(module.parameters(), as_in.parameters(), strict=True):
+def _make_alike(module: nn.Module, as_in: nn.Module) -> None:
+    """Let what was frozen or set in one network, as a rate of dropout, be so in the other."""
+    module, as_in = unwrap(module), unwrap(as_in)
+    parameters, parts = dict(as_in.named_parameters()), dict(as_in.named_modules())
+    for name, own in module.named_parameters():
+        other = parameters.get(name, own)
         if own.requires_grad != other.requires_grad:
             own.requires_grad_(other.requires_grad)
+    for name, part in module.named_modules():
+        for attribute, value in vars(parts.get(name, part)).items():
+            if type(value) in _PLAIN and attribute not in _OF_TORCH:
+                vars(part)[attribute] = value
 
 
 def _check_precision(module: nn.Module, decay: float) -> None:

@@ -1,6 +1,7 @@
 """Facts about the average of the weights: what it is, where it is used, what it leaves alone."""
 
 import copy
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -353,3 +354,22 @@ def test_a_network_that_is_no_longer_built_as_its_average_is_an_error():
     net = averaged(module=lambda: nn.Sequential(nn.Linear(X.shape[1], 2)), callbacks=[Pruning()])
     with pytest.raises(RuntimeError, match="has other parameters or buffers than the average"):
         net.fit(X, Y)
+
+
+@pytest.mark.parametrize("event", ["on_epoch_begin", "on_batch_end", "on_epoch_end"])
+def test_what_a_callback_sets_in_one_network_holds_in_both(event):
+    class Cools(Callback):
+        rates: ClassVar[list[float]] = []
+
+        def on_batch_begin(self, net, training, **kwargs):
+            self.rates.append(net.module_[1].p)
+
+    def cool(self, net, **kwargs):
+        net.module_[1].p = 0.5 / (1 + len(net.history))
+
+    setattr(Cools, event, cool)
+    net = averaged(module=lambda: nn.Sequential(nn.Linear(X.shape[1], 2), nn.Dropout(0.9)))
+    net.set_params(callbacks=[Cools()], max_epochs=3, batch_size=-1).fit(X, Y)
+    expected = {0.25, 0.5 / 3, 0.125} if event == "on_epoch_begin" else {0.9, 0.25, 0.5 / 3}
+    assert set(Cools.rates) == expected
+    assert net.module_[1].p == 0.125
