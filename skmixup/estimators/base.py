@@ -27,7 +27,7 @@ from skmixup.estimators.seeding import initialize_seeded, seed
 from skmixup.networks.default import NETWORKS
 from skmixup.randomness.fit import isolated_randomness
 from skmixup.training.augmentation import check_augment
-from skmixup.training.copies import copied, own_values
+from skmixup.training.copies import copied, own_arguments, own_values
 from skmixup.training.devices import resolve_device
 from skmixup.training.divergence import DivergenceError
 from skmixup.training.precision import PRECISIONS, check_precision
@@ -109,14 +109,14 @@ class VicinalEstimator(LookingNet):
 
     def initialize_module(self) -> Self:
         """Make the module; a given instance is copied, so that the parameter stays untrained."""
-        kwargs = own_values(self.get_params_for("module"))
+        kwargs = self.get_params_for("module")
         if self.module is None:
-            module = self._default_module(**kwargs)
+            module = self._default_module(**own_values(kwargs))
         elif isinstance(self.module, nn.Module) and not kwargs:
             check_instance(self.module)
             module = copied(self.module)
         elif isinstance(self.module, nn.Module) or callable(self.module):
-            module = self.initialized_instance(self.module, kwargs)
+            module = self.initialized_instance(*own_arguments(self.module, kwargs))
         else:
             raise TypeError(
                 "module must be None, a torch.nn.Module class or an instance of one; "

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from functools import partial
 from io import BytesIO
 from typing import Any
 
@@ -48,6 +49,15 @@ def own_values(given: dict[str, Any]) -> dict[str, Any]:
     except Exception:
         return given
     return {**given, **dict(zip(modules, made.parts, strict=True)), **made.tensors}
+
+
+def own_arguments(maker: Any, given: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Return what makes a module, and its arguments, with :func:`own_values` also in a partial."""
+    if not isinstance(maker, partial):
+        return maker, own_values(given)
+    positional = {f"{i}": value for i, value in enumerate(maker.args)}
+    own = own_values({**positional, **maker.keywords, **given})
+    return partial(maker.func, *(own.pop(i) for i in positional)), own
 
 
 def _copies(module: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -91,6 +92,7 @@ LAYER = nn.Linear(4, 4)
 GIVEN = {
     "a criterion": {"criterion": Tempered()},
     "a layer for two places": {"module__first": LAYER, "module__again": LAYER},
+    "two places in a partial": {"module": partial(Around, LAYER, again=LAYER)},
     "a tensor": {"module__scale": torch.ones(4)},
     "a rate": {
         "optimizer__lr": torch.tensor(0.1), "callbacks": [LRScheduler("StepLR", step_size=1)],
@@ -104,7 +106,7 @@ GIVEN = {
 
 @pytest.mark.parametrize("what", GIVEN)
 def test_what_was_given_stays_as_it_was(what):
-    net = classifier(MixupClassifier, Around, max_epochs=3, **GIVEN[what])
+    net = classifier(MixupClassifier, **{"module": Around, "max_epochs": 3} | GIVEN[what])
     first = net.fit(X, Y).predict_proba(X)
     np.testing.assert_array_equal(net.fit(X, Y).predict_proba(X), first)
     assert (net.module_.first is net.module_.again) is ("two" in what)
