@@ -19,7 +19,7 @@ from skmixup.vicinal.consistency import (
 )
 from skmixup.vicinal.draw import Draw
 from skmixup.vicinal.loss import first_output
-from skmixup.vicinal.nested import n_rows
+from skmixup.vicinal.nested import cloned, n_rows
 from skmixup.vicinal.vicinity import Vicinity
 
 
@@ -107,7 +107,7 @@ class ConsistencyNet(VicinalNet):
             if self.module_.training:
                 self.module_.eval()
             with batch_statistics(self.module_, self.student_, n_rows(rows)):
-                return self._class_probabilities(self.infer(rows))
+                return self._class_probabilities(self.infer(cloned(rows)))
 
     def _class_probabilities(self, output: Any) -> Tensor:
         probabilities: Tensor = self._get_predict_nonlinearity()(first_output(output))

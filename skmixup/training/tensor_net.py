@@ -24,7 +24,7 @@ from skmixup.training.listeners import is_idle, listeners_of
 from skmixup.training.losses import Losses
 from skmixup.training.running_net import RunningNet
 from skmixup.training.schedule import LearningRate, going_on
-from skmixup.vicinal.nested import map_tensors, n_rows, take, tensors_in
+from skmixup.vicinal.nested import cloned, map_tensors, n_rows, take, tensors_in
 
 # Inputs in one batch of prediction: large enough to be fast, small enough for images.
 PREDICTION_ELEMENTS = 2**18
@@ -184,7 +184,7 @@ class TensorNet(RunningNet):
                     self.notify("on_batch_begin", batch=seen, training=training)
                 if clean:  # before the step, as the outputs that callbacks get elsewhere are
                     with randomness.callbacks:
-                        output = self.evaluation_step(seen, training=False)
+                        output = self.evaluation_step(cloned(seen), training=False)
                 with window:
                     step = step_of(batch, **fit_params)
                 losses.note(row, step["loss"])

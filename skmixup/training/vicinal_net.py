@@ -36,7 +36,7 @@ from skmixup.vicinal.layers import (
     prepare_for_compilation,
 )
 from skmixup.vicinal.loss import first_output, vicinal_loss
-from skmixup.vicinal.nested import leading, n_rows
+from skmixup.vicinal.nested import cloned, leading, n_rows
 from skmixup.vicinal.recomputation import GradientsPending
 from skmixup.vicinal.vicinity import Dirac, Vicinity
 
@@ -222,7 +222,7 @@ class VicinalNet(AugmentingNet):
             pending.n_forwards += 1
             pending.block_gradient = draw.block_gradient
         if draw.is_identity:
-            return self.infer(X, **fit_params), None
+            return self.infer(cloned(X), **fit_params), None
         detach = draw.block_gradient == "below"
         X = draw.inputs(X)
         if draw.site == INPUT:
@@ -233,7 +233,7 @@ class VicinalNet(AugmentingNet):
             virtual = draw.apply_to_each(X)
             return self.infer(virtual, **fit_params), leading(virtual)
         with mixing_at(self.module_, draw.site, draw.apply, detach=detach, until=pending) as hook:
-            output = draw.outputs(self.infer(X, **fit_params))
+            output = draw.outputs(self.infer(cloned(X), **fit_params))
         mixed, hook.mixed = hook.mixed, None  # a hook that stays must not hold on to the graph
         return output, mixed
 

@@ -33,6 +33,15 @@ def map_tensors(function: Callable[[Any], Any], X: Any) -> Any:
     return function(X)
 
 
+def cloned(X: Any) -> Any:
+    """Return a copy of rows, for a module that may work in place on what it is given."""
+    if isinstance(X, Tensor):
+        return X.clone()
+    if isinstance(X, Mapping) and not isinstance(X, dict):
+        return X  # a class of the user's
+    return map_tensors(lambda part: part.clone() if isinstance(part, Tensor) else part, X)
+
+
 def take(X: Any, index: Any) -> Any:
     """Rows `index` of every tensor of `X`: a number, a slice, an array or a tensor."""
     if isinstance(X, Tensor):

@@ -5,10 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from skorch.callbacks import EpochScoring
 from torch import nn
 from torch.utils.data import Dataset
 
 from skmixup import (
+    InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
     MixupClassifier,
     MixupRegressor,
@@ -328,3 +330,28 @@ def test_packed_sequences_are_trained_on_without_a_word():
     collate = {"iterator_train__collate_fn": pack, "iterator_valid__collate_fn": pack}
     net = classifier(module=OfSequences, max_epochs=1, **collate).fit(Sequences(), None)
     assert net.predict(Sequences()).shape == (20,)
+
+
+class Doubles(nn.Module):
+    def __init__(self, in_place):
+        super().__init__()
+        self.in_place, self.head = in_place, nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(x.mul_(2) if self.in_place else 2 * x)
+
+
+@pytest.mark.parametrize("again", ["the optimizer", "scores", "the teacher"])
+def test_rows_that_a_module_has_changed_in_place_are_used_again(again):
+    params, labels, estimator = {"max_epochs": 3, "alpha": 1.0}, Y, ManifoldMixupClassifier
+    if again == "the optimizer":
+        params |= {"layers": ["head"], "optimizer": torch.optim.LBFGS, "lr": 0.1}
+    elif again == "scores":
+        params |= {"callbacks": [EpochScoring("accuracy", on_train=True)]}
+    else:
+        labels, estimator = np.where(np.arange(24) < 12, Y, -1), InterpolationConsistencyClassifier
+    curves = []
+    for in_place in (False, True):
+        net = classifier(estimator, Doubles, module__in_place=in_place, **params)
+        curves.append(net.fit(X, labels).loss_curve_)
+    assert curves[1] == pytest.approx(curves[0], rel=1e-5)
