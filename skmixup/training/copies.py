@@ -1,5 +1,6 @@
 """Copies and pickles of modules, also of some that torch cannot copy or pickle."""
 
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from functools import partial
@@ -36,7 +37,7 @@ def copied(module: nn.Module) -> nn.Module:
 def own_values(given: dict[str, Any]) -> dict[str, Any]:
     """Return arguments with modules and tensors copied, as training would change them.
 
-    What two arguments share, their copies share. What cannot be copied stays as it is.
+    What two arguments share, their copies share. Of what cannot be copied a warning tells.
     """
     modules = {k: v for k, v in given.items() if isinstance(v, nn.Module) and not holds_scripts(v)}
     tensors = {k: v for k, v in given.items() if isinstance(v, Tensor)}
@@ -46,7 +47,14 @@ def own_values(given: dict[str, Any]) -> dict[str, Any]:
     together.parts, together.tensors = nn.ModuleList(modules.values()), tensors
     try:
         made: Any = copied(together)
-    except Exception:
+    except Exception as error:
+        warnings.warn(
+            f"{', '.join(map(repr, [*modules, *tensors]))} cannot be copied ({error}): training "
+            "changes what you have given, and the next fit begins there; give a class or a "
+            "function that makes it",
+            UserWarning,
+            stacklevel=2,
+        )
         return given
     return {**given, **dict(zip(modules, made.parts, strict=True)), **made.tensors}
 

@@ -110,3 +110,15 @@ def test_what_was_given_stays_as_it_was(what):
     first = net.fit(X, Y).predict_proba(X)
     np.testing.assert_array_equal(net.fit(X, Y).predict_proba(X), first)
     assert (net.module_.first is net.module_.again) is ("two" in what)
+
+
+class Locked(nn.Linear):
+    def __deepcopy__(self, memo):
+        raise TypeError("cannot copy a lock")
+
+
+def test_what_cannot_be_copied_is_told():
+    net = classifier(MixupClassifier, Around, module__first=Locked(4, 4))
+    with pytest.warns(UserWarning, match=r"'first' cannot be copied \(cannot copy a lock\)"):
+        net.fit(X, Y)
+    assert net.module_.first is net.module__first
