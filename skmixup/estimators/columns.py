@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import issparse
 
 from skmixup.lazy_frames import refuse_lazy_frame
@@ -128,9 +129,9 @@ def _converts(array: Any) -> bool:
 
 
 def advice_on(error: ValueError, X: Any, estimator: str) -> str | None:
-    """Return a message for an error of scikit-learn's about missing values or text, or None.
+    """Return a message for an error of scikit-learn's about missing values, infinity or text.
 
-    It names the columns and says what to do.
+    It names the columns and says what to do; None for other errors.
     """
     message = str(error)
     if "contains NaN" in message and getattr(X, "ndim", 2) > 2:
@@ -150,6 +151,8 @@ def advice_on(error: ValueError, X: Any, estimator: str) -> str | None:
             f"or skrub, which prepares a table with columns of any kind:\n"
             f"    skrub.tabular_pipeline({estimator}())"
         )
+    if "contains infinity" in message and getattr(X, "ndim", 2) == 2:
+        return _advice_on_infinity(X, estimator)
     if message.startswith("setting an array element with a sequence."):
         return (
             "X has values that are arrays or lists where numbers are needed: make an array of "
@@ -177,10 +180,34 @@ def _is_temporal(dtype: Any) -> bool:
     return dtype.is_temporal() if hasattr(dtype, "is_temporal") else dtype.kind in "mM"
 
 
+def _advice_on_infinity(X: Any, estimator: str) -> str:
+    """Return what to do about infinity or, where there is none, numbers beyond float32."""
+    infinite = np.isinf(np.asarray(X, dtype=np.float64))
+    if not infinite.any():
+        large = _named_where(np.abs(np.asarray(X, dtype=np.float64)) > np.finfo(np.float32).max, X)
+        return (
+            f"Input X contains values too large for float32, beyond 3.4e38, in columns "
+            f"{listed(len(large), large)}. Take logarithms, or standardise them before, in "
+            f"float64:\n    make_pipeline(StandardScaler(), {estimator}())"
+        )
+    columns = _named_where(infinite, X)
+    frame = "X.replace([np.inf, -np.inf], np.nan)"
+    as_missing = frame if hasattr(X, "iloc") else "np.where(np.isinf(X), np.nan, X)"
+    return (
+        f"Input X contains infinity in columns {listed(len(columns), columns)}. {estimator} takes "
+        f"finite numbers only; pass {as_missing} and put an imputer before it:\n"
+        f"    make_pipeline(SimpleImputer(add_indicator=True), StandardScaler(), {estimator}())"
+    )
+
+
 def _columns_with_missing(X: Any) -> list[str]:
     missing = X.isna() if hasattr(X, "isna") else np.isnan(np.asarray(X, dtype=np.float64))
-    missing = np.asarray(missing)
-    if missing.ndim != 2:
+    return _named_where(np.asarray(missing), X)
+
+
+def _named_where(found: NDArray[np.bool_], X: Any) -> list[str]:
+    """Names, or numbers, of the columns in which something was found; none without columns."""
+    if found.ndim != 2:
         return []
-    names = getattr(X, "columns", range(missing.shape[1]))
-    return [repr(names[i]) for i in np.flatnonzero(missing.any(axis=0))]
+    names = getattr(X, "columns", range(found.shape[1]))
+    return [repr(names[i]) for i in np.flatnonzero(found.any(axis=0))]

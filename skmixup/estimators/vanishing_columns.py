@@ -49,8 +49,8 @@ def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator:
         named = listed(len(found), (_name(X, i) for i in found))
         warnings.warn(
             "X is converted to float32, in which many values of a column are the same if they are "
-            f"large and close to each other: {named}. Standardise such columns before, in "
-            f"float64:\n    make_pipeline(StandardScaler(), {estimator}())",
+            f"all but 0, or large and close to each other: {named}. Standardise such columns "
+            f"before, in float64:\n    make_pipeline(StandardScaler(), {estimator}())",
             UserWarning,
             stacklevel=2,
         )

@@ -31,6 +31,7 @@ VANISHING = {
     "a mark for missing beside times": np.where(np.arange(N) % 5, SECONDS, 0.0),
     "negative": -SECONDS,
     "small numbers": 1e-3 + 1e-12 * np.arange(N),
+    "tiny numbers": 1e-60 * np.arange(N),
 }
 HARMLESS = {
     "noise": NOISE,
