@@ -3,6 +3,7 @@
 import random
 import signal
 import sys
+from functools import wraps
 
 import numpy as np
 import pytest
@@ -36,7 +37,8 @@ def pytest_runtest_setup(item):
         _gpus_are_there.extend(kind.is_available for kind in kinds)
     marked = item.get_closest_marker("cuda") is not None
     for kind, is_available in zip(kinds, _gpus_are_there, strict=True):
-        kind.is_available = is_available if marked else lambda: False
+        # with what torch.compile looks for in them when it is imported
+        kind.is_available = is_available if marked else wraps(is_available)(lambda: False)
 
 
 @pytest.fixture
