@@ -13,6 +13,8 @@ SAMPLED_ROWS = 4096
 SAMPLED_NUMBERS = 2**18
 # Warn of a column that loses this share of its different values.
 LOST_SHARE = 0.1
+# Columns that keep so many are fine enough, as coordinates within a town, to a millionth degree.
+FINE = 1000
 # Values of float64 that differ by less than this, relatively, count as one rounded value.
 ROUNDING = 1e-12
 
@@ -39,7 +41,7 @@ def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator:
     n_sampled = min(n_rows, SAMPLED_ROWS, max(64, SAMPLED_NUMBERS // converted.shape[1]))
     rows = np.linspace(0, n_rows - 1, n_sampled).astype(int)
     exact, rounded = _different(_rows(X, rows)), _different(converted[rows])
-    vanishing = exact - rounded > LOST_SHARE * exact
+    vanishing = (exact - rounded > LOST_SHARE * exact) & (rounded < FINE)
     if n_rows > n_sampled:
         constant = np.flatnonzero(converted.min(axis=0) == converted.max(axis=0)).tolist()
         for i in constant:  # rows that were not compared may differ

@@ -95,6 +95,13 @@ def test_a_rare_value_among_many_rows_is_found():
         MixupClassifier(**FAST, batch_size=-1).fit(X, np.arange(20_000) % 2)
 
 
+def test_coordinates_within_a_town_are_fine_enough():
+    degrees = -93.7 + (0.05 * np.random.default_rng(0).random(2000)).round(6)
+    n_left = len(np.unique(degrees.astype(np.float32)))
+    assert 1000 < n_left < 0.9 * len(np.unique(degrees))
+    MixupClassifier(**FAST).fit(degrees[:, None], np.arange(2000) % 2)  # warnings are errors
+
+
 def test_it_is_told_once_when_training_goes_on():
     X = np.column_stack([SECONDS, NOISE])
     with pytest.warns(UserWarning, match="Standardise"):
