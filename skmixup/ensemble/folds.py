@@ -1,6 +1,7 @@
 """The folds of a fit, checked before anything is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from sklearn.model_selection import check_cv
 
 from skmixup.ensemble.rows import Ints, Rows
+from skmixup.estimators.inputs import group_column
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,14 @@ def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
     ValueError
         For one class only, a class with fewer rows than folds, or one that is missing among the
         rows that a fold trains on; for targets that are all the same, there or altogether; for
-        folds that are no rows. The message names class or target, and fold.
+        folds that are no rows; for groups that are missing, or have no order. The message names
+        class or target, and fold, or the first row without a group.
     """
     rows.check_number_of_folds(cv)
     splitter = check_cv(cv, rows.y, classifier=rows.of_classes)
-    splits = splitter.split(rows.X, rows.y, **params)
     n = len(rows.y)
+    with _telling_of_groups(params.get("groups")):
+        splits = list(splitter.split(rows.X, rows.y, **params))
     folds = [Fold(*(_positions(part, n, cv, k) for part in s)) for k, s in enumerate(splits)]
     for number, fold in enumerate(folds):
         weight = None if rows.weight is None else rows.weight[fold.train]
@@ -54,6 +58,17 @@ def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
     if not folds:
         raise ValueError(f"cv={cv!r} gives no folds")
     return folds
+
+
+@contextmanager
+def _telling_of_groups(groups: Any) -> Iterator[None]:
+    """Where a splitter fails by missing groups, or by ones without an order, tell of these."""
+    try:
+        yield
+    except (TypeError, ValueError):
+        if groups is not None:
+            group_column(groups)
+        raise
 
 
 def _positions(rows: Any, n_rows: int, cv: Any, fold: int) -> Ints:

@@ -6,7 +6,13 @@ import sklearn
 from sklearn.datasets import load_iris
 from sklearn.exceptions import UnsetMetadataPassedError
 from sklearn.metrics import get_scorer
-from sklearn.model_selection import GridSearchCV, GroupKFold, KFold, cross_validate
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    cross_validate,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.metadata_routing import get_routing_for_object
@@ -66,6 +72,24 @@ def test_inside_a_cross_validation():
         inner = GroupKFold(2).split(X[train], y[train], groups=GROUPS[train])
         expected = [WEIGHT[train][rows].sum() for rows, _ in inner]
         assert weights_of_fits(estimator)[2 * outer : 2 * outer + 2] == expected
+
+
+NAMES = np.array(list("abcdefg"), dtype=object)[GROUPS]
+
+
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        (np.where(np.arange(150) == 3, np.nan, NAMES), "groups contains NaN.* in row 3; give"),
+        (np.where(NAMES == "a", None, NAMES), "groups contains NaN, None or NA in 22 of 150 rows"),
+        (np.where(NAMES == "a", 1, NAMES), "groups mixes kinds .* make all of them strings"),
+    ],
+)
+@pytest.mark.parametrize("cv", [GroupKFold(3), StratifiedGroupKFold(3)])
+@pytest.mark.parametrize("tuned", [MixupClassifierCV, MixupRegressorCV])
+def test_groups_that_no_splitter_takes_are_told_of(tuned, cv, groups, message):
+    with pytest.raises(ValueError, match=message):
+        tuned(cv=cv).fit(X, y, groups=groups)
 
 
 @pytest.mark.usefixtures("routing")
