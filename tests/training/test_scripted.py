@@ -17,8 +17,11 @@ from skmixup import (
     VicinalClassifier,
 )
 
-# torch itself advises against torch.jit
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+# torch's own, to those who script: a DeprecationWarning until torch 2.13, then a FutureWarning
+pytestmark = [
+    pytest.mark.filterwarnings(f"ignore:.*torch.jit:{kind}")
+    for kind in ("DeprecationWarning", "FutureWarning")
+]
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(48, 4)).astype(np.float32), np.arange(48) % 3
