@@ -17,7 +17,7 @@ PACKAGE = Path(skmixup.__file__).parent
 ROOMS = {
     "design": {"design"},
     "effects": {"effects", "design", "lazy_frames"},
-    "tuning": {"tuning", "design", "constraints", "lazy_frames", "optuna", "sklearn"},
+    "tuning": {"tuning", "design", "constraints", "lazy_frames", "quiet", "optuna", "sklearn"},
     "randomness": {"randomness", "torch", "sklearn"},
     "networks": {"networks", "torch"},
     "vicinal": {"vicinal", "networks", "torch", "sklearn"},
@@ -52,9 +52,10 @@ ROOMS = {
         "training",
         "constraints",
         "labels",
+        "quiet",
         "sklearn",
     },
-    "robustness": {"robustness", "randomness", "labels", "torch", "skorch", "sklearn"},
+    "robustness": {"robustness", "randomness", "labels", "quiet", "torch", "skorch", "sklearn"},
 }
 
 

@@ -22,6 +22,7 @@ from skmixup.ensemble.sklearn_internals import (
     rows_at,
     takes_weights,
 )
+from skmixup.quiet import ignoring
 
 Floats = NDArray[np.float64]
 AnyRows = TypeVar("AnyRows", bound=Rows)
@@ -117,8 +118,7 @@ class Judge(ABC, Generic[AnyRows]):
         guess = self.guess()
         for number, fold in enumerate(self.folds):
             try:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # of undefined precision and the like
+                with ignoring():  # of undefined precision and the like
                     score = self.score_fold(fold, np.array([guess] * len(fold.test)))
             except Exception as error:
                 raise ValueError(

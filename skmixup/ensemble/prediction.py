@@ -1,6 +1,5 @@
 """What several networks predict together."""
 
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +15,7 @@ from skmixup.estimators.inputs import as_array
 from skmixup.estimators.several_labels import as_matrix
 from skmixup.estimators.temperature import labels_with_temperature, with_temperature
 from skmixup.labels import column_names
+from skmixup.quiet import ignoring
 
 Floats = NDArray[np.float64]
 
@@ -52,8 +52,7 @@ class WeightedNetworks(BaseEstimator):
         if not hasattr(self, "feature_names_in_") or column_names(X, "X"):
             yield
             return
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+        with ignoring("X does not have valid feature names"):
             yield
 
     def _members(self) -> Iterator[tuple[Any, float, int]]:

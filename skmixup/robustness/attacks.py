@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from sklearn.base import is_regressor
 from sklearn.utils.validation import check_array, check_consistent_length
 
 from skmixup.labels import label_column, of_one_type
+from skmixup.quiet import ignoring
 from skmixup.robustness.checks import check_at_least_0, check_at_least_1
 from skmixup.robustness.gradient import (
     check_columns,
@@ -305,10 +307,10 @@ def accuracy_under_attack(
             f"attack must return rows of shape {np.shape(crafter_input)}, "
             f"got {np.shape(adversarial)}"
         )
-    with same_randomness(victim), warnings.catch_warnings():
-        if crafter is victim and getattr(attack, "func", attack) in (fgsm, ifgsm):
-            # the attack has looked at the names of the same columns, and warned
-            warnings.filterwarnings("ignore", "X does not have valid feature names", UserWarning)
+    # the attack has looked at the names of the same columns, and warned
+    warned = crafter is victim and getattr(attack, "func", attack) in (fgsm, ifgsm)
+    once = ignoring("X does not have valid feature names") if warned else nullcontext()
+    with same_randomness(victim), once:
         predicted = victim.predict(adversarial)
     check_consistent_length(predicted, labels)
     if several:

@@ -5,12 +5,11 @@ it stands in attributes that Optuna keeps to itself; whatever touches them is he
 """
 
 import threading
-import warnings
 from collections.abc import Callable, Iterable
+from inspect import unwrap
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet, ref
 
-from optuna.exceptions import ExperimentalWarning
 from optuna.storages import fail_stale_trials
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -82,9 +81,7 @@ def first_heartbeat(study: Study, trial: FrozenTrial) -> None:
 def fail_without_heartbeat(study: Study) -> None:
     """Fail the trials whose heartbeat has stopped, as ``study.optimize`` does at each trial."""
     if StudyStorage(study).has_heartbeat:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ExperimentalWarning)
-            fail_stale_trials(whole_study(study))
+        unwrap(fail_stale_trials)(whole_study(study))  # not the one that calls it experimental
 
 
 class _LoopState:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import warnings
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from itertools import count
 from numbers import Real
@@ -18,6 +17,7 @@ from optuna.trial import FrozenTrial, TrialState
 from skmixup.design.factors import as_factor
 from skmixup.design.levels import cell, middle
 from skmixup.design.settings import plain
+from skmixup.quiet import ignoring
 from skmixup.tuning import agreement, loops, publishing
 from skmixup.tuning.notices import tell_left_out
 from skmixup.tuning.plans import Plan
@@ -246,7 +246,7 @@ class DesignSampler(BaseSampler):
             assert self._successor is not None
             return self._successor.sample_independent(study, trial, param_name, param_distribution)
         declared = (self._space or {}).get(param_name, param_distribution)
-        if param_distribution not in (declared, _made_again(declared)):
+        if param_distribution != declared and param_distribution != _made_again(declared):
             raise ValueError(
                 f"parameter {param_name!r} is suggested from {param_distribution}, but the "
                 f"sampler's search_space declares {declared}"
@@ -350,8 +350,7 @@ def _made_again(distribution: BaseDistribution) -> BaseDistribution:
 
     Of steps of a third it may have one less: Optuna rounds the end down again, by a last digit.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)
+    with ignoring("The distribution is specified by"):
         return json_to_distribution(distribution_to_json(distribution))
 
 
