@@ -96,26 +96,36 @@ def training(n_rounds: int) -> dict[str, dict[str, list[float]]]:
     return result
 
 
-def prediction(n_rounds: int) -> dict[str, list[float]]:
-    """Seconds for predict_proba on 100 000 × 50 and for the bare module on the same batches."""
+def prediction(n_rounds: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds for predict_proba on 100 000 rows of few columns and of many, by columns."""
     import numpy as np
     import torch
+    from sklearn.neural_network import MLPClassifier
 
     from skmixup import MixupClassifier
+    from skmixup.training.tensor_net import MAX_PREDICTION_ROWS
 
-    X = np.random.default_rng(0).standard_normal((100_000, 50), dtype=np.float32)
-    y = (X[:, 0] > 0).astype(int)
-    clf = MixupClassifier(max_epochs=1, device="cpu", random_state=0).fit(X[:2000], y[:2000])
-    tensor = torch.from_numpy(X)
+    def rounds(n_columns):
+        X = np.random.default_rng(0).standard_normal((100_000, n_columns), dtype=np.float32)
+        y = (X[:, 0] > 0).astype(int)
+        clf = MixupClassifier(max_epochs=1, device="cpu", random_state=0).fit(X[:2000], y[:2000])
+        mlp = MLPClassifier((256, 256), max_iter=5).fit(X[:2000], y[:2000])
+        tensor = torch.from_numpy(X)
 
-    def bare():
-        clf.module_.eval()
-        with torch.no_grad():
-            return torch.cat([clf.module_(part) for part in tensor.split(4096)]).softmax(1)
+        def bare():
+            clf.module_.eval()
+            with torch.no_grad():
+                parts = tensor.split(MAX_PREDICTION_ROWS)
+                return torch.cat([clf.module_(part) for part in parts]).softmax(1)
 
-    return rounds_of(
-        {"predict_proba": lambda: clf.predict_proba(X), "bare module": bare}, n_rounds
-    )
+        calls = {
+            "MixupClassifier": lambda: clf.predict_proba(X),
+            "its module alone": bare,
+            "MLPClassifier": lambda: mlp.predict_proba(X),
+        }
+        return rounds_of(calls, n_rounds)
+
+    return {str(n_columns): rounds(n_columns) for n_columns in (4, 50)}
 
 
 def one_row(n_rounds: int) -> dict[str, list[float]]:
@@ -264,18 +274,18 @@ def page(results: list[dict]) -> str:
                 rows.append([name, f"{median(per):.3f}", spread, *(f"{r:.2f}" for r in ratios)])
             header = ["", "s / epoch", "min – max", "÷ hand-written loop", "÷ skorch"]
             lines += [f"### {size}", "", table(header, rows)]
-        seconds = result["prediction"]
+        for n_columns, seconds in result["prediction"].items():
+            parts = (f"{name} {median(values):.3f} s" for name, values in seconds.items())
+            of_module = ratio(seconds, "MixupClassifier", "its module alone")
+            lines += [
+                f"`predict_proba` on 100 000 × {n_columns} by the default network, four members "
+                f"of 256-256: {', '.join(parts)} with one of 256-256. Ours takes {of_module:.2f} "
+                "of its module alone on as many rows at once.",
+                "",
+            ]
         lines += [
-            "`predict_proba` on 100 000 × 50 with the default network: "
-            f"{median(seconds['predict_proba']):.3f} s, "
-            f"{ratio(seconds, 'predict_proba', 'bare module'):.2f} of the bare module in batches "
-            "of the same size. (2048 at once; since then 1024, by a trial beside this script 0.8 "
-            "of the time.)",
-            "",
-            f"One row: {one_row_text(result['one row'])}. Few rows are filled up, so that the "
-            "probabilities of a row do not depend on how many come with it: to 16 here, since "
-            "then to 9 for the default networks, and those run in inference mode: by trials "
-            "beside this script 0.93 and 0.94 of the time.",
+            f"One row: {one_row_text(result['one row'])}. Few rows are filled up "
+            "to nine, so that the probabilities of a row do not depend on how many come with it.",
             "",
             "One epoch on 1 000 000 × 50 float32 with the defaults: peak memory "
             f"{result['memory']['beyond X, × X']:.2f} × X beyond X itself, "
