@@ -136,6 +136,17 @@ def test_a_category_and_a_gap_first_seen_at_prediction():
     assert np.isfinite(clf.predict_proba(new)).all()
 
 
+def test_long_text_gives_the_same_in_every_fit_with_the_seed_that_the_guide_names():
+    X = pd.DataFrame({"text": PANDAS["many strings"], "number": NOISE})
+
+    def fitted():
+        clf = skrub.tabular_pipeline(net(max_epochs=3))
+        return clf.set_params(tablevectorizer__high_cardinality__random_state=0).fit(X, Y)
+
+    assert fitted()[0].transform(X).shape == (N, 31)  # 30 of them from the text
+    np.testing.assert_array_equal(fitted().predict_proba(X), fitted().predict_proba(X))
+
+
 # ---- straight to the classifier
 
 FAST = {"max_epochs": 2}
