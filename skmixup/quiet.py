@@ -2,10 +2,12 @@
 
 ``warnings.catch_warnings`` copies the filters of the whole process and puts the copy back. Where
 two threads are in it at once, one may put back what the other ignores, which nobody then hears of
-any more.
+any more. Only where Python keeps filters by context (``-X context_aware_warnings``, from 3.14 on,
+and without a global lock always) it does what is wanted, and nothing else would be heeded.
 """
 
 import re
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -43,6 +45,11 @@ def ignoring(message: str = "") -> Iterator[None]:
     message : str, default=""
         Regular expression for the beginning of their texts; "": all warnings.
     """
+    if getattr(sys.flags, "context_aware_warnings", 0):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message)
+            yield
+        return
     before = _IGNORED.patterns
     _IGNORED.patterns = (*before, re.compile(message))
     filters: Any = warnings.filters
