@@ -81,6 +81,8 @@ def test_rows_of_equal_confidence_share_a_bin_in_any_order():
         assert measured == pytest.approx(0.2)
 
 
+# numpy 1 says so of quotients of the smallest numbers that are right
+@pytest.mark.filterwarnings("ignore:overflow encountered in divide")
 @pytest.mark.parametrize("strategy", ["uniform", "quantile"])
 def test_integer_weights_are_repeated_rows(predictions, strategy):
     y, prob = predictions
