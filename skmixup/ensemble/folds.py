@@ -1,7 +1,6 @@
 """The folds of a fit, checked before anything is trained."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +41,12 @@ def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
     rows.check_number_of_folds(cv)
     splitter = check_cv(cv, rows.y, classifier=rows.of_classes)
     n = len(rows.y)
-    with _telling_of_groups(params.get("groups")):
+    try:
         splits = list(splitter.split(rows.X, rows.y, **params))
+    except (TypeError, ValueError):  # of groups that are missing or have no order?
+        if params.get("groups") is not None:
+            group_column(params["groups"])
+        raise
     folds = [Fold(*(_positions(part, n, cv, k) for part in s)) for k, s in enumerate(splits)]
     for number, fold in enumerate(folds):
         weight = None if rows.weight is None else rows.weight[fold.train]
@@ -58,17 +61,6 @@ def make_folds(cv: Any, rows: Rows, params: Mapping[str, Any]) -> list[Fold]:
     if not folds:
         raise ValueError(f"cv={cv!r} gives no folds")
     return folds
-
-
-@contextmanager
-def _telling_of_groups(groups: Any) -> Iterator[None]:
-    """Where a splitter fails by missing groups, or by ones without an order, tell of these."""
-    try:
-        yield
-    except (TypeError, ValueError):
-        if groups is not None:
-            group_column(groups)
-        raise
 
 
 def _positions(rows: Any, n_rows: int, cv: Any, fold: int) -> Ints:

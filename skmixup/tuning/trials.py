@@ -350,7 +350,7 @@ def _made_again(distribution: BaseDistribution) -> BaseDistribution:
 
     Of steps of a third it may have one less: Optuna rounds the end down again, by a last digit.
     """
-    with ignoring("The distribution is specified by"):
+    with ignoring():  # Optuna's, which whoever made it has heard
         return json_to_distribution(distribution_to_json(distribution))
 
 

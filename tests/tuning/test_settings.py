@@ -11,6 +11,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from skmixup.tuning import DesignExhausted, OrthogonalDesignSampler, UniformDesignSampler
 from skmixup.tuning.publishing import DESIGN
 from skmixup.tuning.storage import StudyStorage
+from skmixup.tuning.trials import _made_again
 from tests.tuning.studies import finished_rows, study_with
 
 TWO_BY_TWO = {"a": CategoricalDistribution(["x", "y"]), "b": IntDistribution(0, 1)}
@@ -357,3 +358,9 @@ def test_steps_of_a_third_have_the_last_one_too(again):
     study.optimize(lambda trial: trial.suggest_float("x", third.low, high, step=third.step))
     expected = [0.3, 0.3 + 1 / 3, 0.3 + 2 / 3, 1.3][: 3 if again else 4]
     assert sorted({t.params["x"] for t in study.trials}) == pytest.approx(expected)
+
+
+def test_of_choices_optuna_warns_whoever_makes_them_and_nobody_again():
+    with pytest.warns(UserWarning, match="Choices for a categorical"):
+        declared = CategoricalDistribution([(1, 2), (3, 4)])
+    assert _made_again(declared).choices == ([1, 2], [3, 4])
