@@ -214,10 +214,10 @@ class VicinalEstimator(LookingNet):
                         error.add_note(LOST)
                         raise
                     error.add_note(UNDONE)
-                    if rng is not None:
-                        rng.bit_generator.state = seed_before
                 if not state.has_begun or isinstance(error, DivergenceError):
                     self._put_back(before)
+                    if rng is not None:
+                        rng.bit_generator.state = seed_before
                 raise
 
     def _train(self, X: Any, y: Any, *, fresh: bool, seen: Any) -> Self:

@@ -12,7 +12,7 @@ from skorch import NeuralNet
 from torch import nn
 
 from skmixup.randomness.fit import isolated_randomness
-from skmixup.training.schedule import declare
+from skmixup.training.schedule import declare, groups_of
 from skmixup.training.vicinal_net import VicinalNet
 
 # Parts that a fit makes anew, so that their parameters need only be kept until then.
@@ -114,6 +114,9 @@ class ParametrizedNet(VicinalNet):
         everything is as it was.
         """
         before = dict(self.__dict__)
+        in_place = [(values, dict(values)) for values in self._changed_in_place()]
+        rng = before.get("_rng_")
+        seed_before = None if rng is None else rng.bit_generator.state
         if self.initialized_:
             params = {k: v for k, v in params.items() if not self._is_there_already(k, v)}
         try:
@@ -121,6 +124,11 @@ class ParametrizedNet(VicinalNet):
                 self._set_params(params)
         except BaseException:
             self._put_back(before)
+            for values, old in in_place:
+                values.clear()
+                values.update(old)
+            if rng is not None:
+                rng.bit_generator.state = seed_before
             raise
         if self.__dict__.get("module_") is not before.get("module_"):
             changed = [name for name in params if self._part(name) not in _MADE_IN_FIT]
@@ -133,6 +141,14 @@ class ParametrizedNet(VicinalNet):
         self.__dict__.clear()
         self.__dict__.update(before)
 
+    def _changed_in_place(self) -> Iterator[dict[str, Any]]:
+        """Parameters that `set_params` changes where they are: of the parts, not of the net."""
+        for name in self._optimizers:
+            yield from groups_of(self.__dict__.get(f"{name}_"))
+        given = self.callbacks if isinstance(self.callbacks, list) else ()
+        for part in (self.__dict__.get("vicinity"), *given, *self.__dict__.get("callbacks_", ())):
+            yield getattr(part[1] if isinstance(part, tuple) else part, "__dict__", {})
+
     def _set_params(self, params: dict[str, Any]) -> None:
         vicinity = {k: v for k, v in params.items() if k.startswith("vicinity__")}
         plain = {k: v for k, v in params.items() if k not in vicinity and self._is_plain(k)}
@@ -141,7 +157,9 @@ class ParametrizedNet(VicinalNet):
             object.__setattr__(self, name, value)
         if "callbacks" in plain and self.initialized_ and self._are_callbacks(self.callbacks):
             self.make_callbacks()
-        super().set_params(**rest)
+        if "lr" in rest:  # first, since it changes all groups; skorch would do so last
+            super().set_params(lr=rest["lr"])
+        super().set_params(**{k: v for k, v in rest.items() if k != "lr"})
         self._set_optimizer_params(rest | plain)
         if vicinity:
             self._set_vicinity_params(vicinity)

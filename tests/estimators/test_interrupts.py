@@ -179,6 +179,20 @@ def test_a_refit_interrupted_before_its_first_step_loses_nothing(place, monkeypa
     assert unfitted.__dict__ == state
 
 
+@pytest.mark.parametrize("place", ["checking", "beginning"])
+@pytest.mark.parametrize("method", ["partial_fit", "fit"])
+def test_training_goes_on_as_if_a_call_that_never_began_had_not_been(place, method, monkeypatch):
+    params = {"callbacks": [InterruptsAtTheStart()], "warm_start": True, **FAST}
+    clf, whole = (MixupClassifier(Guarded, **params).fit(X, Y) for _ in range(2))
+    with monkeypatch.context() as patch:
+        patch.setattr(Guarded, "place", place)
+        with pytest.raises(KeyboardInterrupt):
+            getattr(clf, method)(X, Y)
+    for each in (clf, whole):
+        getattr(each, method)(X, Y)
+    assert np.array_equal(clf.predict_proba(X), whole.predict_proba(X))
+
+
 @pytest.mark.parametrize("step", [2, 5])
 def test_held_out_rows_and_early_stopping_go_on_after_an_interrupt(step):
     stopping = EarlyStopping(patience=50, load_best=True)

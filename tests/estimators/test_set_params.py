@@ -129,6 +129,51 @@ def test_an_error_leaves_everything_as_it_was(change):
     assert clf.partial_fit(X, Y).n_iter_ == 16
 
 
+class Watch(Callback):
+    def __init__(self, limit=1):
+        self.limit = limit
+
+
+@pytest.mark.parametrize("wrong", ["unknown", "criterion__unknown", "vicinity__unknown"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"lr": 0.5},
+        {"optimizer__weight_decay": 0.5},
+        {"optimizer__param_groups__0__lr": 0.5},
+        {"vicinity__sigma": 5.0},
+        {"callbacks__watch__limit": 2},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_error_leaves_what_is_changed_in_place_as_it_was(change, wrong):
+    clf = fitted(
+        VicinalClassifier,
+        vicinity=Gaussian(0.1),
+        callbacks=[("watch", Watch())],
+        optimizer__param_groups=[("head.*", {"lr": 0.1})],
+        max_epochs=2,
+    )
+    same = pickle.loads(pickle.dumps(clf))
+    params = clf.get_params(deep=False)
+    with pytest.raises((TypeError, ValueError)):
+        clf.set_params(**change, **{wrong: 1})
+    assert clf.get_params(deep=False) == params
+    assert (dict(clf.callbacks_)["watch"].limit, clf.vicinity.sigma) == (1, 0.1)
+    predictions = [each.partial_fit(X, Y).predict_proba(X) for each in (clf, same)]
+    assert np.array_equal(*predictions)
+
+
+@pytest.mark.parametrize("rates", [{"lr": 0.02, "optimizer__lr": 0.5}, {"optimizer__lr": 0.5}])
+def test_a_rate_of_the_optimizers_own_comes_before_lr_as_in_a_new_fit(rates):
+    clf = fitted(optimizer__lr=0.1, max_epochs=2).set_params(**rates)
+    assert clf.optimizer_.param_groups[0]["lr"] == 0.5
+    params = clf.get_params(deep=False)
+    del params["optimizer"]  # that would be made anew
+    assert clf.set_params(**params).optimizer_.param_groups[0]["lr"] == 0.5
+    assert clf.partial_fit(X, Y).fit(X, Y).optimizer_.param_groups[0]["lr"] == 0.5
+
+
 # ---- the other parts
 
 
