@@ -2,10 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
 from inspect import signature
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from sklearn.base import BaseEstimator
 from skorch import NeuralNet
@@ -69,6 +68,8 @@ class ParametrizedNet(VicinalNet):
 
     # ---- which of the attributes are parameters
 
+    _names_of_init: ClassVar[set[str]]
+
     def _is_parameter(self, name: str) -> bool:
         """Whether an attribute is a parameter, not what a user or a callback put on the net."""
         if name.startswith("_") or name.endswith("_"):
@@ -77,17 +78,21 @@ class ParametrizedNet(VicinalNet):
         return name in self._own_names() or "__" in name or name in unknown
 
     @classmethod
-    @cache
     def _own_names(cls) -> set[str]:
         """Names in the signatures of the constructors of this class and of its bases.
 
         The signature of the class alone is not enough: a subclass of the user's may name its own
         parameters and pass on the others by ``**kwargs``.
         """
-        classes = cls.__mro__[: cls.__mro__.index(NeuralNet) + 1]
-        inits = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)]
-        parameters = (p for init in inits for p in list(signature(init).parameters.values())[1:])
-        return {p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        names: set[str] | None = cls.__dict__.get("_names_of_init")
+        if names is None:
+            classes = cls.__mro__[: cls.__mro__.index(NeuralNet) + 1]
+            inits = [vars(c)["__init__"] for c in classes if "__init__" in vars(c)]
+            given = [p for init in inits for p in list(signature(init).parameters.values())[1:]]
+            names = {p.name for p in given if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+            # in the class: a cache would keep it alive, and what its methods have in their scope
+            cls._names_of_init = names
+        return names
 
     def __setattr__(self, name: str, value: Any) -> None:
         own = name in self._own_names()

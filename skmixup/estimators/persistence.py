@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from functools import lru_cache
 from pickle import PicklingError
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from skorch.callbacks import TrainEndCheckpoint
@@ -37,6 +36,8 @@ _NOTES = "skmixup"
 
 class PersistentNet(ParametrizedNet):
     """A net that can be saved and loaded, whole or its parameters, also without its device."""
+
+    _users_classes: ClassVar[list[type]]
 
     # ---- the whole net
 
@@ -101,8 +102,12 @@ class PersistentNet(ParametrizedNet):
 
     def users_classes(self) -> list[type]:
         """Return the classes of this net that are no library's."""
-        kind: Any = type(self)
-        return list(_users_classes(kind))
+        kind = type(self)
+        classes = kind.__dict__.get("_users_classes")
+        if classes is None:
+            classes = [c for c in kind.__mro__ if not c.__module__.startswith(_LIBRARIES)]
+            kind._users_classes = classes
+        return classes
 
     # ---- files of parameters
 
@@ -324,8 +329,3 @@ def _read(file: Any, torch_load_kwargs: Any) -> Any:
     if position is not None:
         file.seek(position)
     return state
-
-
-@lru_cache(maxsize=64)
-def _users_classes(kind: type) -> tuple[type, ...]:
-    return tuple(c for c in kind.__mro__ if not c.__module__.startswith(_LIBRARIES))

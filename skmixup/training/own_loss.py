@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -19,7 +19,6 @@ def is_users(net: Any, name: str) -> bool:
     return name in net.__dict__ or _is_from_outside(getattr(type(net), name))
 
 
-@lru_cache(maxsize=256)
 def _is_from_outside(function: Any) -> bool:
     module = getattr(function, "__module__", None) or ""
     return hasattr(function, "__wrapped__") or not f"{module}.".startswith("skmixup.")

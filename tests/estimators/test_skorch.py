@@ -1,5 +1,7 @@
 """What skorch offers keeps working, on top of scikit-learn's contract."""
 
+import gc
+import weakref
 from unittest.mock import Mock
 
 import numpy as np
@@ -385,3 +387,25 @@ def test_callbacks_that_derive_from_nothing_are_taken():
     MixupClassifier(callbacks=[heard], max_epochs=3, random_state=0).fit(X, Y)
     assert heard.on_epoch_end.call_count == 3
     assert heard.on_train_begin.call_count == heard.on_train_end.call_count == 1
+
+
+def test_a_class_that_nobody_has_any_more_is_gone_and_so_is_what_its_methods_hold():
+    class Table:
+        pass
+
+    def of_one_call():
+        table = Table()
+
+        class Noted(MixupClassifier):
+            def get_loss(self, *args, **kwargs):
+                self.table = table
+                return super().get_loss(*args, **kwargs)
+
+        return Noted(**LINEAR, max_epochs=1).fit(X, Y), weakref.ref(table)
+
+    net, table = of_one_call()
+    assert net.predict_proba(X[:1]).shape == (1, 3)
+    assert net.get_params()["module"] is nn.Linear
+    del net
+    gc.collect()
+    assert table() is None
