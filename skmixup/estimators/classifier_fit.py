@@ -215,6 +215,9 @@ class FittingNet(PilotedNet, ClassifyingNet):
     ) -> Any:
         self._refuse_weights(sample_weight, "X and y as arrays, not a Dataset")
         first = first_item(X)
+        if fresh:  # columns of arrays that it was fitted on before mean nothing any more
+            self._named_columns_ = None
+            self._target_names_ = []
         if self.multilabel_ and not fresh:
             n_labels = len(self.classes_)
         else:

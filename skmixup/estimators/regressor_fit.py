@@ -113,7 +113,7 @@ class TargetNet(PilotedNet, _KnowsClasses):
                     f"the mean and spread of targets cannot be read from a {type(X).__name__}; "
                     "pass the targets of all its rows as y"
                 )
-            targets = check_targets(listed)
+            targets = check_targets(self.in_known_order(listed, first=True))
             check_listed_numbers(X, targets)
             self._set_targets(targets, None, reset=True)
         first = first_item(X)
