@@ -279,7 +279,10 @@ class VicinalEstimator(LookingNet):
             if isinstance(error, KeyboardInterrupt) and state.has_begun:
                 self._drop_incomplete_epoch()
                 if self.history:  # callbacks look at its last row
-                    self.notify("on_train_end", X=seen, y=y)
+                    try:
+                        self.notify("on_train_end", X=seen, y=y)
+                    except Exception as failure:  # as of a best epoch that was never saved
+                        error.add_note(f"on_train_end of a callback raised {failure!r}")
             raise
         self._fit_state_.has_begun = True
 

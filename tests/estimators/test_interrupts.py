@@ -10,7 +10,7 @@ from sklearn.datasets import load_wine
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from skorch.callbacks import Callback, EarlyStopping, EpochScoring
+from skorch.callbacks import Callback, Checkpoint, EarlyStopping, EpochScoring
 from skorch.dataset import ValidSplit
 from torch import nn
 
@@ -191,6 +191,16 @@ def test_training_goes_on_as_if_a_call_that_never_began_had_not_been(place, meth
     for each in (clf, whole):
         getattr(each, method)(X, Y)
     assert np.array_equal(clf.predict_proba(X), whole.predict_proba(X))
+
+
+def test_an_interrupt_goes_on_where_a_callback_fails_at_the_end(tmp_path):
+    best = Checkpoint(dirname=tmp_path, monitor="train_loss_best", load_best=True)
+    clf = net().fit(X, Y).set_params(callbacks=[best])
+    Interrupts.calls_left = 2  # no epoch is there that could have been saved
+    with pytest.raises(KeyboardInterrupt) as interrupt:
+        clf.partial_fit(X, Y)
+    assert "on_train_end of a callback raised FileNotFoundError" in interrupt.value.__notes__[0]
+    assert clf.partial_fit(X, Y).score(X, Y) > 0.9
 
 
 @pytest.mark.parametrize("step", [2, 5])
