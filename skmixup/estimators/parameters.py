@@ -130,8 +130,7 @@ class ParametrizedNet(VicinalNet):
         except BaseException:
             self._put_back(before)
             for values, old in in_place:
-                values.clear()
-                values.update(old)
+                _make_equal(values, old)
             if rng is not None:
                 rng.bit_generator.state = seed_before
             raise
@@ -143,8 +142,7 @@ class ParametrizedNet(VicinalNet):
 
     def _put_back(self, before: dict[str, Any]) -> None:
         """Undo all changes of attributes since the copy `before` was made."""
-        self.__dict__.clear()
-        self.__dict__.update(before)
+        _make_equal(self.__dict__, before)
 
     def _changed_in_place(self) -> Iterator[dict[str, Any]]:
         """Parameters that `set_params` changes where they are: of the parts, not of the net."""
@@ -247,3 +245,11 @@ class ParametrizedNet(VicinalNet):
         rng = self.__dict__.get("_rng_")
         with isolated_randomness(rng, self._device_) if anew and rng else nullcontext():
             yield
+
+
+def _make_equal(values: dict[str, Any], old: dict[str, Any]) -> None:
+    """Give a dictionary its old contents; at no time does it lack any, as other threads look."""
+    values.update(old)
+    for name in [*values]:
+        if name not in old:
+            values.pop(name, None)

@@ -1,6 +1,7 @@
 """Ctrl-C: what has been learnt is kept and usable, and the interrupt goes on to the caller."""
 
 import signal
+import sys
 
 import numpy as np
 import optuna
@@ -191,6 +192,26 @@ def test_training_goes_on_as_if_a_call_that_never_began_had_not_been(place, meth
     for each in (clf, whole):
         getattr(each, method)(X, Y)
     assert np.array_equal(clf.predict_proba(X), whole.predict_proba(X))
+
+
+def test_what_is_put_back_is_there_at_any_time_for_other_threads():
+    clf, found = net().fit(X, Y), []
+
+    def look(frame, event, arg):
+        found.append("module_" in clf.__dict__ and "lr" in clf.__dict__)
+        return look
+
+    before = sys.gettrace()
+    sys.settrace(look)
+    try:
+        with pytest.raises(ValueError, match="NaN"):
+            clf.partial_fit(np.full_like(X, np.nan), Y)
+        with pytest.raises(ValueError, match="unknown"):
+            clf.set_params(lr=0.5, unknown=1)
+    finally:
+        sys.settrace(before)
+    assert found
+    assert all(found)
 
 
 def test_an_interrupt_goes_on_where_a_callback_fails_at_the_end(tmp_path):
