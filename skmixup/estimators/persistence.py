@@ -20,6 +20,7 @@ from skmixup.training.devices import resolve_device
 from skmixup.training.optimizers import complete_copy
 from skmixup.training.scripted import holds_scripts
 from skmixup.training.surroundings import own_surroundings
+from skmixup.training.undoing import Undoing
 
 # What is there while it trains, and in no copy that a callback makes.
 _TRAINING_STATE = ("_fit_state_", "_given_device_")
@@ -189,6 +190,8 @@ class PersistentNet(ParametrizedNet):
             checkpoint = getattr(checkpoint, "checkpoint_", checkpoint)
         f_params = f_params or kwargs.pop("f_module", None)
         before = dict(self.__dict__)
+        made = isinstance(before.get("module_"), nn.Module)
+        undoing = Undoing(self) if made and before.get("history_") is not None else None
         try:
             with self._resolved_device():
                 file = self._params_file(f_params, checkpoint)
@@ -206,7 +209,9 @@ class PersistentNet(ParametrizedNet):
                     **kwargs,
                 )
             self.set_notes(notes)
-        except BaseException:
+        except BaseException:  # maybe of the second file, when the first is loaded
+            if undoing is not None:
+                undoing.undo()
             self._put_back(before)
             raise
         files = {"f_params": f_params, **kwargs}

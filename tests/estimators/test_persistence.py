@@ -237,6 +237,17 @@ def test_a_file_that_does_not_fit_costs_nothing(tmp_path):
         new.load_params(f_optimizer=tmp_path / "o.pt")
 
 
+@pytest.mark.parametrize("missing", ["f_params", "f_optimizer"])
+def test_the_first_file_is_not_kept_where_the_second_cannot_be_loaded(tmp_path, missing):
+    files = {name: tmp_path / name for name in ("f_params", "f_optimizer")}
+    fitted(random_state=1).save_params(**files)
+    files[missing].unlink()
+    net, same = fitted(), fitted()
+    with pytest.raises(FileNotFoundError):
+        net.load_params(**files)
+    assert net.partial_fit(X, Y).loss_curve_ == same.partial_fit(X, Y).loss_curve_
+
+
 def test_a_net_that_was_trimmed_for_prediction_predicts_only():
     net = fitted(train_split=0.2)
     expected = net.predict_proba(X)
