@@ -19,7 +19,7 @@ ROOMS = {
     "effects": {"effects", "design", "lazy_frames"},
     "tuning": {"tuning", "design", "constraints", "lazy_frames", "quiet", "optuna", "sklearn"},
     "randomness": {"randomness", "torch", "sklearn"},
-    "networks": {"networks", "torch"},
+    "networks": {"networks", "torch", "sklearn"},
     "vicinal": {"vicinal", "networks", "torch", "sklearn"},
     "training": {
         "training",

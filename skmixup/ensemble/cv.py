@@ -36,7 +36,12 @@ from skmixup.ensemble.results import cv_results
 from skmixup.ensemble.routing import routed_fit_params, router
 from skmixup.ensemble.rows import Rows
 from skmixup.ensemble.selection import greedy_weights
-from skmixup.ensemble.settings import TABLE_NETWORK, own_setting, space_of
+from skmixup.ensemble.settings import (
+    TABLE_NETWORK,
+    few_columns_matter,
+    own_setting,
+    space_of,
+)
 from skmixup.ensemble.sklearn_internals import takes_weights
 from skmixup.estimators.columns import refuse_unread_table
 from skmixup.estimators.datasets import refuse_dataset, refuse_loader
@@ -208,7 +213,10 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
 
         The design is always the same where ``random_state`` is None.
         """
-        space = space_of(self.param_distributions, net, n_dimensions(rows.X), len(rows.y))
+        automatic = isinstance(self.param_distributions, str)
+        few_matter = automatic and few_columns_matter(net, rows)
+        of_X = n_dimensions(rows.X), len(rows.y)
+        space = space_of(self.param_distributions, net, *of_X, few_matter=few_matter)
         seed = 0 if self.random_state is None else int(rng.randint(2**31 - 1))
         return space, Proposals(space, own_setting(net, space), self.n_runs, seed)
 

@@ -15,7 +15,10 @@ from scipy.stats import loguniform, uniform
 from sklearn.base import is_regressor
 
 from skmixup.ensemble.net import Net
+from skmixup.ensemble.rows import LabeledRows, Rows
 from skmixup.estimators import InterpolationConsistencyClassifier
+from skmixup.estimators.pilot import LEAST_WEIGHTED
+from skmixup.networks.importance import column_importance, is_concentrated
 from skmixup.networks.mlp import APART
 from skmixup.training.fit_state import USUAL_EPOCHS
 
@@ -23,6 +26,7 @@ Setting = dict[str, Any]
 
 ALPHAS = [0.0, 0.1, 0.2, 0.4, 1.0]
 N_EPOCHS = 6
+LEVELS: list[str | None] = [None, "importance"]
 #: Up to so many rows a third of the own number of epochs is the least; beyond, as many steps.
 USUAL_ROWS = 2000
 WIDEST = 256
@@ -36,7 +40,9 @@ TABLE_NETWORK: dict[str, Any] = {
 }
 
 
-def automatic_space(net: Net, n_dimensions: int, n_rows: int) -> dict[str, Any]:
+def automatic_space(
+    net: Net, n_dimensions: int, n_rows: int, *, few_matter: bool = False
+) -> dict[str, Any]:
     """The space that ``param_distributions="auto"`` stands for, as a user would write it.
 
     Parameters
@@ -46,6 +52,8 @@ def automatic_space(net: Net, n_dimensions: int, n_rows: int) -> dict[str, Any]:
         Of X: the default network for tables has more settings than others.
     n_rows : int
         Of X: an epoch of many rows has more steps, and noisy ones want few of them.
+    few_matter : bool
+        Whether trees find that few of many columns tell classes apart.
     """
     if not net.is_vicinal:
         raise ValueError(
@@ -67,6 +75,7 @@ def automatic_space(net: Net, n_dimensions: int, n_rows: int) -> dict[str, Any]:
         "module__dropout": uniform(0.0, 0.4) if is_table and has_dropout else None,
         "module__hidden_sizes": _sizes(net) if is_table else None,
         "module__embedding": _embeddings(own) if is_table else None,
+        "module__column_weights": LEVELS if is_table and few_matter else None,
     }
     return {net.prefix + name: values for name, values in space.items() if values is not None}
 
@@ -124,8 +133,33 @@ def _sizes(net: Net) -> list[tuple[int, ...]] | None:
     return list(dict.fromkeys((own, (*own, own[-1]), wide)))
 
 
+def few_columns_matter(net: Net, rows: Rows) -> bool:
+    """Whether trees find that few of many columns tell classes apart.
+
+    Of a table of numbers, for the default network: columns that a pipeline makes in each fold are
+    not known before.
+    """
+    is_default = net.is_vicinal and not net.prefix and net.estimator.module is None
+    if not is_default or is_regressor(net.estimator) or len(rows.y) < LEAST_WEIGHTED:
+        return False
+    try:
+        X = np.asarray(rows.X, dtype=np.float32)
+    except (TypeError, ValueError):  # the estimator's `fit` says what X lacks
+        return False
+    if X.ndim != 2 or not np.isfinite(X).all():
+        return False
+    counts = np.ones(len(X), dtype=bool) if rows.weight is None else rows.weight > 0
+    y = rows.codes if isinstance(rows, LabeledRows) else rows.y.astype(np.float32)
+    return is_concentrated(column_importance(X[counts], y[counts]))
+
+
 def space_of(
-    param_distributions: Any, net: Net, n_dimensions: int, n_rows: int = USUAL_ROWS
+    param_distributions: Any,
+    net: Net,
+    n_dimensions: int,
+    n_rows: int = USUAL_ROWS,
+    *,
+    few_matter: bool = False,
 ) -> dict[str, Any]:
     """The space of the design, whose names were looked up in the estimator."""
     if isinstance(net.estimator, InterpolationConsistencyClassifier):
@@ -135,7 +169,7 @@ def space_of(
             "cv=LabeledStratifiedKFold()"
         )
     if isinstance(param_distributions, str):
-        return automatic_space(net, n_dimensions, n_rows)
+        return automatic_space(net, n_dimensions, n_rows, few_matter=few_matter)
     unknown = [name for name in param_distributions if not net.takes(name)]
     if unknown:
         valid = sorted(net.whole.get_params(deep=True))

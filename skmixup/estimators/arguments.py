@@ -25,6 +25,7 @@ class PartArguments(TypedDict, total=False):
     module__batch_norm: bool
     module__scale_inputs: bool
     module__embedding: str | None
+    module__column_weights: str | None
     # skmixup.networks.PreActResNet
     module__n_channels: int
     module__depths: Sequence[int]

@@ -14,7 +14,7 @@ from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
 from skmixup.randomness.fit import items_looked_at, preserved_randomness
-from skmixup.training.batches import has_room, in_memory, is_pixels
+from skmixup.training.batches import ArrayDataset, has_room, in_memory, is_pixels
 from skmixup.vicinal.adaptation import MAX_ROWS
 from skmixup.vicinal.blocks import INPUT, block_names, unwrap
 from skmixup.vicinal.layer_checks import N_ROWS, LayerCheck
@@ -29,32 +29,40 @@ SHOWN_ROWS = 1000
 SHOWN_NUMBERS = 2**26
 
 
-def rows_to_show(net: Any, dataset: Any) -> Any:
-    """Return rows for `adapt_to_data`, or None for a stream.
+def rows_to_show(net: Any, dataset: Any) -> tuple[Any, Tensor | None] | None:
+    """Return rows for `adapt_to_data` and their targets, or None for a stream.
 
     All rows of arrays, but of many images a sample, as floats; some thousand rows of a user's data
-    set, which may be slow to read.
+    set, which may be slow to read, without their targets.
     """
     found = in_memory(dataset)
     if found is not None:
-        chosen = _sample_of_images(found[0].inputs, len(dataset))
-        if chosen is not None:
-            return _inputs_at(found, chosen)
         data, rows = found
-        return data.inputs if rows is None else take(data.inputs, torch.from_numpy(rows))
+        chosen = _sample_of_images(data.inputs, len(dataset))
+        if chosen is not None:
+            rows = chosen if rows is None else rows[chosen]
+            return data.inputs_at(torch.from_numpy(rows)), _targets(data, rows)
+        inputs = data.inputs if rows is None else take(data.inputs, torch.from_numpy(rows))
+        return inputs, _targets(data, rows)
     if not is_by_position(dataset):
         return None
     step = max(1, len(dataset) // SHOWN_ROWS)
-    return _collated(net, dataset, range(0, len(dataset), step), warn=True)
+    return _collated(net, dataset, range(0, len(dataset), step), warn=True), None
 
 
-def shown_on(rows: Any, device: torch.device) -> Any:
+def _targets(data: ArrayDataset, rows: NDArray[np.int64] | None) -> Tensor | None:
+    target = data.target if isinstance(data.target, Tensor) else None
+    return target if target is None or rows is None else target[torch.from_numpy(rows)]
+
+
+def shown_on(rows: Any, y: Tensor | None, device: torch.device) -> tuple[Any, Tensor | None]:
     """Return `rows` on the device of the module; a sample where a GPU has no room for all."""
     if device.type == "cuda" and not has_room(rows, device):
         n = len(next(tensors_in(rows))[1])
         chosen = np.random.default_rng(0).choice(n, min(n, MAX_ROWS), replace=False)
-        rows = take(rows, torch.from_numpy(np.sort(chosen)))
-    return map_tensors(lambda x: x.to(device) if isinstance(x, Tensor) else x, rows)
+        index = torch.from_numpy(np.sort(chosen))
+        rows, y = take(rows, index), None if y is None else y[index]
+    return map_tensors(lambda x: x.to(device) if isinstance(x, Tensor) else x, rows), y
 
 
 def _sample_of_images(inputs: Any, n_rows: int) -> NDArray[np.int64] | None:

@@ -48,14 +48,14 @@ class LookingNet(HoldingOutNet):
         """
         if adaptable_modules(self.module_):
             train = self._training_part(dataset, y)
-            rows = rows_to_show(self, train)
-            if rows is not None:
-                rows = shown_on(rows, self._device_)
+            shown = rows_to_show(self, train)
+            if shown is not None:
+                rows, y = shown_on(*shown, self._device_)
                 self.set_training(False)
-                adapt_to_rows(self.module_, self.infer, rows)
+                adapt_to_rows(self.module_, self.infer, rows, y)
                 if self.module_ is not self.average_network():  # not all need be in a buffer
                     with self.average_shown():
-                        adapt_to_rows(self.module_, self.infer, rows)
+                        adapt_to_rows(self.module_, self.infer, rows, y)
 
     def _training_part(self, X: Any, y: Any) -> Any:
         """Split as training will; the split is kept for it, since it may be random."""

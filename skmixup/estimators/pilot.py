@@ -6,7 +6,8 @@ trained on a part of the rows at a constant learning rate, with a moving average
 which may be stopped anywhere; of the numbers of epochs tried, the one with the smallest loss on
 the rows held out is taken. Then all rows are trained on. What the loss is stands in
 :mod:`~skmixup.estimators.pilot_judges`: the log-loss at the best temperature, or for numbers the
-criterion.
+criterion. Where trees find that few of the columns tell classes apart, a second pilot's columns
+are weighted by what they find, and so are those of the network, unless that pilot is worse.
 
 References
 ----------
@@ -18,7 +19,7 @@ Holzmüller, Berta, Bach: Rethinking Early Stopping: Refine, Then Calibrate. arX
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 from typing import Any, Protocol
 
@@ -29,6 +30,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import Tensor
 
+from skmixup.networks.importance import column_importance, is_concentrated
 from skmixup.randomness.fit import generator_from
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.divergence import DivergenceError
@@ -53,6 +55,8 @@ MOST_PILOTS = 2
 MOST_ROWS = 10_000
 #: With fewer rows nothing can be found out.
 LEAST_ROWS = 100
+#: From so many rows on trees can tell which columns matter.
+LEAST_WEIGHTED = 300
 #: A pilot's learning rate, as a part of the peak of the one that falls along a cosine: their mean.
 PILOT_RATE = 0.5
 PILOT_DECAY = 0.99
@@ -60,10 +64,21 @@ PILOT_DECAY = 0.99
 
 @dataclass(frozen=True)
 class Length:
-    """What a pilot found: epochs to train, and the temperature of the network's logits."""
+    """What a pilot found.
+
+    Attributes
+    ----------
+    n_epochs : int
+        Epochs to train.
+    temperature : float
+        Of the network's logits.
+    column_weights : str or None
+        What the default network for tables is made with; None also where it is given.
+    """
 
     n_epochs: int
     temperature: float
+    column_weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +127,9 @@ class Judge(Protocol):
     def loss(self, seen: Floats, held_out: Ints) -> tuple[float, float]:
         """The loss of a row in nats, and the temperature that it has it at."""
 
+    def losses(self, seen: Floats, held_out: Ints, temperature: float) -> Floats:
+        """The loss of each row."""
+
 
 def finds_length(net: Any) -> bool:
     """Whether the parameters leave the length of the training to a pilot.
@@ -155,21 +173,24 @@ def find_length(net: Any, rows: TrainingRows) -> Length | None:
     n_pilots = min(MOST_PILOTS, ceil(WANTED_ROWS * N_PARTS / n))
     steps = ceil(n / net.rows_per_batch(range(n), training=True))
     candidates = tuple(c for c in CANDIDATES if c == 1 or c * steps <= MOST_STEPS)
-    watches: list[_Watch] = []
-    for number in range(n_pilots):
-        train, held_out = np.flatnonzero(part != number), np.flatnonzero(part == number)
-        held_out = judge.judged(train, held_out)
-        if len(held_out) == 0:
-            continue
-        if watches:  # as far as the first went
-            candidates = candidates[: len(watches[0].seen)]
-        watch = _Watch(rows.X, judge, held_out, candidates, patient=bool(watches))
-        _train_pilot(net, rows, train, watch)
-        if watch.seen:
-            watches.append(watch)
-    if not watches:
-        return None
-    return _best(watches)[0]
+    splits = [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(n_pilots)]
+    splits = [(train, judge.judged(train, held_out)) for train, held_out in splits]
+    splits = [(train, held_out) for train, held_out in splits if len(held_out)]
+    plain = _found(net, rows, judge, splits, candidates)
+    if plain is None or not _may_weigh_columns(net, rows, splits[0][0]):
+        return None if plain is None else plain.length
+    weighted = _found(net, rows, judge, splits, candidates, module__column_weights="importance")
+    if weighted is None or _is_worse(weighted, plain, rows.weights):
+        return plain.length
+    return replace(weighted.length, column_weights="importance")
+
+
+def _may_weigh_columns(net: Any, rows: TrainingRows, train: Ints) -> bool:
+    """Whether it is left to the pilot, and few of many columns matter in the rows `train`."""
+    if not net.may_weigh_columns() or len(train) < LEAST_WEIGHTED:
+        return False
+    X = torch.as_tensor(rows.X[train], dtype=torch.float32)
+    return is_concentrated(column_importance(X.cpu().numpy(), np.asarray(rows.target[train])))
 
 
 def parts_of(strata: Ints, groups: Any, rng: np.random.Generator) -> Ints:
@@ -221,12 +242,55 @@ class _Watch(Callback):
         if not bool(torch.isfinite(outputs).all()):  # by the epoch's last step
             raise _Enough
         self.seen.append(self.judge.seen(net, outputs, self.held_out))
-        since = len(self.seen) - 1 - _best([self])[1]
+        since = len(self.seen) - 1 - _best([self]).place
         if since >= PATIENCE and not self.patient:
             raise _Enough
 
 
-def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: _Watch) -> None:
+@dataclass(frozen=True)
+class _Found:
+    """What pilots found."""
+
+    length: Length
+    #: Of the candidate.
+    place: int
+    held_out: Ints
+    #: Of each row held out.
+    losses: Floats
+
+
+def _found(
+    net: Any,
+    rows: TrainingRows,
+    judge: Judge,
+    splits: list[tuple[Ints, Ints]],
+    candidates: tuple[int, ...],
+    **parameters: Any,
+) -> _Found | None:
+    """Train a pilot on each part; None where none got as far as the first candidate."""
+    watches: list[_Watch] = []
+    for train, held_out in splits:
+        if watches:  # as far as the first went
+            candidates = candidates[: len(watches[0].seen)]
+        watch = _Watch(rows.X, judge, held_out, candidates, patient=bool(watches))
+        _train_pilot(net, rows, train, watch, **parameters)
+        if watch.seen:
+            watches.append(watch)
+    return _best(watches) if watches else None
+
+
+def _is_worse(one: _Found, other: _Found, weights: Floats) -> bool:
+    """Whether its loss is larger by more than a standard error, on the rows that both predict."""
+    common, of_one, of_other = np.intersect1d(one.held_out, other.held_out, return_indices=True)
+    more, weight = one.losses[of_one] - other.losses[of_other], weights[common]
+    mean = np.average(more, weights=weight)
+    error = np.sqrt(np.square(weight * (more - mean)).sum()) / weight.sum()
+    return bool(mean > error)
+
+
+def _train_pilot(
+    net: Any, rows: TrainingRows, train: Ints, watch: _Watch, **parameters: Any
+) -> None:
     pilot = clone(net).set_params(
         max_epochs=watch.candidates[-1],
         lr=net.lr * PILOT_RATE,
@@ -235,6 +299,7 @@ def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: _Watch) -> No
         callbacks=[watch],
         verbose=0,
         **net.pilot_parameters(),
+        **parameters,
     )
     weight = None if rows.sample_weight is None else rows.sample_weight[train]
     # Where it diverges, the training of all rows is to say so, unless it ends before.
@@ -242,8 +307,8 @@ def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: _Watch) -> No
         pilot.fit(rows.X[train], rows.y[train], sample_weight=weight)
 
 
-def _best(watches: list[_Watch]) -> tuple[Length, int]:
-    """The best candidate and its place, by the loss of all held-out rows together.
+def _best(watches: list[_Watch]) -> _Found:
+    """The best candidate, by the loss of all held-out rows together.
 
     An octave away from the usual number counts as half a row's bit of surprise.
     """
@@ -256,4 +321,6 @@ def _best(watches: list[_Watch]) -> tuple[Length, int]:
         prior = 0.5 * np.log2(n_epochs / USUAL_EPOCHS) ** 2 / len(held_out)
         found.append((loss + prior, place, temperature))
     _, place, temperature = min(found)
-    return Length(candidates[place], temperature), place
+    seen = np.concatenate([watch.seen[place] for watch in watches])
+    losses = watches[0].judge.losses(seen, held_out, temperature)
+    return _Found(Length(candidates[place], temperature), place, held_out, losses)

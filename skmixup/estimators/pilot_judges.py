@@ -10,7 +10,12 @@ from torch import Tensor
 from skmixup.estimators.criteria import criterion_of
 from skmixup.estimators.likelihood import GaussianLikelihood
 from skmixup.estimators.pilot import Floats, Ints, TrainingRows
-from skmixup.estimators.temperature import fit_temperature, mean_log_loss, with_temperature
+from skmixup.estimators.temperature import (
+    fit_temperature,
+    log_losses,
+    mean_log_loss,
+    with_temperature,
+)
 from skmixup.vicinal.loss import row_losses
 
 #: How many rows the prior for a temperature of 1 weighs as much as.
@@ -46,6 +51,10 @@ class ClassJudge:
         target, weight = self.target[held_out], self.weights[held_out]
         temperature = fit_temperature(seen, target, weight, prior_rows=PRIOR_ROWS)
         return mean_log_loss(with_temperature(seen, temperature), target, weight), temperature
+
+    def losses(self, seen: Floats, held_out: Ints, temperature: float) -> Floats:
+        """The log-loss of each row."""
+        return log_losses(with_temperature(seen, temperature), self.target[held_out])
 
 
 class NumberJudge:
@@ -86,3 +95,7 @@ class NumberJudge:
         if self._is_likelihood:
             return mean, 1.0
         return 0.5 * float(np.log(max(mean, np.finfo(np.float64).tiny))), 1.0
+
+    def losses(self, seen: Floats, held_out: Ints, temperature: float) -> Floats:
+        """The loss of each row."""
+        return seen

@@ -40,6 +40,10 @@ class PilotedNet(OutputNet):
         """Return what judges a pilot's outputs for rows held out."""
         raise NotImplementedError
 
+    def may_weigh_columns(self) -> bool:
+        """Whether a pilot may say what columns of the default network count; of classifiers."""
+        return False
+
     def pilot_parameters(self) -> dict[str, Any]:
         """Return parameters of a pilot, which sees a part of the rows only."""
         return {}
@@ -99,6 +103,7 @@ class PilotedNet(OutputNet):
         if found is not None:
             state.epochs = found.n_epochs
             state.temperature = found.temperature
+            state.column_weights = found.column_weights
 
     def check_groups(self, groups: Any) -> None:
         """Raise ValueError for groups where nothing is held out, nor a pilot trained."""

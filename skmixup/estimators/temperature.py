@@ -71,11 +71,15 @@ def labels_with_temperature(proba: ArrayLike, temperature: float) -> Floats:
 
 def mean_log_loss(proba: ArrayLike, codes: NDArray[Any], weight: Floats) -> float:
     """Weighted mean of −log p of each row's class; ``codes`` are as in :func:`fit_temperature`."""
+    return float(np.average(log_losses(proba, codes), weights=weight))
+
+
+def log_losses(proba: ArrayLike, codes: NDArray[Any]) -> Floats:
+    """−log p of each row's class; ``codes`` are as in :func:`fit_temperature`."""
     if codes.ndim == 2:
-        picked = _of_labels(log_probabilities(proba), codes)
-    else:  # no logarithms of all others
-        picked = log_probabilities(np.asarray(proba)[np.arange(len(codes)), codes])
-    return float(-np.average(picked, weights=weight))
+        return -_of_labels(log_probabilities(proba), codes)
+    # no logarithms of all others
+    return -log_probabilities(np.asarray(proba)[np.arange(len(codes)), codes])
 
 
 def _of_labels(logs: Floats, codes: NDArray[Any]) -> Floats:

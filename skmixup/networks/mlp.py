@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from skmixup.networks.embeddings import PeriodicEmbeddings, PiecewiseLinearEmbeddings
+from skmixup.networks.importance import column_importance
 from skmixup.networks.members import (
     MemberDropout,
     MemberHeads,
@@ -69,6 +71,13 @@ class MLP(nn.Module):
         learnt piecewise linear ones, with bins between quantiles of the training rows
         (:class:`~skmixup.networks.embeddings.PiecewiseLinearEmbeddings`). "auto": "periodic" for
         up to 256 columns, and None for more, which would take several times as long.
+    column_weights : {"importance"} or None, default=None
+        What each column and its curves are multiplied by before the first block. None: 1.
+        "importance": how much trees gain from the column on the training rows, compared with the
+        best one (:func:`~skmixup.networks.importance.column_importance`), 0 for one that is no
+        better than noise. Networks take chance for signal where few of many columns matter, which
+        trees do not; where most matter, or only together, it is a loss. `fit` of a classifier
+        with ``max_epochs="auto"`` finds out, unless this is given.
 
     Shape
     -----
@@ -79,6 +88,8 @@ class MLP(nn.Module):
     ----------
     blocks : nn.Sequential
         Layer k of manifold mixup is the output of the k-th block.
+    column_weight : Tensor of shape (n_features · (1 + curves),)
+        The weights of columns and curves. A buffer, so that it is saved with the weights.
     averages_probabilities : bool, default=True
         What is averaged over members for a prediction: their probabilities or, with False, their
         logits, for losses whose outputs are not made probabilities by a softmax. Estimators set
@@ -92,7 +103,7 @@ class MLP(nn.Module):
     ------
     ValueError
         For sizes that are no ints of at least 1, a `dropout` outside [0, 1), `batch_norm` with
-        more than one member, and for an `embedding` that does not exist.
+        more than one member, and for an `embedding` or `column_weights` that do not exist.
     TypeError
         For an `activation` that is no class of modules made without arguments.
 
@@ -117,6 +128,8 @@ class MLP(nn.Module):
 
     averages_probabilities = True
     n_outputs = 1  # of networks that an earlier version has pickled
+    column_weights: str | None = None
+    column_weight: Tensor
     temperature: Tensor
 
     def __init__(
@@ -131,6 +144,7 @@ class MLP(nn.Module):
         batch_norm: bool = False,
         scale_inputs: bool = True,
         embedding: str | None = "auto",
+        column_weights: str | None = None,
     ):
         super().__init__()
         check_each(n_features=n_features, n_outputs=n_outputs, n_members=n_members)
@@ -145,8 +159,13 @@ class MLP(nn.Module):
             raise ValueError(
                 f"embedding must be 'auto', 'periodic', 'piecewise' or None; got {embedding!r}"
             )
+        if column_weights not in ("importance", None):
+            raise ValueError(
+                f"column_weights must be 'importance' or None; got {column_weights!r}"
+            )
         self.n_members = n_members
         self.n_outputs = n_outputs
+        self.column_weights = column_weights
         self.scaling = RobustScaling(n_features) if scale_inputs else nn.Identity()
         self.embedding: nn.Module = nn.Identity()
         if embedding == "auto":
@@ -154,6 +173,7 @@ class MLP(nn.Module):
         if embedding is not None:
             self.embedding = embedded = EMBEDDINGS[embedding](n_features)
             n_features = embedded.n_outputs
+        self.register_buffer("column_weight", torch.ones(n_features))
         sizes = [n_features, *hidden_sizes]
         self.members = MemberInputs(n_features, n_members) if n_members > 1 else nn.Identity()
         dropout_kind = MemberDropout if n_members > 1 else nn.Dropout
@@ -174,16 +194,33 @@ class MLP(nn.Module):
         self.register_buffer("temperature", torch.ones(()))
         self.mixup_layers = [f"blocks.{i}" for i in range(len(self.blocks))]
 
-    def adapt_to_data(self, X: Tensor) -> None:
-        """Fit the scaling of the inputs, and bins, to training rows `X` (n, n_features)."""
+    def adapt_to_data(self, X: Tensor, y: Tensor | None = None) -> None:
+        """Fit the scaling of the inputs, bins and weights to training rows.
+
+        Parameters
+        ----------
+        X : Tensor of shape (n, n_features)
+        y : Tensor of shape (n,) or (n, n_targets), optional
+            Codes of classes, as ints, or numbers; for ``column_weights="importance"``.
+        """
         if isinstance(self.scaling, RobustScaling):
             self.scaling.adapt_to_data(X)
         if isinstance(self.embedding, PiecewiseLinearEmbeddings):
             self.embedding.adapt_to_data(self.scaling(X))
+        if self.column_weights is not None:
+            if y is None:
+                raise ValueError(
+                    "column_weights='importance' needs the targets of the training rows, which "
+                    "are known of arrays: give X and y as arrays, or column_weights=None"
+                )
+            importance = column_importance(X.cpu().numpy(), y.cpu().numpy())
+            n_curves = len(self.column_weight) // X.shape[1]
+            self.column_weight.copy_(torch.from_numpy(np.repeat(importance, n_curves)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (n, n_outputs), in training (n, n_outputs, n_members)."""
-        logits = self.head(self.blocks(self.members(self.embedding(self.scaling(x)))))
+        columns = self.embedding(self.scaling(x)) * self.column_weight
+        logits = self.head(self.blocks(self.members(columns)))
         if self.training:
             return logits
         if self.n_members > 1:
@@ -220,10 +257,17 @@ class MLP(nn.Module):
         return self
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *args: Any) -> None:
-        # Files that were written before there was a temperature have none.
+        # Files of earlier versions have no temperature, or no weights of columns.
         if f"{prefix}head.bias" in state:
             state.setdefault(f"{prefix}temperature", torch.ones(()))
+            state.setdefault(f"{prefix}column_weight", torch.ones_like(self.column_weight))
         super()._load_from_state_dict(state, prefix, *args)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a network that an earlier version has pickled, without weights of columns."""
+        super().__setstate__(state)
+        if "column_weight" not in self._buffers:
+            self.register_buffer("column_weight", self.head.bias.new_ones(1))
 
 
 def _made(activation: Any) -> nn.Module:

@@ -25,6 +25,8 @@ class FitState:
         Epochs of this call; None: `max_epochs`.
     temperature : float
         Of the logits of the default network for tables, which is made with it.
+    column_weights : str or None
+        Of the columns of the default network for tables.
     groups : array-like of shape (n,), or None
         Rows of a group are held out together.
     whole : bool
@@ -65,6 +67,7 @@ class FitState:
 
     epochs: int | None = None
     temperature: float = 1.0
+    column_weights: str | None = None
     groups: Any = None
     whole: bool = True
     randomness: FitRandomness | None = None

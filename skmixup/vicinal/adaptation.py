@@ -32,7 +32,9 @@ def adaptable_modules(module: nn.Module, prefix: str = "") -> list[tuple[str, nn
     return found
 
 
-def adapt_to_rows(module: nn.Module, run: Callable[[Any], Any], rows: Any) -> None:
+def adapt_to_rows(
+    module: nn.Module, run: Callable[[Any], Any], rows: Any, y: Tensor | None = None
+) -> None:
     """Show each module that has ``adapt_to_data`` what it will see of the training rows.
 
     Parameters
@@ -45,6 +47,8 @@ def adapt_to_rows(module: nn.Module, run: Callable[[Any], Any], rows: Any) -> No
         The training rows. A module that gets them as they are is shown them as they are; one that
         gets what others make of them is shown that, of at most 16 384 rows. A module inside one
         that has the method is left to that one.
+    y : Tensor of shape (n, …), optional
+        Targets of the rows, for those that have a parameter `y`.
 
     Warns
     -----
@@ -53,7 +57,7 @@ def adapt_to_rows(module: nn.Module, run: Callable[[Any], Any], rows: Any) -> No
     """
     targets = [target for _, target in adaptable_modules(module)]
     if targets and targets[0] is module:
-        _show(targets[0], ((), rows) if isinstance(rows, dict) else ((rows,), {}))
+        _show(targets[0], ((), rows) if isinstance(rows, dict) else ((rows,), {}), y)
         return
     if not targets:
         return
@@ -76,23 +80,33 @@ def adapt_to_rows(module: nn.Module, run: Callable[[Any], Any], rows: Any) -> No
     }
     for target, arguments in calls.items():  # in the order of the calls: each changes the next
         if all(id(tensor) in whole for tensor in _tensors(arguments)):
-            _show(target, _replaced(arguments, lambda tensor: whole[id(tensor)]))
+            _show(target, _replaced(arguments, lambda tensor: whole[id(tensor)]), y)
         else:
-            _show(target, _inputs_of(target, module, run, rows))
+            chosen = _chosen(n_rows(rows))
+            some, of_some = (rows, y) if chosen is None else (take(rows, chosen), _at(y, chosen))
+            _show(target, _inputs_of(target, module, run, some), of_some)
 
 
 def _inputs_of(target: nn.Module, module: nn.Module, run: Callable[[Any], Any], rows: Any) -> Any:
-    """Arguments of the first call of `target`, for all rows or a sample of them."""
+    """Arguments of the first call of `target`, for all rows."""
     total = n_rows(rows)
-    if total > MAX_ROWS:  # drawn at random: the first ones of sorted rows would mislead it
-        order = torch.randperm(total, generator=torch.Generator().manual_seed(0))
-        rows, total = take(rows, order[:MAX_ROWS]), MAX_ROWS
     parts = [
         _first_calls(module, run, take(rows, index), [target])[1][target]
         for index in torch.arange(total).tensor_split(-(-total // CHUNK))
     ]
     joined = iter([torch.cat(column) for column in zip(*map(_tensors, parts), strict=True)])
     return _replaced(parts[0], lambda _: next(joined))
+
+
+def _chosen(total: int) -> Tensor | None:
+    """Rows drawn at random, since the first ones of sorted rows would mislead; None: all."""
+    if total <= MAX_ROWS:
+        return None
+    return torch.randperm(total, generator=torch.Generator().manual_seed(0))[:MAX_ROWS]
+
+
+def _at(y: Tensor | None, chosen: Tensor) -> Tensor | None:
+    return None if y is None else y[chosen]
 
 
 def _first_calls(
@@ -130,12 +144,20 @@ def _replaced(arguments: Any, function: Callable[[Tensor], Any]) -> Any:
     return map_tensors(lambda x: function(x) if isinstance(x, Tensor) else x, arguments)
 
 
-def _show(target: nn.Module, arguments: tuple[tuple[Any, ...], dict[str, Any]]) -> None:
-    """Call ``adapt_to_data`` with what forward gets; with the first tensor if it takes but one."""
+def _show(
+    target: nn.Module, arguments: tuple[tuple[Any, ...], dict[str, Any]], y: Tensor | None
+) -> None:
+    """Call ``adapt_to_data`` with what forward gets; with the first tensor if it takes but one.
+
+    And with the targets if it has a parameter `y` which forward has not.
+    """
     adapt: Any = target.adapt_to_data
     args, kwargs = arguments
+    signature = inspect.signature(adapt)
+    of_forward = inspect.signature(target.forward).parameters
+    targets = {"y": y} if "y" in signature.parameters and "y" not in of_forward else {}
     try:
-        inspect.signature(adapt).bind(*args, **kwargs)
+        signature.bind(*args, **kwargs, **targets)
     except TypeError:
         args, kwargs = (_tensors(arguments)[0],), {}
-    adapt(*args, **kwargs)
+    adapt(*args, **kwargs, **targets)

@@ -1,5 +1,6 @@
 """The automatic space, the estimator's own setting in it, and names."""
 
+import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -12,11 +13,13 @@ from skmixup import (
     InterpolationConsistencyClassifier,
     ManifoldMixupClassifier,
     MixupClassifier,
+    MixupClassifierCV,
     MixupRegressor,
     VicinalClassifier,
 )
 from skmixup.ensemble.net import Net
-from skmixup.ensemble.settings import own_setting, space_of
+from skmixup.ensemble.rows import IndicatorRows, LabeledRows, NumericRows
+from skmixup.ensemble.settings import few_columns_matter, own_setting, space_of
 from skmixup.networks import MLP
 
 TABLE = {
@@ -86,6 +89,65 @@ def test_the_automatic_space_lies_around_the_own_values():
         "module__hidden_sizes": (64, 32),
         "module__embedding": "auto",
     }
+
+
+# Weights of columns.
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 20))
+CODES = (X[:, 4] > 0).astype(np.int64)
+FEW = LabeledRows(X, CODES, None, CODES, np.arange(2))
+
+
+def test_weights_of_columns_are_tried_where_few_matter():
+    assert few_columns_matter(Net(ManifoldMixupClassifier()), FEW)
+    all_matter = (X.sum(axis=1) > 0).astype(np.int64)
+    rows = LabeledRows(X, all_matter, None, all_matter, np.arange(2))
+    assert not few_columns_matter(Net(ManifoldMixupClassifier()), rows)
+    indicators = np.column_stack([CODES, 1 - CODES])
+    labels = IndicatorRows(X, indicators, None, np.arange(2), None)
+    assert few_columns_matter(Net(ManifoldMixupClassifier()), labels)
+    noise = np.concatenate([FEW.X, X]), np.concatenate([CODES, RNG.permutation(CODES)])
+    weight = np.repeat([1.0, 0.0], 300)
+    assert few_columns_matter(
+        Net(VicinalClassifier()), LabeledRows(*noise, weight, noise[1], np.arange(2))
+    )
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        make_pipeline(StandardScaler(), ManifoldMixupClassifier()),
+        ManifoldMixupClassifier(nn.Linear, module__in_features=20, module__out_features=2),
+        LogisticRegression(),
+        MixupRegressor(),
+    ],
+    ids=["pipeline", "module", "other", "regressor"],
+)
+def test_weights_are_of_the_columns_of_the_default_network_of_classifiers(estimator):
+    rows = NumericRows(X, X[:, 4], None) if isinstance(estimator, MixupRegressor) else FEW
+    assert not few_columns_matter(Net(estimator), rows)
+
+
+@pytest.mark.parametrize(
+    "table",
+    [X[:299], X.astype(object).astype(str) + "a", np.where(X > 2, np.nan, X), X[:, :, None]],
+    ids=["few rows", "text", "gaps", "three axes"],
+)
+def test_other_tables_have_no_weights(table):
+    codes = CODES[: len(table)]
+    rows = LabeledRows(table, codes, None, codes, np.arange(2))
+    assert not few_columns_matter(Net(ManifoldMixupClassifier()), rows)
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_the_classifier_asks_for_weights_where_few_matter(few):
+    y = np.where(CODES if few else X.sum(axis=1) > 0, "yes", "no")
+    small = VicinalClassifier(max_epochs=1, module__hidden_sizes=(4,))
+    cv = MixupClassifierCV(small, n_runs=9, cv=2, random_state=0).fit(X, y)
+    name = "module__column_weights"
+    assert (name in cv.param_distributions_) is few
+    assert set(cv.cv_results_.get(f"param_{name}", [])) == ({None, "importance"} if few else set())
 
 
 @pytest.mark.parametrize(("n_rows", "least"), [(100, 16), (2000, 16), (8000, 4), (10**7, 1)])

@@ -93,7 +93,7 @@ def test_nothing_on_the_device_is_float64(net, rows, y, monkeypatch):
 
     expected = clone(net).fit(rows, y, sample_weight=np.linspace(0.5, 1, 24))
     monkeypatch.setattr(RunningNet, "_on_device", there)
-    monkeypatch.setattr(looking, "shown_on", lambda rows, device: there(net, rows))
+    monkeypatch.setattr(looking, "shown_on", lambda rows, y, device: (there(net, rows), y))
     net.fit(rows, y, sample_weight=np.linspace(0.5, 1, 24))
     np.testing.assert_allclose(net.predict(rows[:20]), expected.predict(rows[:20]), rtol=1e-5)
     if isinstance(net, VicinalClassifier) and np.ndim(y) == 1 and min(y) == 0:

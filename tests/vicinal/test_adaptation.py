@@ -7,7 +7,12 @@ from skorch.dataset import ValidSplit
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from skmixup import InterpolationConsistencyClassifier, MixupClassifier, VicinalClassifier
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    MixupClassifier,
+    MixupRegressor,
+    VicinalClassifier,
+)
 from skmixup.networks import MLP
 
 RNG = np.random.default_rng(0)
@@ -250,3 +255,67 @@ def test_rows_that_an_overridden_infer_changes_are_shown_as_they_arrive():
 
     net = fitted(nn.Sequential(nn.Identity(), Seeing()), estimator=Halves)
     assert torch.equal(net.module_[1].seen, torch.from_numpy(X) / 2)
+
+
+# Targets.
+
+
+class SeeingTargets(Seeing):
+    def adapt_to_data(self, X, y):
+        super().adapt_to_data(X)
+        self.targets = None if y is None else y.clone()
+
+
+def targets_of(net):
+    return next(m for m in net.module_.modules() if isinstance(m, SeeingTargets))
+
+
+@pytest.mark.parametrize("wrapper", [w for w in WRAPPERS if w != "compiled"])
+def test_a_module_that_asks_for_targets_is_shown_those_of_its_rows(wrapper):
+    seen = targets_of(fitted(WRAPPERS[wrapper](SeeingTargets())))
+    np.testing.assert_array_equal(seen.seen, X)
+    np.testing.assert_array_equal(seen.targets, Y)
+
+
+def test_behind_another_layer_too_where_of_many_rows_some_are_shown(monkeypatch):
+    monkeypatch.setattr("skmixup.vicinal.adaptation.MAX_ROWS", 20)
+    seen = targets_of(fitted(nn.Sequential(nn.Flatten(), nn.LayerNorm(4), SeeingTargets())))
+    assert len(seen.seen) == len(seen.targets) == 20
+    with torch.no_grad():
+        arrives = nn.LayerNorm(4)(torch.from_numpy(X))
+    places = torch.cdist(seen.seen, arrives).argmin(dim=1)
+    torch.testing.assert_close(seen.seen, arrives[places])
+    np.testing.assert_array_equal(seen.targets, Y[places])
+
+
+def test_targets_are_those_of_the_rows_that_are_trained_on():
+    net = fitted(SeeingTargets(), train_split=ValidSplit(3))
+    train, _ = net.get_split_datasets(X, Y)
+    np.testing.assert_array_equal(targets_of(net).targets, Y[np.asarray(train.indices)])
+
+
+def test_targets_are_as_the_loss_sees_them():
+    names = np.array(["ant", "bee", "cow"])[Y]
+    np.testing.assert_array_equal(targets_of(fitted(SeeingTargets(), y=names)).targets, Y)
+    numbers = fitted(SeeingTargets(4, 1), y=Y * 7.0, estimator=MixupRegressor)
+    np.testing.assert_allclose(
+        targets_of(numbers).targets.ravel(), (Y - Y.mean()) / Y.std(), rtol=1e-5
+    )
+    rows = TensorDataset(torch.from_numpy(X), torch.from_numpy(Y))
+    assert targets_of(fitted(SeeingTargets(), X=rows, y=Y)).targets is None
+
+
+def test_a_second_input_of_that_name_is_no_target():
+    class TwoInputs(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.head = nn.Linear(4, 3)
+
+        def adapt_to_data(self, x, y):
+            self.seen = y.clone()
+
+        def forward(self, x, y):
+            return self.head(x * y)
+
+    net = fitted(TwoInputs(), X={"x": X, "y": -X})
+    np.testing.assert_array_equal(net.module_.seen, -X)

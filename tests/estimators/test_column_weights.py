@@ -1,0 +1,148 @@
+"""Facts about how fit finds out whether columns are weighted by their importance."""
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.metrics import log_loss
+
+from skmixup import ManifoldMixupClassifier, MixupClassifier, MixupRegressor, VicinalClassifier
+from skmixup.estimators import pilot
+from skmixup.networks import mlp
+
+RNG = np.random.default_rng(0)
+N_COLUMNS, N_ROWS = 30, 400
+SMALL = {
+    "module__hidden_sizes": (32,), "module__n_members": 1, "module__embedding": None,
+    "batch_size": 40, "lr": 0.02, "random_state": 0,
+}  # fmt: skip
+
+
+def few_of_many(n=N_ROWS):
+    X = RNG.normal(size=(n, N_COLUMNS)).astype(np.float32)
+    return X, (X[:, 3] + 0.3 * RNG.normal(size=n) > 0).astype(np.int64)
+
+
+def all_of_them(n=N_ROWS):
+    X = RNG.normal(size=(n, N_COLUMNS)).astype(np.float32)
+    return X, (X.sum(axis=1) > 0).astype(np.int64)
+
+
+@pytest.fixture
+def pilots(monkeypatch):
+    """The weights of the columns of each pilot, while the candidates are few."""
+    trained, train = [], pilot._train_pilot
+
+    def noted(net, rows, part, watch, **parameters):
+        trained.append(parameters.get("module__column_weights"))
+        train(net, rows, part, watch, **parameters)
+
+    monkeypatch.setattr(pilot, "CANDIDATES", (1, 2, 4))
+    monkeypatch.setattr(pilot, "_train_pilot", noted)
+    return trained
+
+
+def weights_of(net):
+    return net.module_.column_weights
+
+
+@pytest.mark.parametrize("kind", [VicinalClassifier, MixupClassifier, ManifoldMixupClassifier])
+def test_where_few_columns_matter_they_are_weighted(kind, pilots):
+    X, y = few_of_many()
+    net = kind(**SMALL).fit(X, y)
+    assert weights_of(net) == "importance"
+    assert pilots == [None, None, "importance", "importance"]  # two of a small table
+    assert net.module_.column_weight.argmax() == 3
+    new, labels = few_of_many(2000)
+    plain = kind(module__column_weights=None, **SMALL).fit(X, y)
+    assert weights_of(plain) is None
+    assert log_loss(labels, net.predict_proba(new)) < log_loss(labels, plain.predict_proba(new))
+
+
+def test_it_is_what_the_parameter_gives(pilots):
+    X, y = few_of_many()
+    auto = MixupClassifier(**SMALL).fit(X, y)
+    found = {"max_epochs": auto.n_epochs_, "module__column_weights": weights_of(auto)}
+    stated = MixupClassifier(**SMALL, **found).fit(X, y)
+    left, right = auto.module_.state_dict(), stated.module_.state_dict()
+    assert [k for k in left if not torch.equal(left[k], right[k])] == ["temperature"]
+    assert "module__column_weights" not in auto.get_params_for("module")
+
+
+def test_where_all_columns_matter_no_pilot_is_asked(pilots):
+    net = VicinalClassifier(**SMALL).fit(*all_of_them())
+    assert weights_of(net) is None
+    assert pilots == [None, None]
+
+
+@pytest.mark.parametrize("given", [None, "importance"])
+def test_what_is_given_stays(given, pilots):
+    net = VicinalClassifier(module__column_weights=given, **SMALL).fit(*few_of_many())
+    assert weights_of(net) == given
+    assert set(pilots) == {None}  # the network's own parameter is the pilot's
+    assert clone(net).get_params()["module__column_weights"] == given
+
+
+def test_weights_that_mislead_are_not_taken(pilots, monkeypatch):
+    X, y = few_of_many()
+    wrong = np.zeros(N_COLUMNS)
+    wrong[7] = 1.0
+    for module in (pilot, mlp):
+        monkeypatch.setattr(module, "column_importance", lambda X, y: wrong)
+    net = VicinalClassifier(**SMALL).fit(X, y)
+    assert weights_of(net) is None
+    assert "importance" in pilots
+    assert net.score(*few_of_many()) > 0.8
+
+
+def test_weights_are_taken_unless_worse_by_more_than_a_standard_error():
+    rng = np.random.default_rng(1)
+    rows, losses = np.arange(50), rng.gamma(1.0, size=50)
+    weight = rng.uniform(0.5, 2.0, size=50)
+    other = pilot._Found(pilot.Length(1, 1.0), 0, rows, losses)
+    noise = rng.normal(size=50)
+    noise -= np.average(noise, weights=weight)
+    error = np.sqrt(np.sum((weight * noise) ** 2)) / weight.sum()
+    shuffled = rng.permutation(50)
+    for more, worse in [(0.95, False), (1.05, True), (-2.0, False)]:
+        one = losses + noise + more * error
+        found = pilot._Found(pilot.Length(1, 1.0), 0, rows[shuffled], one[shuffled])
+        assert pilot._is_worse(found, other, weight) is worse
+
+
+def test_few_rows_tell_too_little(pilots):
+    X, y = few_of_many()
+    net = VicinalClassifier(**SMALL).fit(X[:370], y[:370])  # four fifths of which are 296
+    assert weights_of(net) is None
+    assert pilots == [None, None]
+
+
+def test_numbers_are_predicted_from_columns_as_they_are(pilots):
+    X, _ = few_of_many()
+    net = MixupRegressor(**SMALL).fit(X, X[:, 3])
+    assert weights_of(net) is None
+    assert "importance" not in pilots
+
+
+def test_soft_labels_are_targets_of_trees_too(pilots):
+    X, y = few_of_many()
+    net = VicinalClassifier(classes=[0, 1], **SMALL).fit(X, np.eye(2)[y])
+    assert weights_of(net) == "importance"
+    assert net.module_.column_weight.argmax() == 3
+
+
+def test_rows_without_weight_might_be_absent(pilots):
+    X, y = few_of_many()
+    more, noise = few_of_many()
+    both, labels = np.concatenate([X, more]), np.concatenate([y, RNG.permutation(noise)])
+    weighted = VicinalClassifier(**SMALL).fit(both, labels, np.repeat([1.0, 0.0], N_ROWS))
+    alone = VicinalClassifier(**SMALL).fit(X, y)
+    assert weights_of(weighted) == weights_of(alone) == "importance"
+    np.testing.assert_array_equal(weighted.predict_proba(more), alone.predict_proba(more))
+
+
+def test_a_fit_leaves_no_weights_to_the_next(pilots):
+    net = VicinalClassifier(**SMALL)
+    assert weights_of(net.fit(*few_of_many())) == "importance"
+    assert weights_of(net.fit(*all_of_them())) is None
+    assert weights_of(net.set_params(max_epochs=2).fit(*few_of_many())) is None
