@@ -228,8 +228,8 @@ OTHERS = """The same sets and split, to `VicinalClassifier()`. Beside these, wit
 
 
 WEIGHTED = """By trials beside this script. Networks take noise for signal where few of many
-columns matter: on mlc_churn (2000 rows; a column of 51 states is 30 columns of noise) the log-loss of
-`VicinalClassifier()` was .241, RealMLP-TD-S's .299, TabM's .380, CatBoost's .156; without the
+columns matter: on mlc_churn (2000 rows; a column of 51 states is 30 columns of noise) the log-loss
+of `VicinalClassifier()` was .241, RealMLP-TD-S's .299, TabM's .380, CatBoost's .156; without the
 states .197. So columns and their curves are multiplied by what extremely randomised trees gain
 from them beyond what they gain from the same columns shuffled
 (`module__column_weights="importance"`). All 22 sets for choosing, split 20, against equal weights:
