@@ -30,7 +30,7 @@ from sklearn.base import clone
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from skmixup.networks.importance import column_importance, is_concentrated
+from skmixup.networks.importance import column_importance, is_concentrated, rows_looked_at
 from skmixup.randomness.fit import generator_from
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.divergence import DivergenceError
@@ -189,8 +189,10 @@ def _may_weigh_columns(net: Any, rows: TrainingRows, train: Ints) -> bool:
     """Whether it is left to the pilot, and few of many columns matter in the rows `train`."""
     if not net.may_weigh_columns() or len(train) < LEAST_WEIGHTED:
         return False
-    X = torch.as_tensor(rows.X[train], dtype=torch.float32)
-    return is_concentrated(column_importance(X.cpu().numpy(), np.asarray(rows.target[train])))
+    y = np.asarray(rows.target[train])
+    looked_at = rows_looked_at(y, rows.X.shape[1])  # no copy of all
+    X = torch.as_tensor(rows.X[train[looked_at]], dtype=torch.float32)
+    return is_concentrated(column_importance(X.cpu().numpy(), y[looked_at]))
 
 
 def parts_of(strata: Ints, groups: Any, rng: np.random.Generator) -> Ints:

@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 #: More rows, or numbers in them, say little more about which columns matter, and take longer.
 MAX_ROWS, MAX_NUMBERS = 4000, 2**22
 N_TREES, LEAST_LEAF = 100, 3
+#: Trees keep a number for each class in each of their nodes; so many at a time are kept.
+MOST_KEPT = 2**23
 #: Importances are remembered of so many tables, since others are trained on the same rows: the
 #: members of a race on each fold, the network's average beside the network.
 N_REMEMBERED = 16
@@ -56,7 +58,8 @@ def column_importance(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     >>> column_importance(X, (X[:, 1] > 0).astype(int)).round(1)
     array([0., 1., 0.])
     """
-    X, y = _known(X, y)
+    rows = rows_looked_at(y, X.shape[1])
+    X, y = X[rows], y[rows]
     parts = (X, y, np.array([*X.shape, *y.shape]), np.array([y.dtype.str]))
     key = blake2b(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).digest()
     with _lock:
@@ -80,13 +83,13 @@ def is_concentrated(importance: Floats) -> bool:
     return bool(effective < 0.4 * len(importance))
 
 
-def _known(X: NDArray[Any], y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Some of the rows whose class, if it is one, is known."""
+def rows_looked_at(y: NDArray[Any], n_features: int) -> NDArray[np.int64]:
+    """Positions of some of the rows whose class, if `y` holds classes, is known."""
     rows = np.arange(len(y)) if y.dtype.kind == "f" else np.flatnonzero(y >= 0)
-    most = min(MAX_ROWS, max(100, MAX_NUMBERS // max(1, X.shape[1])))
+    most = min(MAX_ROWS, max(100, MAX_NUMBERS // max(1, n_features)))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
-    return X[rows], y[rows]
+    return rows
 
 
 def _by_trees(X: NDArray[Any], y: NDArray[Any]) -> Floats:
@@ -98,8 +101,14 @@ def _by_trees(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     kind = ExtraTreesRegressor if y.dtype.kind == "f" else ExtraTreesClassifier
-    trees = kind(N_TREES, min_samples_leaf=LEAST_LEAF, max_features="sqrt", random_state=0)
-    trees.fit(np.hstack([X, X[np.random.default_rng(0).permutation(n)]]), y)
-    gains = np.maximum(trees.feature_importances_[:d] - trees.feature_importances_[d:], 0.0)
+    both = np.hstack([X, X[np.random.default_rng(0).permutation(n)]])
+    width = y.shape[1] if y.ndim == 2 else 1 if y.dtype.kind == "f" else len(np.unique(y))
+    at_once = min(N_TREES, max(1, MOST_KEPT // (n * width)))
+    total = np.zeros(2 * d)
+    for first in range(0, N_TREES, at_once):
+        n_trees = min(at_once, N_TREES - first)
+        trees = kind(n_trees, min_samples_leaf=LEAST_LEAF, max_features="sqrt", random_state=first)
+        total += n_trees * trees.fit(both, y).feature_importances_
+    gains = np.maximum(total[:d] - total[d:], 0.0)
     found: Floats = gains / gains.max() if gains.max() > 0 else np.ones(d)
     return found
