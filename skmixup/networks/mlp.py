@@ -72,12 +72,13 @@ class MLP(nn.Module):
         (:class:`~skmixup.networks.embeddings.PiecewiseLinearEmbeddings`). "auto": "periodic" for
         up to 256 columns, and None for more, which would take several times as long.
     column_weights : {"importance"} or None, default=None
-        What each column and its curves are multiplied by before the first block. None: 1.
-        "importance": how much trees gain from the column on the training rows, compared with the
-        best one (:func:`~skmixup.networks.importance.column_importance`), 0 for one that is no
-        better than noise. Networks take chance for signal where few of many columns matter, which
-        trees do not; where most matter, or only together, it is a loss. `fit` of a classifier
-        with ``max_epochs="auto"`` finds out, unless this is given.
+        What half of the members, or the only one, multiply each column and its curves by. None:
+        1, as the others do. "importance": how much trees gain from the column on the training
+        rows, compared with the best one
+        (:func:`~skmixup.networks.importance.column_importance`), 0 for one that is no better than
+        noise. Networks take chance for signal where few of many columns matter, which trees do
+        not; where most matter, or only together, it is a loss. `fit` of a classifier with
+        ``max_epochs="auto"`` finds out, unless this is given.
 
     Shape
     -----
@@ -88,7 +89,7 @@ class MLP(nn.Module):
     ----------
     blocks : nn.Sequential
         Layer k of manifold mixup is the output of the k-th block.
-    column_weight : Tensor of shape (n_features · (1 + curves),)
+    column_weight : Tensor of shape (n_members, n_features · (1 + curves))
         The weights of columns and curves. A buffer, so that it is saved with the weights.
     averages_probabilities : bool, default=True
         What is averaged over members for a prediction: their probabilities or, with False, their
@@ -173,7 +174,7 @@ class MLP(nn.Module):
         if embedding is not None:
             self.embedding = embedded = EMBEDDINGS[embedding](n_features)
             n_features = embedded.n_outputs
-        self.register_buffer("column_weight", torch.ones(n_features))
+        self.register_buffer("column_weight", torch.ones(n_members, n_features))
         sizes = [n_features, *hidden_sizes]
         self.members = MemberInputs(n_features, n_members) if n_members > 1 else nn.Identity()
         dropout_kind = MemberDropout if n_members > 1 else nn.Dropout
@@ -214,13 +215,14 @@ class MLP(nn.Module):
                     "are known of arrays: give X and y as arrays, or column_weights=None"
                 )
             importance = column_importance(X.cpu().numpy(), y.cpu().numpy())
-            n_curves = len(self.column_weight) // X.shape[1]
-            self.column_weight.copy_(torch.from_numpy(np.repeat(importance, n_curves)))
+            n_curves = self.column_weight.shape[1] // X.shape[1]
+            weighted = self.column_weight[self.n_members // 2 :]
+            weighted.copy_(torch.from_numpy(np.repeat(importance, n_curves)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (n, n_outputs), in training (n, n_outputs, n_members)."""
-        columns = self.embedding(self.scaling(x)) * self.column_weight
-        logits = self.head(self.blocks(self.members(columns)))
+        columns = self.members(self.embedding(self.scaling(x))) * self.column_weight
+        logits = self.head(self.blocks(columns))
         if self.training:
             return logits
         if self.n_members > 1:
@@ -267,7 +269,7 @@ class MLP(nn.Module):
         """Take over a network that an earlier version has pickled, without weights of columns."""
         super().__setstate__(state)
         if "column_weight" not in self._buffers:
-            self.register_buffer("column_weight", self.head.bias.new_ones(1))
+            self.register_buffer("column_weight", self.head.bias.new_ones(1, 1))
 
 
 def _made(activation: Any) -> nn.Module:
