@@ -55,8 +55,8 @@ MOST_PILOTS = 2
 MOST_ROWS = 10_000
 #: With fewer rows nothing can be found out.
 LEAST_ROWS = 100
-#: From so many rows on trees can tell which columns matter.
-LEAST_WEIGHTED = 300
+#: With fewer rows trees do not tell which columns matter; with more a second pilot takes long.
+LEAST_WEIGHTED, MOST_WEIGHTED = 300, 20_000
 #: A pilot's learning rate, as a part of the peak of the one that falls along a cosine: their mean.
 PILOT_RATE = 0.5
 PILOT_DECAY = 0.99
@@ -187,7 +187,7 @@ def find_length(net: Any, rows: TrainingRows) -> Length | None:
 
 def _may_weigh_columns(net: Any, rows: TrainingRows, train: Ints) -> bool:
     """Whether it is left to the pilot, and few of many columns matter in the rows `train`."""
-    if not net.may_weigh_columns() or len(train) < LEAST_WEIGHTED:
+    if not net.may_weigh_columns() or not LEAST_WEIGHTED <= len(train) <= MOST_WEIGHTED:
         return False
     y = np.asarray(rows.target[train])
     looked_at = rows_looked_at(y, rows.X.shape[1])  # no copy of all

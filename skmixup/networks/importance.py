@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from hashlib import blake2b
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,6 @@ MOST_KEPT = 2**23
 N_REMEMBERED = 16
 
 _remembered: OrderedDict[bytes, Floats] = OrderedDict()
-_lock = Lock()
 
 
 def column_importance(X: NDArray[Any], y: NDArray[Any]) -> Floats:
@@ -37,7 +35,7 @@ def column_importance(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     X : ndarray of shape (n, n_features)
         At most 4000 rows, drawn at random, and fewer of many columns, are looked at.
     y : ndarray of shape (n,) or (n, n_targets)
-        Ints are classes, those below 0 unknown; else numbers.
+        One int a row is a class, below 0 an unknown one; else they are numbers.
 
     Returns
     -------
@@ -62,15 +60,12 @@ def column_importance(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     X, y = X[rows], y[rows]
     parts = (X, y, np.array([*X.shape, *y.shape]), np.array([y.dtype.str]))
     key = blake2b(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).digest()
-    with _lock:
-        found = _remembered.get(key)
+    found = _remembered.get(key)
     if found is None:
-        found = _by_trees(X, y)
+        found = _remembered[key] = _by_trees(X, y)
         found.flags.writeable = False
-        with _lock:
-            _remembered[key] = found
-            while len(_remembered) > N_REMEMBERED:
-                _remembered.popitem(last=False)
+        while len(_remembered) > N_REMEMBERED:
+            _remembered.popitem(last=False)
     return found
 
 
@@ -85,11 +80,15 @@ def is_concentrated(importance: Floats) -> bool:
 
 def rows_looked_at(y: NDArray[Any], n_features: int) -> NDArray[np.int64]:
     """Positions of some of the rows whose class, if `y` holds classes, is known."""
-    rows = np.arange(len(y)) if y.dtype.kind == "f" else np.flatnonzero(y >= 0)
+    rows = np.arange(len(y)) if _is_numeric(y) else np.flatnonzero(y >= 0)
     most = min(MAX_ROWS, max(100, MAX_NUMBERS // max(1, n_features)))
     if len(rows) > most:
         rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
     return rows
+
+
+def _is_numeric(y: NDArray[Any]) -> bool:
+    return y.ndim == 2 or y.dtype.kind == "f"
 
 
 def _by_trees(X: NDArray[Any], y: NDArray[Any]) -> Floats:
@@ -100,9 +99,10 @@ def _by_trees(X: NDArray[Any], y: NDArray[Any]) -> Floats:
         return np.ones(d)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    kind = ExtraTreesRegressor if y.dtype.kind == "f" else ExtraTreesClassifier
+    numeric = _is_numeric(y)
+    kind = ExtraTreesRegressor if numeric else ExtraTreesClassifier
     both = np.hstack([X, X[np.random.default_rng(0).permutation(n)]])
-    width = y.shape[1] if y.ndim == 2 else 1 if y.dtype.kind == "f" else len(np.unique(y))
+    width = y.size // n if numeric else len(np.unique(y))
     at_once = min(N_TREES, max(1, MOST_KEPT // (n * width)))
     total = np.zeros(2 * d)
     for first in range(0, N_TREES, at_once):

@@ -110,6 +110,12 @@ def test_weights_are_taken_unless_worse_by_more_than_a_standard_error():
         assert pilot._is_worse(found, other, weight) is worse
 
 
+def test_of_many_rows_no_second_pilot_is_trained(pilots, monkeypatch):
+    monkeypatch.setattr(pilot, "MOST_WEIGHTED", 319)
+    assert weights_of(VicinalClassifier(**SMALL).fit(*few_of_many())) is None
+    assert "importance" not in pilots
+
+
 def test_few_rows_tell_too_little(pilots):
     X, y = few_of_many()
     net = VicinalClassifier(**SMALL).fit(X[:370], y[:370])  # four fifths of which are 296
