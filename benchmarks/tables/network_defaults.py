@@ -256,9 +256,10 @@ modeldata, Caravan and OJ of ISLR), splits 20 and 21:
 
 The last is what it does: mlc_churn .241 → .183, accuracy .918 → .939; anneal .029 → .008, sick
 .053 → .040, nursery as before; without mlc_churn −0.077 ± 0.045. Such a fit takes twice as long:
-one or two more pilots, and more epochs. Weights that are learnt on from there (those of the members at the start) gave half as much:
-mlc_churn .195 to .206 where fixed ones gave .161 to .185, and so did .01 instead of nothing for
-columns without importance, .180. What it gives on sets kept aside: [tabular](tabular.md).
+one or two more pilots, and more epochs. Weights that are learnt on from there (those of the
+members at the start) gave half as much: mlc_churn .195 to .206 where fixed ones gave .161 to .185,
+and so did .01 instead of nothing for columns without importance, .180. What it gives on sets kept
+aside: [tabular](tabular.md).
 
 """
 
