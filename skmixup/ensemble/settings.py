@@ -16,9 +16,10 @@ from sklearn.base import is_regressor
 
 from skmixup.ensemble.net import Net
 from skmixup.ensemble.rows import LabeledRows, Rows
+from skmixup.ensemble.sklearn_internals import rows_at
 from skmixup.estimators import InterpolationConsistencyClassifier
 from skmixup.estimators.pilot import LEAST_WEIGHTED
-from skmixup.networks.importance import column_importance, is_concentrated
+from skmixup.networks.importance import column_importance, is_concentrated, rows_looked_at
 from skmixup.networks.mlp import APART
 from skmixup.training.fit_state import USUAL_EPOCHS
 
@@ -142,15 +143,17 @@ def few_columns_matter(net: Net, rows: Rows) -> bool:
     is_default = net.is_vicinal and not net.prefix and net.estimator.module is None
     if not is_default or is_regressor(net.estimator) or len(rows.y) < LEAST_WEIGHTED:
         return False
+    y = rows.codes if isinstance(rows, LabeledRows) else rows.y.astype(np.float32)
+    counts = np.arange(len(y)) if rows.weight is None else np.flatnonzero(rows.weight > 0)
+    n_columns = np.shape(rows_at(rows.X, counts[:1]))[-1]
+    looked_at = counts[rows_looked_at(y[counts], n_columns)]
     try:
-        X = np.asarray(rows.X, dtype=np.float32)
+        X = np.asarray(rows_at(rows.X, looked_at), dtype=np.float32)
     except (TypeError, ValueError):  # the estimator's `fit` says what X lacks
         return False
     if X.ndim != 2 or not np.isfinite(X).all():
         return False
-    counts = np.ones(len(X), dtype=bool) if rows.weight is None else rows.weight > 0
-    y = rows.codes if isinstance(rows, LabeledRows) else rows.y.astype(np.float32)
-    return is_concentrated(column_importance(X[counts], y[counts]))
+    return is_concentrated(column_importance(X, y[looked_at]))
 
 
 def space_of(

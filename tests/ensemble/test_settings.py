@@ -1,7 +1,9 @@
 """The automatic space, the estimator's own setting in it, and names."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -112,6 +114,14 @@ def test_weights_of_columns_are_tried_where_few_matter():
     assert few_columns_matter(
         Net(VicinalClassifier()), LabeledRows(*noise, weight, noise[1], np.arange(2))
     )
+
+
+@pytest.mark.parametrize(
+    "kind", [pd.DataFrame, np.ndarray.tolist, csr_matrix], ids=["frame", "lists", "sparse"]
+)
+def test_tables_of_any_kind_are_looked_at(kind):
+    rows = LabeledRows(kind(X), CODES, None, CODES, np.arange(2))
+    assert few_columns_matter(Net(VicinalClassifier()), rows) is (kind is not csr_matrix)
 
 
 @pytest.mark.parametrize(
