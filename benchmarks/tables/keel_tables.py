@@ -42,6 +42,9 @@ those of [tabular](tabular.md); the slow networks among them were not run, for w
 Seconds are those of the processor for one fit in one thread ({machine}), taken beside much other
 work: compare them by their ratios, and roughly. Those of `MixupClassifierCV` on the first split
 were taken with nothing beside it but itself on the other core (`n_jobs=2`, the fits added up).
+
+All of it was measured before columns were weighted where few of them matter
+([network_defaults](network_defaults.md)), which is so on some of them.
 """
 
 
