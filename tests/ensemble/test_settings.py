@@ -141,7 +141,7 @@ def test_weights_are_of_the_columns_of_the_default_network_of_classifiers(estima
 
 @pytest.mark.parametrize(
     "table",
-    [X[:299], X.astype(object).astype(str) + "a", np.where(X > 2, np.nan, X), X[:, :, None]],
+    [X[:299], np.full(X.shape, "a"), np.where(X > 2, np.nan, X), X[:, :, None]],
     ids=["few rows", "text", "gaps", "three axes"],
 )
 def test_other_tables_have_no_weights(table):
