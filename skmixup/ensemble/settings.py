@@ -27,7 +27,7 @@ Setting = dict[str, Any]
 
 ALPHAS = [0.0, 0.1, 0.2, 0.4, 1.0]
 N_EPOCHS = 6
-LEVELS: list[str | None] = [None, "importance"]
+COLUMN_WEIGHTS: list[str | None] = [None, "importance"]
 #: Up to so many rows a third of the own number of epochs is the least; beyond, as many steps.
 USUAL_ROWS = 2000
 WIDEST = 256
@@ -76,7 +76,7 @@ def automatic_space(
         "module__dropout": uniform(0.0, 0.4) if is_table and has_dropout else None,
         "module__hidden_sizes": _sizes(net) if is_table else None,
         "module__embedding": _embeddings(own) if is_table else None,
-        "module__column_weights": LEVELS if is_table and few_matter else None,
+        "module__column_weights": COLUMN_WEIGHTS if is_table and few_matter else None,
     }
     return {net.prefix + name: values for name, values in space.items() if values is not None}
 

@@ -154,7 +154,7 @@ def _show(
     adapt: Any = target.adapt_to_data
     args, kwargs = arguments
     signature = inspect.signature(adapt)
-    of_forward = inspect.signature(target.forward).parameters
+    of_forward = {*inspect.signature(target.forward).parameters, *kwargs}
     targets = {"y": y} if "y" in signature.parameters and "y" not in of_forward else {}
     try:
         signature.bind(*args, **kwargs, **targets)

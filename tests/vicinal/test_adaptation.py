@@ -317,5 +317,10 @@ def test_a_second_input_of_that_name_is_no_target():
         def forward(self, x, y):
             return self.head(x * y)
 
-    net = fitted(TwoInputs(), X={"x": X, "y": -X})
-    np.testing.assert_array_equal(net.module_.seen, -X)
+    class Inputs(TwoInputs):
+        def forward(self, **inputs):
+            return self.head(inputs["x"] * inputs["y"])
+
+    for module in (TwoInputs(), Inputs()):
+        net = fitted(module, X={"x": X, "y": -X})
+        np.testing.assert_array_equal(net.module_.seen, -X)
