@@ -58,7 +58,7 @@ def column_importance(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     """
     rows = rows_looked_at(y, X.shape[1])
     X, y = X[rows], y[rows]
-    parts = (X, y, np.array([*X.shape, *y.shape]), np.array([y.dtype.str]))
+    parts = (X, y, np.array([*X.shape, *y.shape]), np.array([X.dtype.str, y.dtype.str]))
     key = blake2b(b"".join(np.ascontiguousarray(part).tobytes() for part in parts)).digest()
     found = _remembered.get(key)
     if found is None:
@@ -97,6 +97,7 @@ def _by_trees(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     n, d = X.shape
     if n == 0:
         return np.ones(d)
+    X = _of_one_magnitude(X)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     numeric = _is_numeric(y)
@@ -112,3 +113,14 @@ def _by_trees(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     gains = np.maximum(total[:d] - total[d:], 0.0)
     found: Floats = gains / gains.max() if gains.max() > 0 else np.ones(d)
     return found
+
+
+def _of_one_magnitude(X: NDArray[Any]) -> NDArray[Any]:
+    """Columns whose largest numbers lie near 2¹⁰⁰, by powers of two, so that no digit changes.
+
+    Trees take values within 1e-7 of each other for equal ones, whatever the column's unit is.
+    """
+    X = X.astype(np.result_type(X, np.float32), copy=False)
+    _, exponent = np.frexp(np.abs(X).max(axis=0))
+    scaled: NDArray[Any] = np.ldexp(X, 100 - exponent)
+    return scaled

@@ -70,6 +70,23 @@ def test_the_scale_of_columns_does_not_matter():
     )
 
 
+def test_columns_in_tiny_or_huge_units_count_as_much():
+    tables = [X[:200].astype(np.float64) * 2.0**power for power in (0, -30, -100, 100, 600)]
+    first, *others = [column_importance(table, Y[:200]) for table in tables]
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+    tiny = X[:200] * np.float32([1, 1e-9, 1, 1, 1, 1, 1e-30, 1])
+    np.testing.assert_allclose(column_importance(tiny, Y[:200]), first, atol=0.05)
+
+
+def test_the_same_bytes_of_another_type_are_another_table():
+    column_importance(X[:100], Y[:100])
+    as_ints = X[:100].view(np.int32)
+    np.testing.assert_array_equal(
+        column_importance(as_ints, Y[:100]), importance._by_trees(as_ints, Y[:100])
+    )
+
+
 def test_it_is_computed_once_for_the_same_rows(monkeypatch):
     calls = []
     by_trees = importance._by_trees
