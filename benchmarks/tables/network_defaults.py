@@ -254,12 +254,24 @@ modeldata, Caravan and OJ of ISLR), splits 20 and 21:
 | unless it is worse by more than a standard error | −0.063 ± 0.039 | 7 / 3 | −0.036 ± 0.030 |
 | the same, half of the members only | −0.092 ± 0.044 | 7 / 2 | −0.040 ± 0.025 |
 
-The last is what it does: mlc_churn .241 → .183, accuracy .918 → .939; anneal .029 → .008, sick
-.053 → .040, nursery as before; without mlc_churn −0.077 ± 0.045. Such a fit takes twice as long:
-one or two more pilots, and more epochs. Weights that are learnt on from there (those of the
-members at the start) gave half as much: mlc_churn .195 to .206 where fixed ones gave .161 to .185,
-and so did .01 instead of nothing for columns without importance, .180. What it gives on sets kept
-aside: [tabular](tabular.md).
+The last was taken: mlc_churn .241 → .183, accuracy .918 → .939; anneal .029 → .008, sick
+.053 → .040, nursery as before; without mlc_churn −0.077 ± 0.045. Such a fit took twice as long:
+one or two more pilots, and more epochs.
+
+Weights that are learnt on from there
+(those of the members at the start) gave half as much: mlc_churn .195 to .206 where fixed ones gave
+.161 to .185, and so did .01 instead of nothing for columns without importance, .180. What it gives
+on sets kept aside: [tabular](tabular.md).
+
+Now there is no second pilot: half of the members of the only one weigh columns, and the others are
+also judged alone. Weights are kept unless all members together are worse than these by more than
+a standard error; where they are, what was best for these says when to stop. And a pilot ends when
+two numbers of epochs in turn are no better, before after three. Against two pilots on 14 sets for
+choosing, those on which trees find it so, two splits: log-loss −0.001 ± 0.001, error 0.000, in 0.60
+of the seconds (0.66 with three in turn), which is 1.12 times those without weights. Not taken:
+members with weights judged alone, too, +0.016 ± 0.010; weights only where they are not worse at all,
++0.007 ± 0.010. The other 16 sets: the same epochs in 0.91 of the seconds; with two members in the
+pilot +0.002 ± 0.005, error −0.014, in 0.84. Regressors stop at the same numbers on all eight sets.
 
 """
 

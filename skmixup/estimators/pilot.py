@@ -6,8 +6,9 @@ trained on a part of the rows at a constant learning rate, with a moving average
 which may be stopped anywhere; of the numbers of epochs tried, the one with the smallest loss on
 the rows held out is taken. Then all rows are trained on. What the loss is stands in
 :mod:`~skmixup.estimators.pilot_judges`: the log-loss at the best temperature, or for numbers the
-criterion. Where trees find that few of the columns tell classes apart, a second pilot's columns
-are weighted by what they find, and so are those of the network, unless that pilot is worse.
+criterion. Where trees find that few of the columns tell classes apart, half of a pilot's members
+have columns weighted by what they find, and so have those of the network, unless all members
+together are worse than the others alone.
 
 References
 ----------
@@ -19,33 +20,25 @@ Holzmüller, Berta, Bach: Rethinking Early Stopping: Refine, Then Calibrate. arX
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
-from skorch.callbacks import Callback
-from torch import Tensor
 
+from skmixup.estimators.pilot_watch import Enough, Floats, Found, Ints, Judge, Length, Watch, best
 from skmixup.networks.importance import column_importance, is_concentrated, rows_looked_at
 from skmixup.randomness.fit import generator_from
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.divergence import DivergenceError
-from skmixup.training.fit_state import USUAL_EPOCHS
-from skmixup.training.tensor_net import MAX_PREDICTION_ROWS
-
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 #: Numbers of epochs that are tried, about √2 apart,
 CANDIDATES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 48)
 #: as long as they take no more steps: a million rows are trained on for four epochs at most.
 MOST_STEPS = 20_000
-#: So many candidates in turn that are no better end a pilot.
-PATIENCE = 3
 #: Rows are held out a fifth at a time, by so many pilots, two at most, that about as many rows
 #: are predicted.
 N_PARTS = 5
@@ -55,30 +48,11 @@ MOST_PILOTS = 2
 MOST_ROWS = 10_000
 #: With fewer rows nothing can be found out.
 LEAST_ROWS = 100
-#: With fewer rows trees do not tell which columns matter; with more a second pilot takes long.
+#: With fewer rows trees do not tell which columns matter, and many rows tell without them.
 LEAST_WEIGHTED, MOST_WEIGHTED = 300, 20_000
 #: A pilot's learning rate, as a part of the peak of the one that falls along a cosine: their mean.
 PILOT_RATE = 0.5
 PILOT_DECAY = 0.99
-
-
-@dataclass(frozen=True)
-class Length:
-    """What a pilot found.
-
-    Attributes
-    ----------
-    n_epochs : int
-        Epochs to train.
-    temperature : float
-        Of the network's logits.
-    column_weights : str or None
-        What the default network for tables is made with; None also where it is given.
-    """
-
-    n_epochs: int
-    temperature: float
-    column_weights: str | None = None
 
 
 @dataclass(frozen=True)
@@ -110,25 +84,6 @@ class TrainingRows:
         if self.weight is None:
             return np.ones(len(self.y))
         return np.asarray(self.weight, dtype=np.float64)
-
-
-class Judge(Protocol):
-    """Says how good a pilot's outputs for rows held out are."""
-
-    #: The stratum of each row; rows of a stratum are dealt evenly.
-    strata: Ints
-
-    def judged(self, train: Ints, held_out: Ints) -> Ints:
-        """Those of the rows held out that can be judged by; none: `train` cannot be trained on."""
-
-    def seen(self, pilot: Any, outputs: Tensor, held_out: Ints) -> Floats:
-        """What is kept of the outputs for these rows, row by row."""
-
-    def loss(self, seen: Floats, held_out: Ints) -> tuple[float, float]:
-        """The loss of a row in nats, and the temperature that it has it at."""
-
-    def losses(self, seen: Floats, held_out: Ints, temperature: float) -> Floats:
-        """The loss of each row."""
 
 
 def finds_length(net: Any) -> bool:
@@ -176,13 +131,15 @@ def find_length(net: Any, rows: TrainingRows) -> Length | None:
     splits = [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(n_pilots)]
     splits = [(train, judge.judged(train, held_out)) for train, held_out in splits]
     splits = [(train, held_out) for train, held_out in splits if len(held_out)]
-    plain = _found(net, rows, judge, splits, candidates)
-    if plain is None or not _may_weigh_columns(net, rows, splits[0][0]):
+    if not splits or not _may_weigh_columns(net, rows, splits[0][0]):
+        found, _ = _found(net, rows, judge, splits, candidates)
+        return None if found is None else found.length
+    found, plain = _found(net, rows, judge, splits, candidates, weighted=True)
+    if plain is None:  # the network has one member, or it diverged
+        plain, _ = _found(net, rows, judge, splits, candidates)
+    if found is None or plain is None or _is_worse(found, plain, rows.weights):
         return None if plain is None else plain.length
-    weighted = _found(net, rows, judge, splits, candidates, module__column_weights="importance")
-    if weighted is None or _is_worse(weighted, plain, rows.weights):
-        return plain.length
-    return replace(weighted.length, column_weights="importance")
+    return replace(found.length, column_weights="importance")
 
 
 def _may_weigh_columns(net: Any, rows: TrainingRows, train: Ints) -> bool:
@@ -214,74 +171,32 @@ def parts_of(strata: Ints, groups: Any, rng: np.random.Generator) -> Ints:
     return part
 
 
-class _Enough(Exception):
-    """Ends a pilot's training."""
-
-
-@dataclass(eq=False)
-class _Watch(Callback):
-    """Predicts a pilot's held-out rows after each of the `candidates`, numbers of epochs.
-
-    The pilot ends after the last, or unless it is `patient` where more does not look better.
-    """
-
-    X: Any
-    judge: Judge
-    held_out: Ints
-    candidates: tuple[int, ...]
-    patient: bool
-    seen: list[Floats] = field(default_factory=list)
-
-    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
-        """Predict, and end the training if that is enough."""
-        if len(net.history) not in self.candidates:
-            return
-        X = torch.as_tensor(self.X[self.held_out], dtype=torch.float32)
-        net.set_training(False)
-        with torch.no_grad():
-            batches = X.split(MAX_PREDICTION_ROWS)
-            outputs = torch.cat([net.infer(batch).cpu().double() for batch in batches])
-        if not bool(torch.isfinite(outputs).all()):  # by the epoch's last step
-            raise _Enough
-        self.seen.append(self.judge.seen(net, outputs, self.held_out))
-        since = len(self.seen) - 1 - _best([self]).place
-        if since >= PATIENCE and not self.patient:
-            raise _Enough
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What pilots found."""
-
-    length: Length
-    #: Of the candidate.
-    place: int
-    held_out: Ints
-    #: Of each row held out.
-    losses: Floats
-
-
 def _found(
     net: Any,
     rows: TrainingRows,
     judge: Judge,
     splits: list[tuple[Ints, Ints]],
     candidates: tuple[int, ...],
-    **parameters: Any,
-) -> _Found | None:
-    """Train a pilot on each part; None where none got as far as the first candidate."""
-    watches: list[_Watch] = []
+    *,
+    weighted: bool = False,
+) -> tuple[Found | None, Found | None]:
+    """Train a pilot on each part: what it finds, and what those members find that do not weigh.
+
+    None where none got as far as the first candidate, or has such members beside others.
+    """
+    watches: list[Watch] = []
     for train, held_out in splits:
         if watches:  # as far as the first went
             candidates = candidates[: len(watches[0].seen)]
-        watch = _Watch(rows.X, judge, held_out, candidates, patient=bool(watches))
-        _train_pilot(net, rows, train, watch, **parameters)
+        watch = Watch(rows.X, judge, held_out, candidates, bool(watches), weighted)
+        _train_pilot(net, rows, train, watch)
         if watch.seen:
             watches.append(watch)
-    return _best(watches) if watches else None
+    found = best(watches) if watches else None
+    return found, best(watches, plain=True) if watches and watches[0].seen_plain else None
 
 
-def _is_worse(one: _Found, other: _Found, weights: Floats) -> bool:
+def _is_worse(one: Found, other: Found, weights: Floats) -> bool:
     """Whether its loss is larger by more than a standard error, on the rows that both predict."""
     common, of_one, of_other = np.intersect1d(one.held_out, other.held_out, return_indices=True)
     more, weight = one.losses[of_one] - other.losses[of_other], weights[common]
@@ -290,9 +205,8 @@ def _is_worse(one: _Found, other: _Found, weights: Floats) -> bool:
     return bool(mean > error)
 
 
-def _train_pilot(
-    net: Any, rows: TrainingRows, train: Ints, watch: _Watch, **parameters: Any
-) -> None:
+def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: Watch) -> None:
+    weights = {"module__column_weights": "importance"} if watch.weighted else {}
     pilot = clone(net).set_params(
         max_epochs=watch.candidates[-1],
         lr=net.lr * PILOT_RATE,
@@ -301,28 +215,9 @@ def _train_pilot(
         callbacks=[watch],
         verbose=0,
         **net.pilot_parameters(),
-        **parameters,
+        **weights,
     )
     weight = None if rows.sample_weight is None else rows.sample_weight[train]
     # Where it diverges, the training of all rows is to say so, unless it ends before.
-    with suppress(_Enough, DivergenceError):
+    with suppress(Enough, DivergenceError):
         pilot.fit(rows.X[train], rows.y[train], sample_weight=weight)
-
-
-def _best(watches: list[_Watch]) -> _Found:
-    """The best candidate, by the loss of all held-out rows together.
-
-    An octave away from the usual number counts as half a row's bit of surprise.
-    """
-    held_out = np.concatenate([watch.held_out for watch in watches])
-    found = []
-    candidates = watches[-1].candidates[: len(watches[-1].seen)]
-    for place, n_epochs in enumerate(candidates):
-        seen = np.concatenate([watch.seen[place] for watch in watches])
-        loss, temperature = watches[0].judge.loss(seen, held_out)
-        prior = 0.5 * np.log2(n_epochs / USUAL_EPOCHS) ** 2 / len(held_out)
-        found.append((loss + prior, place, temperature))
-    _, place, temperature = min(found)
-    seen = np.concatenate([watch.seen[place] for watch in watches])
-    losses = watches[0].judge.losses(seen, held_out, temperature)
-    return _Found(Length(candidates[place], temperature), place, held_out, losses)

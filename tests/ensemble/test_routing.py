@@ -25,7 +25,7 @@ from skmixup import (
     MixupRegressorCV,
     VicinalRegressor,
 )
-from skmixup.estimators.pilot import Length
+from skmixup.estimators.pilot_watch import Length
 from skmixup.estimators.validation import HeldOut
 from skmixup.tuning import UniformDesignSearchCV
 from tests.ensemble.toys import toy

@@ -3,7 +3,7 @@
 import pytest
 
 from skmixup.estimators import pilot, piloted
-from skmixup.estimators.pilot import Length
+from skmixup.estimators.pilot_watch import Length
 from skmixup.training import tensor_net
 
 

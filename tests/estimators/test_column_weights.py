@@ -1,5 +1,7 @@
 """Facts about how fit finds out whether columns are weighted by their importance."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 import torch
@@ -8,12 +10,13 @@ from sklearn.metrics import log_loss
 
 from skmixup import ManifoldMixupClassifier, MixupClassifier, MixupRegressor, VicinalClassifier
 from skmixup.estimators import pilot
+from skmixup.estimators.pilot_watch import PATIENCE, Enough, Found, Length, Watch, best
 from skmixup.networks import mlp
 
 RNG = np.random.default_rng(0)
 N_COLUMNS, N_ROWS = 30, 400
 SMALL = {
-    "module__hidden_sizes": (32,), "module__n_members": 1, "module__embedding": None,
+    "module__hidden_sizes": (32,), "module__n_members": 2, "module__embedding": None,
     "batch_size": 40, "lr": 0.02, "random_state": 0,
 }  # fmt: skip
 
@@ -33,9 +36,9 @@ def pilots(monkeypatch):
     """The weights of the columns of each pilot, while the candidates are few."""
     trained, train = [], pilot._train_pilot
 
-    def noted(net, rows, part, watch, **parameters):
-        trained.append(parameters.get("module__column_weights"))
-        train(net, rows, part, watch, **parameters)
+    def noted(net, rows, part, watch):
+        trained.append("importance" if watch.weighted else None)
+        train(net, rows, part, watch)
 
     monkeypatch.setattr(pilot, "CANDIDATES", (1, 2, 4))
     monkeypatch.setattr(pilot, "_train_pilot", noted)
@@ -51,8 +54,8 @@ def test_where_few_columns_matter_they_are_weighted(kind, pilots):
     X, y = few_of_many()
     net = kind(**SMALL).fit(X, y)
     assert weights_of(net) == "importance"
-    assert pilots == [None, None, "importance", "importance"]  # two of a small table
-    assert net.module_.column_weight.argmax() == 3
+    assert pilots == ["importance", "importance"]  # two of a small table
+    assert net.module_.column_weight[-1].argmax() == 3
     new, labels = few_of_many(2000)
     plain = kind(module__column_weights=None, **SMALL).fit(X, y)
     assert weights_of(plain) is None
@@ -91,7 +94,7 @@ def test_weights_that_mislead_are_not_taken(pilots, monkeypatch):
         monkeypatch.setattr(module, "column_importance", lambda X, y: wrong)
     net = VicinalClassifier(**SMALL).fit(X, y)
     assert weights_of(net) is None
-    assert "importance" in pilots
+    assert pilots == ["importance", "importance"]  # whose plain members are better
     assert net.score(*few_of_many()) > 0.8
 
 
@@ -99,18 +102,79 @@ def test_weights_are_taken_unless_worse_by_more_than_a_standard_error():
     rng = np.random.default_rng(1)
     rows, losses = np.arange(50), rng.gamma(1.0, size=50)
     weight = rng.uniform(0.5, 2.0, size=50)
-    other = pilot._Found(pilot.Length(1, 1.0), 0, rows, losses)
+    other = Found(Length(1, 1.0), 0, rows, losses)
     noise = rng.normal(size=50)
     noise -= np.average(noise, weights=weight)
     error = np.sqrt(np.sum((weight * noise) ** 2)) / weight.sum()
     shuffled = rng.permutation(50)
     for more, worse in [(0.95, False), (1.05, True), (-2.0, False)]:
         one = losses + noise + more * error
-        found = pilot._Found(pilot.Length(1, 1.0), 0, rows[shuffled], one[shuffled])
+        found = Found(Length(1, 1.0), 0, rows[shuffled], one[shuffled])
         assert pilot._is_worse(found, other, weight) is worse
 
 
-def test_of_many_rows_no_second_pilot_is_trained(pilots, monkeypatch):
+def test_of_one_member_there_are_pilots_with_weights_and_without(pilots):
+    net = VicinalClassifier(**{**SMALL, "module__n_members": 1}).fit(*few_of_many())
+    assert weights_of(net) == "importance"
+    assert pilots == ["importance", "importance", None, None]
+
+
+def test_plain_members_are_judged_by_what_they_alone_predict(monkeypatch):
+    seen, on_epoch_end = [], Watch.on_epoch_end
+
+    def noted(watch, net, **kwargs):
+        on_epoch_end(watch, net, **kwargs)
+        X = torch.as_tensor(watch.X[watch.held_out])
+        module = net.module_  # the moving average, in evaluation
+        logits = module.head(module.blocks(module.members(module.scaling(X))))
+        plain = logits.softmax(dim=1)[..., :2].mean(dim=2)
+        np.testing.assert_allclose(watch.seen_plain[-1], plain.detach().numpy(), rtol=1e-4)
+        assert not np.allclose(watch.seen_plain[-1], watch.seen[-1], rtol=1e-2)
+        assert not module.head._forward_hooks
+        seen.append(len(watch.seen_plain))
+
+    monkeypatch.setattr(pilot, "CANDIDATES", (1, 2))
+    monkeypatch.setattr(Watch, "on_epoch_end", noted)
+    VicinalClassifier(**{**SMALL, "module__n_members": 5}).fit(*few_of_many())
+    assert seen == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("of_all", "of_plain", "n_seen"),
+    [
+        ([5, 1, 2, 2, 2, 2, 2], [8, 9, 9, 9, 9, 9, 9], 2),
+        ([5, 1, 2, 2, 2, 2, 2], [9, 8, 7, 9, 9, 9, 9], 3),
+        ([9, 9, 3, 9, 9, 9, 9], [5, 1, 2, 2, 2, 2, 2], 3),
+    ],
+)
+def test_a_pilot_ends_where_neither_all_members_nor_the_plain_ones_learn(of_all, of_plain, n_seen):
+    X, y = few_of_many(5000)
+    told = iter([number for both in zip(of_all, of_plain, strict=True) for number in both])
+
+    class Scripted:
+        def seen(self, net, outputs, held_out):
+            return np.full(len(held_out), float(next(told)))
+
+        def loss(self, seen, held_out):
+            return seen.mean(), 1.0
+
+        def losses(self, seen, held_out, temperature):
+            return seen
+
+    held_out = np.arange(1000, 5000)
+    watch = Watch(X, Scripted(), held_out, (1, 2, 3, 4, 5, 6, 7), patient=False, weighted=True)
+    net = VicinalClassifier(
+        **{**SMALL, "batch_size": 1000}, max_epochs=7, callbacks=[watch], ema_decay=0.9,
+        module__column_weights="importance",
+    )  # fmt: skip
+    with suppress(Enough):
+        net.fit(X[:1000], y[:1000])
+    assert len(watch.seen) == min(7, n_seen + PATIENCE)
+    assert best([watch]).place == int(np.argmin(of_all))
+    assert best([watch], plain=True).place == int(np.argmin(of_plain[: len(watch.seen)]))
+
+
+def test_of_many_rows_trees_are_not_asked(pilots, monkeypatch):
     monkeypatch.setattr(pilot, "MOST_WEIGHTED", 319)
     assert weights_of(VicinalClassifier(**SMALL).fit(*few_of_many())) is None
     assert "importance" not in pilots
@@ -134,7 +198,7 @@ def test_soft_labels_are_targets_of_trees_too(pilots):
     X, y = few_of_many()
     net = VicinalClassifier(classes=[0, 1], **SMALL).fit(X, np.eye(2)[y])
     assert weights_of(net) == "importance"
-    assert net.module_.column_weight.argmax() == 3
+    assert net.module_.column_weight[-1].argmax() == 3
 
 
 def test_rows_without_weight_might_be_absent(pilots):

@@ -231,7 +231,7 @@ def test_ctrl_c_in_a_pilot_leaves_the_estimator_as_it_was(monkeypatch):
     def interrupted(watch, net, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pilot._Watch, "on_epoch_end", interrupted)
+    monkeypatch.setattr(pilot.Watch, "on_epoch_end", interrupted)
     net = estimator()
     before = dict(vars(net))
     with pytest.raises(KeyboardInterrupt):
@@ -276,7 +276,7 @@ def test_an_interrupt_of_a_pilot_leaves_everything_as_it_was_and_says_so(quick, 
         watched.append(net)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pilot._Watch, "on_epoch_end", interrupted)
+    monkeypatch.setattr(pilot.Watch, "on_epoch_end", interrupted)
     for which in (unfitted, clf):
         with pytest.raises(KeyboardInterrupt) as caught:
             which.fit(X[:, ::-1], Y)
@@ -289,7 +289,7 @@ def test_an_interrupt_of_a_pilot_leaves_everything_as_it_was_and_says_so(quick, 
 
 
 def test_an_interrupt_of_a_pilot_in_a_race_leaves_the_complete_settings(quick, monkeypatch):
-    watched, real = [], pilot._Watch.on_epoch_end
+    watched, real = [], pilot.Watch.on_epoch_end
 
     def interrupted(self, net, **kwargs):
         watched.append(net)
@@ -297,7 +297,7 @@ def test_an_interrupt_of_a_pilot_in_a_race_leaves_the_complete_settings(quick, m
             raise KeyboardInterrupt
         real(self, net, **kwargs)
 
-    monkeypatch.setattr(pilot._Watch, "on_epoch_end", interrupted)
+    monkeypatch.setattr(pilot.Watch, "on_epoch_end", interrupted)
     monkeypatch.setattr(pilot, "MOST_PILOTS", 1)
     space = {"alpha": [0.0, 1.0, 2.0, 3.0]}
     clf = MixupClassifierCV(estimator(), param_distributions=space, n_runs=4, cv=4)
