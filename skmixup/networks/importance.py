@@ -108,7 +108,10 @@ def _by_trees(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     total = np.zeros(2 * d)
     for first in range(0, N_TREES, at_once):
         n_trees = min(at_once, N_TREES - first)
-        trees = kind(n_trees, min_samples_leaf=LEAST_LEAF, max_features="sqrt", random_state=first)
+        # n_jobs=1: other processes, where joblib's configuration names them, take far longer.
+        trees = kind(
+            n_trees, min_samples_leaf=LEAST_LEAF, max_features="sqrt", random_state=first, n_jobs=1
+        )
         total += n_trees * trees.fit(both, y).feature_importances_
     gains = np.maximum(total[:d] - total[d:], 0.0)
     found: Floats = gains / gains.max() if gains.max() > 0 else np.ones(d)

@@ -4,6 +4,7 @@ import pickle
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
+import joblib
 import numpy as np
 import pytest
 import torch
@@ -113,6 +114,14 @@ def test_threads_may_ask_at_once(monkeypatch):
         found = list(pool.map(lambda table: column_importance(table, Y), tables))
     for i, one in enumerate(found):
         np.testing.assert_array_equal(one, found[i % 20])
+
+
+def test_trees_start_no_processes(monkeypatch):
+    monkeypatch.setattr(importance, "N_TREES", 3)
+    for name in ("submit", "apply_async"):  # of newer and older versions
+        monkeypatch.setattr(joblib.parallel.LokyBackend, name, None, raising=False)
+    with joblib.parallel_config(backend="loky", n_jobs=2):
+        column_importance(X[:30], Y[:30])
 
 
 def test_it_draws_nothing_from_global_generators():
