@@ -99,23 +99,9 @@ class FittingNet(PilotedNet, ClassifyingNet):
         """Judge a pilot by its log-loss."""
         return ClassJudge(rows)
 
-    def may_weigh_columns(self) -> bool:
-        """Whether it is left to a pilot."""
-        return "column_weights" not in self.get_params_for("module")
-
     def pilot_parameters(self) -> dict[str, Any]:
         """Name all classes, of which a pilot may see some."""
         return {"classes": self.classes_}
-
-    def _default_module(self, **kwargs: Any) -> nn.Module:
-        """Make the default network, with what was found for it."""
-        state = self._fit_state_
-        if state is not None and state.column_weights is not None:
-            kwargs["column_weights"] = state.column_weights
-        module = super()._default_module(**kwargs)
-        if state is not None and state.temperature != 1.0:
-            module.temperature.fill_(state.temperature)  # type: ignore[operator]
-        return module
 
     @property
     def temperature_(self) -> float:

@@ -146,7 +146,7 @@ def _may_weigh_columns(net: Any, rows: TrainingRows, train: Ints) -> bool:
     """Whether it is left to the pilot, and few of many columns matter in the rows `train`."""
     if not net.may_weigh_columns() or not LEAST_WEIGHTED <= len(train) <= MOST_WEIGHTED:
         return False
-    y = np.asarray(rows.target[train])
+    y = net.targets_shown(np.asarray(rows.target[train]))
     looked_at = rows_looked_at(y, rows.X.shape[1])  # no copy of all
     X = torch.as_tensor(rows.X[train[looked_at]], dtype=torch.float32)
     return is_concentrated(column_importance(X.cpu().numpy(), y[looked_at]))

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from skorch.callbacks import Callback
 from torch import Tensor
 
-from skmixup.networks.members import average_members
 from skmixup.training.fit_state import USUAL_EPOCHS
 from skmixup.training.tensor_net import MAX_PREDICTION_ROWS
 
@@ -109,8 +108,8 @@ class Watch(Callback):
             return
 
         def keep(head: Any, inputs: Any, logits: Tensor) -> None:
-            plain = logits[..., : module.n_members // 2]
-            kept.append(average_members(plain).cpu().double())
+            plain = module.averaged(logits[..., : module.n_members // 2])
+            kept.append(plain.cpu().double())
 
         hook = module.head.register_forward_hook(keep)
         try:

@@ -4,7 +4,9 @@ from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
+from torch import nn
 
 from skmixup.constraints import StrOptions
 from skmixup.estimators.base import VicinalEstimator
@@ -41,8 +43,12 @@ class PilotedNet(OutputNet):
         raise NotImplementedError
 
     def may_weigh_columns(self) -> bool:
-        """Whether a pilot may say what columns of the default network count; of classifiers."""
-        return False
+        """Whether it is left to a pilot what columns of the default network count."""
+        return "column_weights" not in self.get_params_for("module")
+
+    def targets_shown(self, target: NDArray[Any]) -> NDArray[Any]:
+        """Return targets as a module's `adapt_to_data` is shown them."""
+        return target
 
     def pilot_parameters(self) -> dict[str, Any]:
         """Return parameters of a pilot, which sees a part of the rows only."""
@@ -104,6 +110,16 @@ class PilotedNet(OutputNet):
             state.epochs = found.n_epochs
             state.temperature = found.temperature
             state.column_weights = found.column_weights
+
+    def _default_module(self, **kwargs: Any) -> nn.Module:
+        """Make the default network, with what was found for it."""
+        state = self._fit_state_
+        if state is not None and state.column_weights is not None:
+            kwargs["column_weights"] = state.column_weights
+        module = super()._default_module(**kwargs)
+        if state is not None and state.temperature != 1.0:
+            module.temperature.fill_(state.temperature)  # type: ignore[operator]
+        return module
 
     def check_groups(self, groups: Any) -> None:
         """Raise ValueError for groups where nothing is held out, nor a pilot trained."""

@@ -129,6 +129,10 @@ class TargetNet(PilotedNet, _KnowsClasses):
         """Judge a pilot by the criterion."""
         return NumberJudge(rows)
 
+    def targets_shown(self, target: NDArray[Any]) -> NDArray[Any]:
+        """Return them as the loss sees them, and a module with it."""
+        return self.standardized(target)
+
     def _set_targets(self, y: NDArray[np.float64], weight: Any, *, reset: bool) -> None:
         """Set the standardisation at the start of training; later calls must fit it."""
         columns = y.reshape(len(y), -1)

@@ -226,12 +226,14 @@ class MLP(nn.Module):
         if self.training:
             return logits
         if self.n_members > 1:
-            logits = (
-                average_members(logits, self.n_members, self.n_outputs)
-                if self.averages_probabilities
-                else logits.mean(dim=2)
-            )
+            logits = self.averaged(logits, self.n_members)
         return logits / self.temperature
+
+    def averaged(self, logits: Tensor, n_members: int | None = None) -> Tensor:
+        """Predict by members together: (n, n_outputs, n_members) → (n, n_outputs)."""
+        if self.averages_probabilities:
+            return average_members(logits, n_members, self.n_outputs)
+        return logits.mean(dim=2)
 
     @property
     def min_prediction_rows(self) -> int:

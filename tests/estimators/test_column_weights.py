@@ -8,7 +8,14 @@ import torch
 from sklearn.base import clone
 from sklearn.metrics import log_loss
 
-from skmixup import ManifoldMixupClassifier, MixupClassifier, MixupRegressor, VicinalClassifier
+from skmixup import (
+    ManifoldMixupClassifier,
+    ManifoldMixupRegressor,
+    MixupClassifier,
+    MixupRegressor,
+    VicinalClassifier,
+    VicinalRegressor,
+)
 from skmixup.estimators import pilot
 from skmixup.estimators.pilot_watch import PATIENCE, Enough, Found, Length, Watch, best
 from skmixup.networks import mlp
@@ -187,11 +194,52 @@ def test_few_rows_tell_too_little(pilots):
     assert pilots == [None, None]
 
 
-def test_numbers_are_predicted_from_columns_as_they_are(pilots):
+@pytest.mark.parametrize("kind", [VicinalRegressor, MixupRegressor, ManifoldMixupRegressor])
+def test_numbers_are_predicted_from_weighted_columns_too(kind, pilots):
     X, _ = few_of_many()
-    net = MixupRegressor(**SMALL).fit(X, X[:, 3])
-    assert weights_of(net) is None
-    assert "importance" not in pilots
+    new, _ = few_of_many(2000)
+    y, numbers = 10 + 5 * X[:, 3] + RNG.normal(size=N_ROWS), 10 + 5 * new[:, 3]
+    net = kind(**SMALL).fit(X, y)
+    assert weights_of(net) == "importance"
+    assert pilots == ["importance", "importance"]
+    assert net.module_.column_weight[-1].argmax() == 3
+    plain = kind(module__column_weights=None, **SMALL).fit(X, y)
+    assert np.mean((net.predict(new) - numbers) ** 2) < np.mean(
+        (plain.predict(new) - numbers) ** 2
+    )
+    everything = kind(**SMALL).fit(X, X.sum(axis=1))
+    assert weights_of(everything) is None
+
+
+def test_targets_of_all_units_say_which_columns_matter(pilots):
+    X, _ = few_of_many()
+    y = np.column_stack([1e6 * X[:, 3], X[:, 5], 1e-6 * X[:, 7]])
+    net = MixupRegressor(**SMALL).fit(X, y)
+    assert weights_of(net) == "importance"
+    weight = net.module_.column_weight[-1]
+    assert set(weight.argsort()[-3:].tolist()) == {3, 5, 7}
+    assert weight[[3, 5, 7]].min() > 0.3
+
+
+def test_plain_members_predict_numbers_by_their_mean(monkeypatch):
+    seen, on_epoch_end = [], Watch.on_epoch_end
+
+    def noted(watch, net, **kwargs):
+        on_epoch_end(watch, net, **kwargs)
+        module = net.module_  # the moving average, in evaluation
+        inputs = module.scaling(torch.as_tensor(watch.X[watch.held_out]))
+        outputs = module.head(module.blocks(module.members(inputs)))[:, 0, :1].mean(dim=1)
+        target = net.standardized(y[watch.held_out])[:, 0]
+        losses = (outputs.detach().numpy() - target) ** 2
+        np.testing.assert_allclose(np.ravel(watch.seen_plain[-1]), losses, rtol=1e-3, atol=1e-6)
+        seen.append(len(watch.seen_plain))
+
+    monkeypatch.setattr(pilot, "CANDIDATES", (1, 2))
+    monkeypatch.setattr(Watch, "on_epoch_end", noted)
+    X, _ = few_of_many()
+    y = X[:, 3]
+    MixupRegressor(**SMALL).fit(X, y)
+    assert seen == [1, 2, 1, 2]
 
 
 def test_soft_labels_are_targets_of_trees_too(pilots):
