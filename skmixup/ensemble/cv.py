@@ -214,9 +214,11 @@ class TunedNetworks(WeightedNetworks, metaclass=ABCMeta):
         The design is always the same where ``random_state`` is None.
         """
         automatic = isinstance(self.param_distributions, str)
-        few_matter = automatic and few_columns_matter(net, rows)
         of_X = n_dimensions(rows.X), len(rows.y)
-        space = space_of(self.param_distributions, net, *of_X, few_matter=few_matter)
+        space = space_of(self.param_distributions, net, *of_X)
+        has_room = isinstance(self.n_runs, str) or self.n_runs > len(space) + 1
+        if automatic and has_room and few_columns_matter(net, rows):
+            space = space_of("auto", net, *of_X, few_matter=True)
         seed = 0 if self.random_state is None else int(rng.randint(2**31 - 1))
         return space, Proposals(space, own_setting(net, space), self.n_runs, seed)
 

@@ -160,6 +160,15 @@ def test_the_classifier_asks_for_weights_where_few_matter(few):
     assert set(cv.cv_results_.get(f"param_{name}", [])) == ({None, "importance"} if few else set())
 
 
+@pytest.mark.parametrize(("n_runs", "asks"), [(7, False), (8, True), ("auto", True)])
+def test_runs_that_suffice_for_other_tables_suffice_where_few_columns_matter(n_runs, asks):
+    small = VicinalClassifier(max_epochs=1, module__hidden_sizes=(4,))
+    cv = MixupClassifierCV(small, n_runs=n_runs, random_state=0)
+    space, _ = cv._proposals(Net(small), FEW, np.random.RandomState(0))
+    assert len(space) == 6 + asks
+    assert ("module__column_weights" in space) is asks
+
+
 @pytest.mark.parametrize(("n_rows", "least"), [(100, 16), (2000, 16), (8000, 4), (10**7, 1)])
 def test_the_fewest_epochs_have_no_more_steps_for_many_rows(n_rows, least):
     estimator = ManifoldMixupClassifier(max_epochs=48)
