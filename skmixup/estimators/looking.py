@@ -52,10 +52,11 @@ class LookingNet(HoldingOutNet):
             if shown is not None:
                 rows, y = shown_on(*shown, self._device_)
                 self.set_training(False)
-                adapt_to_rows(self.module_, self.infer, rows, y)
-                if self.module_ is not self.average_network():  # not all need be in a buffer
-                    with self.average_shown():
-                        adapt_to_rows(self.module_, self.infer, rows, y)
+                with self.full_precision():  # NumPy knows no bfloat16
+                    adapt_to_rows(self.module_, self.infer, rows, y)
+                    if self.module_ is not self.average_network():  # not all need be in a buffer
+                        with self.average_shown():
+                            adapt_to_rows(self.module_, self.infer, rows, y)
 
     def _training_part(self, X: Any, y: Any) -> Any:
         """Split as training will; the split is kept for it, since it may be random."""

@@ -84,6 +84,16 @@ def test_a_module_further_in_is_shown_what_reaches_it():
     torch.testing.assert_close(net.module_[2].seen, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_in_16_bits_too_a_module_further_in_is_shown_rows_of_its_own_type():
+    net = fitted(nn.Sequential(nn.Linear(4, 4), Seeing()), precision="bfloat16")
+    with torch.no_grad():
+        expected = net.module_[0](torch.from_numpy(X))
+    torch.testing.assert_close(net.module_[1].seen, expected, rtol=1e-4, atol=0.01)
+    MixupClassifier(nn.Sequential(nn.Linear(4, 4), mlp()), max_epochs=1, precision="bfloat16").fit(
+        X, Y
+    )
+
+
 def test_the_second_is_shown_what_the_first_makes_once_it_has_adapted():
     class Centred(nn.Module):
         mean = 0.0
