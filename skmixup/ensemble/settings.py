@@ -145,13 +145,15 @@ def few_columns_matter(net: Net, rows: Rows) -> bool:
         return False
     y = rows.codes if isinstance(rows, LabeledRows) else rows.y.astype(np.float32)
     counts = np.arange(len(y)) if rows.weight is None else np.flatnonzero(rows.weight > 0)
-    n_columns = np.shape(rows_at(rows.X, counts[:1]))[-1]
-    looked_at = counts[rows_looked_at(y[counts], n_columns)]
+    shape = np.shape(rows_at(rows.X, counts[:1]))
+    if len(shape) != 2:
+        return False
+    looked_at = counts[rows_looked_at(y[counts], shape[1])]
     try:
         X = np.asarray(rows_at(rows.X, looked_at), dtype=np.float32)
     except (TypeError, ValueError):  # the estimator's `fit` says what X lacks
         return False
-    if X.ndim != 2 or not np.isfinite(X).all():
+    if not np.isfinite(X).all():
         return False
     return is_concentrated(column_importance(X, y[looked_at]))
 

@@ -19,6 +19,7 @@ from skmixup import (
     MixupRegressor,
     VicinalClassifier,
 )
+from skmixup.ensemble import settings
 from skmixup.ensemble.net import Net
 from skmixup.ensemble.rows import IndicatorRows, LabeledRows, NumericRows
 from skmixup.ensemble.settings import few_columns_matter, own_setting, space_of
@@ -148,6 +149,15 @@ def test_other_tables_have_no_weights(table):
     codes = CODES[: len(table)]
     rows = LabeledRows(table, codes, None, codes, np.arange(2))
     assert not few_columns_matter(Net(ManifoldMixupClassifier()), rows)
+
+
+def test_images_are_not_copied_for_that_question(monkeypatch):
+    taken = []
+    rows_at = settings.rows_at
+    monkeypatch.setattr(settings, "rows_at", lambda X, i: taken.append(len(i)) or rows_at(X, i))
+    images = LabeledRows(X[:, :, None, None], CODES, None, CODES, np.arange(2))
+    assert not few_columns_matter(Net(VicinalClassifier()), images)
+    assert sum(taken) <= 1
 
 
 @pytest.mark.parametrize("few", [True, False])
