@@ -11,6 +11,8 @@ Floats = NDArray[np.float64]
 
 #: More rows, or numbers in them, say little more about which columns matter, and take longer.
 MAX_ROWS, MAX_NUMBERS = 4000, 2**22
+#: Of a class with few rows among these so many are added, in all at most half as many rows more.
+LEAST_OF_CLASS = 50
 N_TREES, LEAST_LEAF = 100, 3
 #: Trees keep a number for each class in each of their nodes; so many at a time are kept.
 MOST_KEPT = 2**23
@@ -33,7 +35,8 @@ def column_importance(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     Parameters
     ----------
     X : ndarray of shape (n, n_features)
-        At most 4000 rows, drawn at random, and fewer of many columns, are looked at.
+        At most 4000 rows, drawn at random, and fewer of many columns, are looked at, and some
+        more of classes that are rare among them.
     y : ndarray of shape (n,) or (n, n_targets)
         One int a row is a class, below 0 an unknown one; else they are numbers.
 
@@ -82,9 +85,31 @@ def rows_looked_at(y: NDArray[Any], n_features: int) -> NDArray[np.int64]:
     """Positions of some of the rows whose class, if `y` holds classes, is known."""
     rows = np.arange(len(y)) if _is_numeric(y) else np.flatnonzero(y >= 0)
     most = min(MAX_ROWS, max(100, MAX_NUMBERS // max(1, n_features)))
-    if len(rows) > most:
-        rows = np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
-    return rows
+    if len(rows) <= most:
+        return rows
+    rng = np.random.default_rng(0)
+    drawn = rng.choice(rows, most, replace=False)
+    if not _is_numeric(y):
+        drawn = np.append(drawn, _of_rare_classes(y, rows, drawn, rng))
+    return np.sort(drawn)
+
+
+def _of_rare_classes(
+    y: NDArray[Any], rows: NDArray[np.int64], drawn: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Rows beside those drawn that bring each class to some, or to all that it has."""
+    classes = np.unique(y[rows])
+    least = min(LEAST_OF_CLASS, len(drawn) // (2 * len(classes)))
+    counts = np.bincount(np.searchsorted(classes, y[drawn]), minlength=len(classes))
+    is_rare = counts < least
+    candidate = np.isin(y, classes[is_rare])
+    candidate[drawn] = False
+    others = rng.permutation(np.flatnonzero(candidate))
+    found = [
+        others[y[others] == label][: least - count]
+        for label, count in zip(classes[is_rare], counts[is_rare], strict=True)
+    ]
+    return np.concatenate([others[:0], *found])
 
 
 def _is_numeric(y: NDArray[Any]) -> bool:

@@ -17,7 +17,7 @@ from skmixup import (
     VicinalClassifier,
 )
 from skmixup.networks import MLP, importance
-from skmixup.networks.importance import column_importance, is_concentrated
+from skmixup.networks.importance import column_importance, is_concentrated, rows_looked_at
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(400, 8)).astype(np.float32)
@@ -142,6 +142,27 @@ def test_of_many_rows_some_are_looked_at(monkeypatch):
     wide = np.zeros((2000, 5000), dtype=np.float32)
     column_importance(wide, np.arange(2000) % 2)
     assert len(seen[1]) == 2**22 // 5000
+
+
+@pytest.mark.parametrize("n_rare", [10, 40, 200, 2000])
+def test_rows_of_a_rare_class_are_looked_at(n_rare):
+    y = np.zeros(20_000, dtype=np.int64)
+    y[RNG.permutation(20_000)[:n_rare]] = 3
+    y[:5000] = -1
+    found = rows_looked_at(y, 10)
+    assert len(np.unique(found)) == len(found)
+    assert (y[found] >= 0).all()
+    assert min(50, (y == 3).sum()) <= (y[found] == 3).sum()
+    assert 4000 <= len(found) <= 4050
+    plain = np.random.default_rng(0).choice(np.arange(5000, 20_000), 4000, replace=False)
+    assert np.isin(plain, found).all()
+
+
+def test_of_many_classes_few_rows_more_are_looked_at():
+    y = np.repeat(np.arange(400), np.r_[[5] * 300, [200] * 100])
+    found = rows_looked_at(y, 10)
+    np.testing.assert_array_less(4, np.bincount(y[found]))
+    assert len(found) <= 6000
 
 
 @pytest.mark.parametrize(
