@@ -11,6 +11,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import loguniform, uniform
 from sklearn.base import is_regressor
 
@@ -19,6 +20,7 @@ from skmixup.ensemble.rows import LabeledRows, Rows
 from skmixup.ensemble.sklearn_internals import rows_at
 from skmixup.estimators import InterpolationConsistencyClassifier
 from skmixup.estimators.pilot import LEAST_WEIGHTED
+from skmixup.estimators.targets import Standardization
 from skmixup.networks.importance import column_importance, is_concentrated, rows_looked_at
 from skmixup.networks.mlp import APART
 from skmixup.training.fit_state import USUAL_EPOCHS
@@ -54,7 +56,7 @@ def automatic_space(
     n_rows : int
         Of X: an epoch of many rows has more steps, and noisy ones want few of them.
     few_matter : bool
-        Whether trees find that few of many columns tell classes apart.
+        Whether trees find that few of many columns matter.
     """
     if not net.is_vicinal:
         raise ValueError(
@@ -135,15 +137,15 @@ def _sizes(net: Net) -> list[tuple[int, ...]] | None:
 
 
 def few_columns_matter(net: Net, rows: Rows) -> bool:
-    """Whether trees find that few of many columns tell classes apart.
+    """Whether trees find that few of many columns matter.
 
     Of a table of numbers, for the default network: columns that a pipeline makes in each fold are
     not known before.
     """
     is_default = net.is_vicinal and not net.prefix and net.estimator.module is None
-    if not is_default or is_regressor(net.estimator) or len(rows.y) < LEAST_WEIGHTED:
+    if not is_default or len(rows.y) < LEAST_WEIGHTED:
         return False
-    y = rows.codes if isinstance(rows, LabeledRows) else rows.y.astype(np.float32)
+    y = _for_trees(rows)
     counts = np.arange(len(y)) if rows.weight is None else np.flatnonzero(rows.weight > 0)
     shape = np.shape(rows_at(rows.X, counts[:1]))
     if len(shape) != 2:
@@ -156,6 +158,16 @@ def few_columns_matter(net: Net, rows: Rows) -> bool:
     if not np.isfinite(X).all():
         return False
     return is_concentrated(column_importance(X, y[looked_at]))
+
+
+def _for_trees(rows: Rows) -> NDArray[Any]:
+    """Codes of classes, or numbers in units in which several of them count alike."""
+    if isinstance(rows, LabeledRows):
+        return rows.codes
+    if rows.of_classes:
+        return rows.y.astype(np.float32)
+    columns = rows.y.reshape(len(rows.y), -1)
+    return Standardization.of(columns, rows.weight).forth(columns)
 
 
 def space_of(

@@ -131,13 +131,23 @@ def test_tables_of_any_kind_are_looked_at(kind):
         make_pipeline(StandardScaler(), ManifoldMixupClassifier()),
         ManifoldMixupClassifier(nn.Linear, module__in_features=20, module__out_features=2),
         LogisticRegression(),
-        MixupRegressor(),
     ],
-    ids=["pipeline", "module", "other", "regressor"],
+    ids=["pipeline", "module", "other"],
 )
-def test_weights_are_of_the_columns_of_the_default_network_of_classifiers(estimator):
-    rows = NumericRows(X, X[:, 4], None) if isinstance(estimator, MixupRegressor) else FEW
-    assert not few_columns_matter(Net(estimator), rows)
+def test_weights_are_of_the_columns_of_the_default_network(estimator):
+    assert not few_columns_matter(Net(estimator), FEW)
+
+
+def test_weights_are_tried_for_numbers_too():
+    net = Net(MixupRegressor())
+    assert few_columns_matter(net, NumericRows(X, 1e6 + X[:, 4], None))
+    assert not few_columns_matter(net, NumericRows(X, X.sum(axis=1), None))
+    # the units of several targets do not say which of them counts
+    units = X[:, 4:18] * np.r_[1e9, np.ones(13)]
+    assert not few_columns_matter(net, NumericRows(X, units, None))
+    noise = np.concatenate([X, X]), np.concatenate([X[:, 4], 1e3 * RNG.normal(size=300)])
+    weight = np.repeat([1.0, 0.0], 300)
+    assert few_columns_matter(net, NumericRows(*noise, weight))
 
 
 @pytest.mark.parametrize(
