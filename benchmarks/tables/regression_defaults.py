@@ -207,6 +207,12 @@ each of the three regressors: the logarithm of the squared error −0.038 ± 0.0
 bank32nh −0.05; without ames −0.018 ± 0.005), lower by .003 in 18 of 27 fits and higher in 2, in
 1.4 times the seconds. On ames the pilot of one split stopped after two epochs without weights and
 after 48 with them.
+
+Looked at once after that: of 18 tables of R's packages with a number to predict, which nobody here
+chose, the ten on which trees find that few columns matter (HI, Males, PSID, Schooling, Tobacco,
+VietNamH, bfi, diamonds, flchain, movies), two splits, one each of manifold mixup and mixup:
+−0.043 ± 0.024 (Schooling −0.25; the median −0.022), lower in 13 of 19 fits and higher in 3, in 1.2
+times the seconds.
 """
 
 
