@@ -216,7 +216,7 @@ times the seconds.
 
 `MixupRegressorCV` has weights and none as two levels of its design on such tables; six of the sets
 for choosing, one split: −0.032 ± 0.031 (deliveries −0.15, car_prices −0.06, Sacramento −0.03,
-cpu_act −0.02, bank32nh 0.00; ames +0.07), in 1.2 times the seconds.
+cpu_act −0.02, bank32nh 0.00; ames +0.07), in 1.3 times the seconds.
 """
 
 
