@@ -156,9 +156,9 @@ FOUND = """
 * `MixupRegressorCV` is level with tuned CatBoost by mean rank on the sets kept aside, behind it in
   R², and first in R² on the others, at nine and at two times its seconds; two splits. On
   auto_imports, abalone, bank32nh and cal_housing one network with the defaults is as good. With
-  SiLU units, which it had before, R² was lower on kin8nm (0.916) and auto_imports (0.933), 0.004 lower on cal_housing,
-  0.004 to 0.005 higher on abalone and diabetes, and level on the other three; one network of its
-  setting has R² 0.717 with them on cal_housing, with ReLU 0.749.
+  SiLU units, which it had before, R² was lower on kin8nm (0.916) and auto_imports (0.933), 0.004
+  lower on cal_housing, 0.004 to 0.005 higher on abalone and diabetes, and level on the other
+  three; one network of its setting has R² 0.717 with them on cal_housing, with ReLU 0.749.
 """
 
 
