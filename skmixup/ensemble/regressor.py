@@ -37,9 +37,11 @@ class MixupRegressorCV(RegressorMixin, WeightedRegressors, TunedNetworks):
         The space of the design, as in :class:`skmixup.tuning.UniformDesignSearchCV`. "auto" lies
         around the estimator's own values: α from 0 (no mixing) to 1, layers to mix at, whether
         partners have similar targets and how similar, learning rate, weight decay and epochs, and
-        for the default network of a table its dropout, hidden sizes and embedding. A table of more
-        than 2000 rows is also tried with fewer epochs, as each has more steps. An empty dict tries
-        the estimator's own setting only.
+        for the default network of a table its dropout, hidden sizes and embedding; where trees
+        find that few of its columns matter (300 rows at least, no pipeline that makes them in each
+        fold, and `n_runs` has room for it), also ``module__column_weights``. A table of more than
+        2000 rows is also tried with fewer epochs, as each has more steps. An empty dict tries the
+        estimator's own setting only.
     n_runs : int or "auto", default="auto"
         Settings that are tried, the own one included; more than there are parameters. "auto": 20,
         or two more than there are parameters. Three fifths of them are the design; the others lie
