@@ -28,6 +28,11 @@ SMALL = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def same_numbers_in_any_order_of_tests(monkeypatch):
+    monkeypatch.setitem(globals(), "RNG", np.random.default_rng(0))
+
+
 def few_of_many(n=N_ROWS):
     X = RNG.normal(size=(n, N_COLUMNS)).astype(np.float32)
     return X, (X[:, 3] + 0.3 * RNG.normal(size=n) > 0).astype(np.int64)
@@ -94,14 +99,14 @@ def test_what_is_given_stays(given, pilots):
 
 
 def test_weights_that_mislead_are_not_taken(pilots, monkeypatch):
-    X, y = few_of_many()
+    X, y = few_of_many(1500)
     wrong = np.zeros(N_COLUMNS)
     wrong[7] = 1.0
     for module in (pilot, mlp):
         monkeypatch.setattr(module, "column_importance", lambda X, y: wrong)
     net = VicinalClassifier(**SMALL).fit(X, y)
     assert weights_of(net) is None
-    assert pilots == ["importance", "importance"]  # whose plain members are better
+    assert pilots == ["importance"]  # whose plain members are better
     assert net.score(*few_of_many()) > 0.8
 
 
