@@ -48,7 +48,7 @@ MOST_PILOTS = 2
 MOST_ROWS = 10_000
 #: With fewer rows nothing can be found out.
 LEAST_ROWS = 100
-#: With fewer rows trees do not tell which columns matter, and many rows tell without them.
+#: With fewer rows trees do not tell which columns matter; with more it was not measured.
 LEAST_WEIGHTED, MOST_WEIGHTED = 300, 20_000
 #: A pilot's learning rate, as a part of the peak of the one that falls along a cosine: their mean.
 PILOT_RATE = 0.5

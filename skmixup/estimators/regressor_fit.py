@@ -226,8 +226,7 @@ class TargetNet(PilotedNet, _KnowsClasses):
                 "save_params: load such a file, or call fit or partial_fit"
             )
         values = np.asarray(z.detach().cpu() if isinstance(z, Tensor) else z, dtype=np.float64)
-        values = values.reshape(len(values), -1)
-        values = self._standardization_.back(values)
+        values = self._standardization_.back(values.reshape(len(values), -1))
         one = self._y_ndim_ == 1 and values.shape[1] == 1
         return values[:, 0] if one else values
 
@@ -241,8 +240,7 @@ class TargetNet(PilotedNet, _KnowsClasses):
 
     def check_output(self, output: Any, target: Tensor | None) -> Any:
         """Check that there is one output for each target, with a second axis also for one."""
-        values = first_output(output)
-        n_targets = self._n_targets()
+        values, n_targets = first_output(output), self._n_targets()
         if isinstance(criterion_of(self), GaussianLikelihood):
             if isinstance(output, tuple):
                 output = tuple(as_columns(part) for part in output)

@@ -233,7 +233,7 @@ def test_plain_members_predict_numbers_by_their_mean(monkeypatch):
         on_epoch_end(watch, net, **kwargs)
         module = net.module_  # the moving average, in evaluation
         inputs = module.scaling(torch.as_tensor(watch.X[watch.held_out]))
-        outputs = module.head(module.blocks(module.members(inputs)))[:, 0, :1].mean(dim=1)
+        outputs = module.head(module.blocks(module.members(inputs)))[:, 0, :2].mean(dim=1)
         target = net.standardized(y[watch.held_out])[:, 0]
         losses = (outputs.detach().numpy() - target) ** 2
         np.testing.assert_allclose(np.ravel(watch.seen_plain[-1]), losses, rtol=1e-3, atol=1e-6)
@@ -243,7 +243,7 @@ def test_plain_members_predict_numbers_by_their_mean(monkeypatch):
     monkeypatch.setattr(Watch, "on_epoch_end", noted)
     X, _ = few_of_many()
     y = X[:, 3]
-    MixupRegressor(**SMALL).fit(X, y)
+    MixupRegressor(**{**SMALL, "module__n_members": 5}).fit(X, y)
     assert seen == [1, 2, 1, 2]
 
 
