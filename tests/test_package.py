@@ -39,6 +39,7 @@ ROOMS = {
         "constraints",
         "labels",
         "lazy_frames",
+        "quiet",
         "torch",
         "skorch",
         "sklearn",

@@ -31,6 +31,7 @@ from sklearn.base import clone
 
 from skmixup.estimators.pilot_watch import Enough, Floats, Found, Ints, Judge, Length, Watch, best
 from skmixup.networks.importance import column_importance, is_concentrated, rows_looked_at
+from skmixup.quiet import ignoring
 from skmixup.randomness.fit import generator_from
 from skmixup.training.batches import ArrayDataset, TensorBatches
 from skmixup.training.divergence import DivergenceError
@@ -53,6 +54,8 @@ LEAST_WEIGHTED, MOST_WEIGHTED = 300, 20_000
 #: A pilot's learning rate, as a part of the peak of the one that falls along a cosine: their mean.
 PILOT_RATE = 0.5
 PILOT_DECAY = 0.99
+#: How scikit-learn begins to warn of classes of few rows.
+FEW_ROWS = "The number of unique classes is greater than 50% of the number of samples"
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,7 @@ def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: Watch) -> Non
         **weights,
     )
     weight = None if rows.sample_weight is None else rows.sample_weight[train]
-    # Where it diverges, the training of all rows is to say so, unless it ends before.
-    with suppress(Enough, DivergenceError):
+    # Where it diverges, the training of all rows is to say so, unless it ends before; where
+    # classes have few rows, `fit` has warned or, having more rows, need not.
+    with suppress(Enough, DivergenceError), ignoring(FEW_ROWS):
         pilot.fit(rows.X[train], rows.y[train], sample_weight=weight)

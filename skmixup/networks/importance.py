@@ -43,7 +43,8 @@ def column_importance(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     Returns
     -------
     ndarray of shape (n_features,)
-        From 0 to 1; all 1 where no column is better than its shadow. The same for the same rows.
+        From 0 to 1; all 1 where no column is better than its shadow, or classes have less than
+        two rows on average. The same for the same rows.
 
     References
     ----------
@@ -129,6 +130,8 @@ def _by_trees(X: NDArray[Any], y: NDArray[Any]) -> Floats:
     kind = ExtraTreesRegressor if numeric else ExtraTreesClassifier
     both = np.hstack([X, X[np.random.default_rng(0).permutation(n)]])
     width = y.size // n if numeric else len(np.unique(y))
+    if not numeric and width > n // 2:  # too few of each
+        return np.ones(d)
     at_once = min(N_TREES, max(1, MOST_KEPT // (n * width)))
     total = np.zeros(2 * d)
     for first in range(0, N_TREES, at_once):

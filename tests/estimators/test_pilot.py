@@ -108,6 +108,13 @@ def test_the_only_row_of_a_class_is_not_held_out():
     assert (part[:-1] >= 0).all()
 
 
+def test_a_pilot_does_not_warn_of_classes_with_few_rows(quick):
+    """Its rows may be so few that scikit-learn would, and so would each tree that it grows."""
+    classes = np.arange(380) % 160
+    rows = np.random.default_rng(0).normal(size=(380, 4)).astype(np.float32)
+    assert estimator().fit(rows, classes).n_epochs_ in (1, 2, 3)
+
+
 def test_groups_are_held_out_whole():
     groups = np.arange(200) % 23
     part = parts_of(CODES, groups, np.random.default_rng(0))

@@ -55,6 +55,13 @@ def test_where_nothing_matters_all_columns_count_the_same():
     np.testing.assert_array_equal(column_importance(X[:0], Y[:0]), 1.0)
 
 
+def test_of_classes_with_a_row_or_two_nothing_is_found():
+    """Each tree would warn of them."""
+    X = np.random.default_rng(0).normal(size=(90, 3))
+    assert column_importance(X, np.arange(90) % 46).tolist() == [1.0, 1.0, 1.0]
+    assert column_importance(X, np.arange(90) % 45).min() < 1.0
+
+
 def test_rows_of_unknown_class_have_no_say():
     unknown = np.where(np.arange(400) % 3 == 0, -1, Y)
     known = unknown >= 0
