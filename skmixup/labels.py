@@ -1,6 +1,7 @@
 """Labels as users write them, brought to one plain array."""
 
 import warnings
+from enum import Enum
 from numbers import Number
 from typing import Any
 
@@ -21,7 +22,10 @@ KINDS_OF_LABELS = (
 def is_matrix(y: Any) -> bool:
     """Whether y has two axes, and two columns or more."""
     if isinstance(y, (list, tuple)):
-        return bool(y) and isinstance(y[0], (list, tuple, np.ndarray)) and len(y[0]) > 1
+        first = y[0] if y else None
+        if isinstance(first, np.ndarray):
+            return first.ndim > 0 and len(first) > 1
+        return isinstance(first, (list, tuple)) and len(first) > 1
     shape = tuple(y.shape) if hasattr(y, "shape") else np.asarray(y).shape
     return len(shape) == 2 and shape[1] > 1
 
@@ -64,7 +68,7 @@ def label_column(
     _check_none_missing(y, what, advice)
     if isinstance(y, (list, tuple)):
         kinds = {issubclass(kind, str) for kind in map(type, y)}
-        y = np.array(y, dtype=object if len(kinds) == 2 else None)
+        y = np.array(_plain_strings(y), dtype=object if len(kinds) == 2 else None)
     elif not hasattr(y, "shape"):
         y = np.asarray(y)
     _check_one_column(y, what)
@@ -80,6 +84,16 @@ def label_column(
         y = y.to_numpy(dtype=plain)
     y = column_or_1d(y, warn=True)
     return y.astype(object) if y.dtype.kind == "T" else y  # scikit-learn knows no StringDType
+
+
+def _plain_strings(labels: Any) -> Any:
+    """Return members of an `enum.Enum` that are strings as these strings.
+
+    numpy would take each by its name, cut off at the length of the longest string.
+    """
+    if not any(isinstance(label, str) and isinstance(label, Enum) for label in labels):
+        return labels
+    return [str.__str__(label) if isinstance(label, str) else label for label in labels]
 
 
 def sorted_classes(classes: Any) -> NDArray[Any]:

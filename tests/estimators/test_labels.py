@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from enum import Enum
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,10 @@ NAMES = np.array(["a", "b", "c"])[CODES]
 MARKED = np.array([-1, 0, 1])[CODES]
 MARKED_NAMES = np.array([-1, "a", "b"], dtype=object)[CODES]
 FAST = {"module__hidden_sizes": (4,), "max_epochs": 1, "random_state": 0}
+
+
+# Strings whose names, cut off at the length of the longest of them, are equal.
+Colour = Enum("Colour", {"BLACK": "black 1", "BLUE": "blue", "BROWN": "brown"}, type=str)
 
 
 def masked(y):
@@ -81,6 +86,8 @@ TAKEN = {
     "strings": (pd.Series(NAMES, dtype="string"), str),
     "polars Enum": (pl.Series(NAMES.tolist(), dtype=pl.Enum(["c", "b", "a"])), str),
     "dates": (DAYS, np.datetime64),
+    "arrays without an axis": ([np.array(c) for c in CODES], int),
+    "members of an Enum of strings": ([list(Colour)[c] for c in CODES], str),
 }
 
 
