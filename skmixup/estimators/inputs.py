@@ -154,14 +154,24 @@ def _checked_at_once(net: Any, X: Any) -> NDArray[np.float32] | None:
 def _dtype_of_fit(net: Any, X: Any) -> str:
     """Return float32, or the integer type if the net was fitted on a data set of integers."""
     dtype: str = net.__dict__.get("_input_dtype_", "float32")
-    return (
-        dtype if dtype.startswith("int") and getattr(X, "dtype", None) in _INTEGERS else "float32"
-    )
+    return dtype if dtype.startswith("int") and _holds_whole_numbers(X) else "float32"
+
+
+def _holds_whole_numbers(X: Any) -> bool:
+    """Whether an array, a list or a frame is integers, or floats that are whole numbers."""
+    try:
+        array = X.to_numpy() if hasattr(X, "to_numpy") else np.asarray(X)
+        array = array.astype(np.float64) if array.dtype.kind == "O" else array
+    except (TypeError, ValueError):
+        return False  # for which there is an error later
+    if array.dtype.kind in "iub":
+        return True
+    within = array.dtype.kind == "f" and (np.abs(array) < 2**53).all()
+    return bool(within and (array == np.trunc(array)).all())
 
 
 #: Of more values, scikit-learn's checks are a small part of a prediction.
 _FEW_VALUES = 2**14
-_INTEGERS = [np.dtype(name) for name in ("int8", "int16", "int32", "int64", "uint8", "bool")]
 
 
 def check_labels(y: Any) -> NDArray[Any]:
