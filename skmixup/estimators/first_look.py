@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import IterableDataset, default_collate
 
+from skmixup.estimators.codes import LookedUp
 from skmixup.estimators.input_types import input_cast
 from skmixup.estimators.inputs import as_array
 from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
@@ -87,6 +88,14 @@ def three_rows(net: Any, dataset: Any) -> Any:
     return _inputs_at(found, chosen)
 
 
+def many_rows(dataset: Any) -> Any:
+    """Return some rows from all over a data set in memory as a batch; None: it is not."""
+    found = in_memory(dataset)
+    if found is None:
+        return None
+    return _inputs_at(found, np.linspace(0, len(dataset) - 1, 64).astype(int))
+
+
 def two_rows(net: Any, dataset: Any) -> Any:
     """Return a small batch to try the module on, or None for a stream.
 
@@ -148,7 +157,9 @@ def _alike(a: Tensor, b: Tensor) -> bool:
     return a.shape == b.shape and torch.allclose(a, b, rtol=0, atol=1e-3 * scale, equal_nan=True)
 
 
-def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> tuple[str, ...]:
+def usable_sites(
+    net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any, codes: LookedUp | None = None
+) -> tuple[str, ...]:
     """Return where rows can be mixed; errors name a layer, or an input, where they cannot.
 
     Parameters
@@ -159,10 +170,12 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
     sites : tuple of str
         What it found in the module.
     rows : Tensor, or dict or list of tensors, of three rows
+    codes : LookedUp or None
+        What is looked up in a table though it comes as floats: "auto" leaves the input out.
     """
     if isinstance(sites, SitesOfSeveral):
         each = zip(vicinity.vicinities, sites.members, strict=True)
-        return SitesOfSeveral([usable_sites(net, v, names, rows) for v, names in each])
+        return SitesOfSeveral([usable_sites(net, v, names, rows, codes) for v, names in each])
     choose, found = vicinity.chooses_layers, []
     module = unwrap(net.module_)
     hidden = [site for site in sites if site != INPUT]
@@ -171,10 +184,12 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
             standing_hook(net.module_, site)
     elif choose:
         hidden = block_names(module)
+    averaged = codes is not None and INPUT in sites and codes.cannot_be_made_virtual(vicinity)
     if INPUT in sites:
         try:
             vicinity.check_rows(rows)
-            found.append(INPUT)
+            if not averaged or not choose or not hidden:
+                found.append(INPUT)
         except TypeError:
             if not choose or not hidden:
                 raise
@@ -188,7 +203,10 @@ def usable_sites(net: Any, vicinity: Any, sites: tuple[str, ...], rows: Any) -> 
             found += check.usable(hidden, choose=choose, input_too=bool(found))
     if not found:
         vicinity.check_rows(rows)
-    return tuple(found) if choose else tuple(sites)
+    chosen = tuple(found or [INPUT]) if choose else tuple(sites)
+    if codes is not None and averaged and INPUT in chosen:
+        codes.warn()
+    return chosen
 
 
 def _is_default(net: Any) -> bool:

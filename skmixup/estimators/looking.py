@@ -8,12 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Subset
 
+from skmixup.estimators.codes import looked_up
 from skmixup.estimators.datasets import check_held_out
 from skmixup.estimators.first_look import (
     FirstBatchChecked,
     advice_on_type,
     is_by_position,
     is_made_of_tensors,
+    many_rows,
     rows_to_show,
     shown_on,
     three_rows,
@@ -126,7 +128,9 @@ class LookingNet(HoldingOutNet):
         if rows is not None and is_made_of_tensors(rows):
             check_boxes(state.vicinity, rows)
             check_noise(state.vicinity, rows)
-            state.sites = usable_sites(self, state.vicinity, state.sites, rows)
+            many = many_rows(dataset)
+            codes = looked_up(self, rows if many is None else many)
+            state.sites = usable_sites(self, state.vicinity, state.sites, rows, codes)
 
     def _check_augment(self, dataset: Any) -> None:
         """Augment three rows, so that errors come before training."""
@@ -151,7 +155,8 @@ class LookingNet(HoldingOutNet):
         rows = input_cast(self)(take(X, torch.arange(N_ROWS) % n_rows(X)))
         if self.mixes():
             state = self._fit_state_
-            state.sites = usable_sites(self, state.vicinity, state.sites, rows)
+            codes = looked_up(self, rows)
+            state.sites = usable_sites(self, state.vicinity, state.sites, rows, codes)
         self.set_training(False)
         output = self._try_module(lambda: self.infer(rows), rows)
         self.check_output(output, None)

@@ -8,7 +8,13 @@ import torch
 from torch import nn
 from torch.utils.data import TensorDataset
 
-from skmixup import ManifoldMixupClassifier
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    ManifoldMixupClassifier,
+    MixupClassifier,
+    VicinalClassifier,
+)
+from skmixup.vicinal import CutMix, Gaussian
 
 RNG = np.random.default_rng(0)
 N = 30
@@ -58,3 +64,64 @@ FORMS = {
 def test_codes_are_predicted_in_any_form(fitted, form):
     expected = fitted.predict_proba(CODES)
     np.testing.assert_array_equal(fitted.predict_proba(FORMS[form]), expected)
+
+
+# ---- codes that come as floats, since they are in an array
+
+
+class Mixed(nn.Module):
+    """A column of codes beside one of numbers."""
+
+    def __init__(self, *, bins=False):
+        super().__init__()
+        self.bins = bins
+        self.table = nn.Embedding(60, 4)
+        self.join = nn.Identity()
+        self.body = nn.Sequential(nn.Linear(5, 6), nn.ReLU())
+        self.head = nn.Linear(6, 2)
+        self.mixup_layers = ["join", "body"]
+
+    def forward(self, x):
+        codes = (x[:, 0] / 10 if self.bins else x[:, 0] + 7).long()
+        return self.head(self.body(self.join(torch.cat([self.table(codes), x[:, 1:]], dim=1))))
+
+
+TABLE = np.c_[CODES[:, 0], RNG.normal(size=N)]
+MIXING = {
+    "mixup": (MixupClassifier, {}),
+    "layers": (ManifoldMixupClassifier, {"layers": [0, "body"]}),
+    "noise": (VicinalClassifier, {"vicinity": Gaussian(0.1)}),
+    "consistency": (InterpolationConsistencyClassifier, {}),
+}
+
+
+@pytest.mark.parametrize("kind", MIXING)
+def test_codes_of_an_array_that_would_be_averaged_are_warned_of(kind):
+    estimator, params = MIXING[kind]
+    net = estimator(Mixed, **params, **FAST)
+    with pytest.warns(UserWarning, match="layer 'table' looks its values up in a table: averages"):
+        net.fit(TABLE, np.where(np.arange(N) % 3, Y, -1) if kind == "consistency" else Y)
+
+
+QUIET = {
+    "auto": (ManifoldMixupClassifier, Mixed(), {}),
+    "behind it": (ManifoldMixupClassifier, Mixed(), {"layers": ["join"]}),
+    "columns": (VicinalClassifier, Mixed(), {"vicinity": CutMix()}),
+    "bins": (MixupClassifier, Mixed(bins=True), {}),
+    "nothing": (MixupClassifier, Mixed(), {"alpha": 0}),
+}
+
+
+@pytest.mark.parametrize("kind", QUIET)
+def test_codes_that_are_not_averaged_and_bins_of_numbers_are_not(kind):
+    estimator, module, params = QUIET[kind]
+    estimator(module, **params, **FAST).fit(TABLE, Y)
+
+
+def test_codes_of_an_array_are_mixed_where_those_of_a_data_set_are():
+    several = {"module__long": True, "iterator_train__shuffle": False, **FAST}
+    as_floats = ManifoldMixupClassifier(LooksUp, **several).fit(CODES, Y)
+    data = TensorDataset(torch.tensor(CODES), torch.tensor(Y))
+    as_integers = ManifoldMixupClassifier(LooksUp, **several).fit(data, None)
+    expected = as_integers.predict_proba(CODES)
+    np.testing.assert_array_equal(as_floats.predict_proba(CODES), expected)
