@@ -37,6 +37,19 @@ def refuse_several_inputs(X: Any, y: Any = None) -> None:
         )
 
 
+def refuse_rows_of_several(X: SliceDataset) -> None:
+    """Raise TypeError for a SliceDataset whose rows are several arrays without names."""
+    first = X[0] if len(X) else None
+    if not isinstance(first, (list, tuple)) or len(first) < 2:
+        return
+    if all(isinstance(part, (np.ndarray, Tensor)) for part in first):
+        raise TypeError(
+            f"X is a SliceDataset whose rows are a {type(first).__name__} of {len(first)} arrays, "
+            "which have no names that folds could be cut by: let the data set yield dicts, whose "
+            "keys are the arguments of the module's forward, or pass the Dataset itself"
+        )
+
+
 def rows_as_dict(X: Any) -> Any:
     """Turn rows that are dicts, in a list or a SliceDataset of skorch's, into one dict."""
     if not isinstance(X, (list, tuple, SliceDataset)) or not len(X):

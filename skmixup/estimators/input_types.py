@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from skmixup.training.batches import is_pixels
-from skmixup.vicinal.nested import map_tensors
+from skmixup.vicinal.nested import map_tensors, tensors_in
 
 
 def dtype_name(dtype: torch.dtype) -> str:
@@ -76,7 +76,7 @@ def try_inputs(net: Any, rows: Any, *, cast: bool) -> Any:
     they are.
     """
     if not isinstance(rows, Tensor):
-        return net.infer(rows)
+        return _try_several(net, rows)
     floating = _floating_dtype(net)
     if not cast or rows.dtype.is_complex:
         tried = [rows.dtype]
@@ -94,7 +94,7 @@ def try_inputs(net: Any, rows: Any, *, cast: bool) -> Any:
             net._input_dtype_ = dtype_name(dtype)
             return output
     assert first_error is not None
-    if rows.dtype.is_floating_point and any(part in str(first_error) for part in _WANT_INTEGERS):
+    if rows.dtype.is_floating_point and _wants_integers(first_error):
         raise TypeError(
             f"{type(net.module_).__name__} looks its input up in a table, which takes integers, "
             f"but X comes as {rows.dtype}: arrays are converted to float32. Let the module's "
@@ -102,6 +102,29 @@ def try_inputs(net: Any, rows: Any, *, cast: bool) -> Any:
             f"({first_error})"
         ) from first_error
     raise first_error
+
+
+def _try_several(net: Any, rows: Any) -> Any:
+    """Return the module's output for a few rows of several inputs."""
+    try:
+        return net.infer(rows)
+    except Exception as error:
+        floats = [
+            what.rstrip(",")
+            for what, x in tensors_in(rows, "X")
+            if isinstance(x, Tensor) and x.is_floating_point()
+        ]
+        if not floats or not _wants_integers(error):
+            raise
+        raise TypeError(
+            f"{type(net.module_).__name__} looks one of its inputs up in a table, which takes "
+            f"integers; floating numbers are {'; '.join(floats)}. Pass codes as integers, such as "
+            f"codes.astype(np.int64) ({error})"
+        ) from error
+
+
+def _wants_integers(error: Exception) -> bool:
+    return any(part in str(error) for part in _WANT_INTEGERS)
 
 
 # Parts of torch's errors where Embedding, one_hot or indexing get floating-point numbers.

@@ -12,7 +12,12 @@ from skorch.helper import SliceDataset
 from torch import Tensor
 
 from skmixup.estimators.columns import advice_on, check_numeric_columns, refuse_sparse
-from skmixup.estimators.dicts import check_dict, refuse_several_inputs, rows_as_dict
+from skmixup.estimators.dicts import (
+    check_dict,
+    refuse_rows_of_several,
+    refuse_several_inputs,
+    rows_as_dict,
+)
 from skmixup.estimators.images import advice_on_axes, check_range, note_range
 from skmixup.estimators.input_types import forget_inputs
 from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
@@ -85,7 +90,9 @@ def check_inputs(net: Any, X: Any, *, reset: bool) -> Any:
             f"X is a {type(X).__name__}, but {type(net).__name__} was fitted on a dict with the "
             f"keys {list(net.input_shape_)}"
         )
-    X = np.asarray(X) if isinstance(X, SliceDataset) else X
+    if isinstance(X, SliceDataset):
+        refuse_rows_of_several(X)
+        X = np.asarray(X)
     given, estimator = as_array(X), type(net).__name__
     if not reset and (checked := _checked_at_once(net, given)) is not None:
         return checked

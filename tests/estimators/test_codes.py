@@ -125,3 +125,18 @@ def test_codes_of_an_array_are_mixed_where_those_of_a_data_set_are():
     as_integers = ManifoldMixupClassifier(LooksUp, **several).fit(data, None)
     expected = as_integers.predict_proba(CODES)
     np.testing.assert_array_equal(as_floats.predict_proba(CODES), expected)
+
+
+class TakesBoth(Mixed):
+    """Codes and numbers in two inputs."""
+
+    def forward(self, codes, numbers):
+        return self.head(self.body(self.join(torch.cat([self.table(codes), numbers], dim=1))))
+
+
+def test_floats_among_several_inputs_are_told_that_a_table_takes_integers():
+    net = ManifoldMixupClassifier(TakesBoth, layers=["body"], **FAST)
+    X = {"codes": TABLE[:, 0], "numbers": TABLE[:, 1:]}
+    with pytest.raises(TypeError, match=r"X, 'codes'; X, 'numbers'. .*codes.astype\(np.int64"):
+        net.fit(X, Y)
+    net.fit({**X, "codes": CODES[:, 0]}, Y)

@@ -302,6 +302,9 @@ def test_rows_that_are_dicts(container):
 def test_folds_of_a_data_set_that_yields_dicts():
     X = SliceDataset(Rows(CODES, Y))
     assert cross_val_score(net(module=Table), X, Y, cv=2, error_score="raise").shape == (2,)
+    pairs = SliceDataset([((row["numbers"], row["codes"]), y) for row, y in Rows(CODES, Y)])
+    with pytest.raises(TypeError, match=r"rows are a tuple of 2 arrays.*let the data set yield d"):
+        net(module=Table).fit(pairs, Y)
 
 
 def test_attacks_of_dicts_are_refused():
