@@ -50,12 +50,31 @@ def check_targets(y: Any) -> NDArray[np.float64]:
             y, ensure_2d=False, dtype=np.float64, input_name="y", ensure_min_samples=0
         )
     except (TypeError, ValueError) as error:
-        if "could not convert" in str(error):
-            raise ValueError(
-                f"y must hold numbers; {error}. For labels of classes use a classifier"
-            ) from error
-        raise
+        advice = _advice_on(error, y)
+        if advice is None:
+            raise
+        raise ValueError(advice) from error
     return array
+
+
+def _advice_on(error: Exception, y: NDArray[Any]) -> str | None:
+    """Return a message for an error of scikit-learn's that says which rows are at fault."""
+    message = str(error)
+    if "could not convert" in message:
+        return f"y must hold numbers; {message}. For labels of classes use a classifier"
+    if message.startswith("setting an array element with a sequence"):
+        return (
+            "y holds arrays or lists where numbers are needed: pass np.stack(y), or np.vstack(y)"
+        )
+    what = next((what for what in ("NaN", "infinity") if f"contains {what}" in message), None)
+    if what is None:
+        return None
+    y = y.astype(np.float64).reshape(len(y), -1)
+    rows = np.flatnonzero((np.isnan(y) if what == "NaN" else np.isinf(y)).any(axis=1))
+    return (
+        f"Input y contains {what} in {len(rows)} of {len(y)} rows, first in row {rows[0]}; leave "
+        "these rows out"
+    )
 
 
 @dataclass(frozen=True)
