@@ -82,14 +82,19 @@ def label_column(
     plain = getattr(getattr(y, "dtype", None), "numpy_dtype", None)  # of a nullable column
     if plain is not None and hasattr(y, "to_numpy"):
         y = y.to_numpy(dtype=plain)
+    if type(getattr(y, "dtype", None)).__name__ == "CategoricalDtype":
+        y = np.asarray(y)  # column_or_1d would make floats of booleans
     y = column_or_1d(y, warn=True)
-    return y.astype(object) if y.dtype.kind == "T" else y  # scikit-learn knows no StringDType
+    if y.dtype.kind == "T":  # scikit-learn knows no StringDType
+        return y.astype(object)
+    return np.asarray(_plain_strings(y), dtype=object) if y.dtype == object else y
 
 
 def _plain_strings(labels: Any) -> Any:
     """Return members of an `enum.Enum` that are strings as these strings.
 
-    numpy would take each by its name, cut off at the length of the longest string.
+    numpy would take each by its name, cut off at the length of the longest string, and
+    scikit-learn's scores sort them otherwise than they are.
     """
     if not any(isinstance(label, str) and isinstance(label, Enum) for label in labels):
         return labels

@@ -88,6 +88,8 @@ TAKEN = {
     "dates": (DAYS, np.datetime64),
     "arrays without an axis": ([np.array(c) for c in CODES], int),
     "members of an Enum of strings": ([list(Colour)[c] for c in CODES], str),
+    "a column of such members": (pd.Series([list(Colour)[c] for c in CODES], dtype=object), str),
+    "categories of booleans": (pd.Categorical(CODES == 1), bool),
 }
 
 
@@ -104,6 +106,7 @@ def test_labels_keep_the_type_they_mean(kind):
     assert net.classes_.dtype == predicted.dtype
     value = predicted[0] if expected is np.datetime64 else predicted.tolist()[0]
     assert isinstance(value, expected)
+    assert not isinstance(value, Enum)
     assert expected is bool or not isinstance(value, bool)
     assert set(predicted.tolist()) <= set(net.classes_.tolist())
     if expected is not bool:
