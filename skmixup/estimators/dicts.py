@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skmixup.estimators.images import check_range, note_range
 from skmixup.estimators.input_types import forget_inputs
+from skmixup.lazy_frames import refuse_lazy_frame
 from skmixup.training.batches import is_pixels
 
 
@@ -153,17 +154,25 @@ def _checked_array(key: str, value: Any) -> NDArray[Any]:
     """Turn one value into an array of float32, int64 or bool; images of uint8 stay."""
     if issparse(value):
         raise TypeError(f"X[{key!r}] is sparse; dense data is required, for instance .toarray()")
+    refuse_lazy_frame(value, f"X[{key!r}]")
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(
+            f"X[{key!r}] is a masked array, and the values under its mask are no data: fill them, "
+            "value.filled(0), and pass the mask as an input of its own, or leave those rows out"
+        )
     if isinstance(value, Tensor):
-        value = value.detach()
+        value = value.detach().resolve_neg().resolve_conj()
         value = (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
     try:
         array = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
     except ValueError as error:  # lists of different lengths
-        raise ValueError(f"X[{key!r}] is no array: {error}") from error
+        raise ValueError(f"X[{key!r}] is no array: {error}. {_STACK}") from error
     if is_pixels(array):
         return array
     if array.dtype.kind == "O":
         array = _numbers_from_objects(key, array)
+    if array.dtype.kind == "O" and array.ndim == 1 and np.ndim(array[:1].tolist()[0]):
+        raise ValueError(f"X[{key!r}] holds an array for each row. {_STACK}")
     if array.ndim < 1:
         raise ValueError(f"X[{key!r}] is a single value, {value!r}; each needs one entry per row")
     if array.dtype.kind not in "fiub":
@@ -172,6 +181,7 @@ def _checked_array(key: str, value: Any) -> NDArray[Any]:
             "embedding, or one-hot)"
         )
     if array.dtype.kind == "f":
+        _refuse_categories(key, value)
         with np.errstate(over="ignore"):
             array = array.astype(np.float32, copy=False)
         if not np.isfinite(array).all():
@@ -181,8 +191,29 @@ def _checked_array(key: str, value: Any) -> NDArray[Any]:
                 "sklearn.impute.SimpleImputer"
             )
     elif array.dtype.kind in "iu":
+        if array.dtype == np.uint64 and array.size and array.max() >= 2**63:
+            raise ValueError(
+                f"X[{key!r}] holds integers up to {array.max()}, and integers become int64, which "
+                "ends at 2**63 - 1; number the codes anew, np.unique(codes, return_inverse=True)"
+            )
         array = array.astype(np.int64, copy=False)
     return np.ascontiguousarray(array)
+
+
+_STACK = "Make one array of rows of one length, np.stack(rows), of sequences after padding them"
+
+
+def _refuse_categories(key: str, value: Any) -> None:
+    """Raise ValueError for categories of pandas among floating numbers, which are averaged."""
+    frame = hasattr(value, "columns")
+    dtypes = value.dtypes if frame else [getattr(value, "dtype", None)]
+    each = zip(value.columns if frame else [key], dtypes, strict=True)
+    found = [str(name) for name, dtype in each if type(dtype).__name__ == "CategoricalDtype"]
+    if found:
+        raise ValueError(
+            f"X[{key!r}] has categories among floating numbers, {found[:10]}, and would be "
+            "averaged; give them an input of their own as integer codes, or one-hot encode them"
+        )
 
 
 def _numbers_from_objects(key: str, array: NDArray[Any]) -> NDArray[Any]:

@@ -4,6 +4,7 @@ import pickle
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 import torch
 from sklearn.base import clone
@@ -190,6 +191,9 @@ def with_value(key, value):
     return {**CODES, key: value}
 
 
+LARGE = CODES["codes"].astype(np.uint64) + np.uint64(2**63)
+BESIDE = pd.DataFrame(CODES["numbers"]).assign(c=pd.Categorical(Y))
+HALVES = pd.Series(pd.Categorical(Y / 2))
 BAD = {
     "no keys": ({}, ValueError, "X is an empty dict"),
     "a key": ({**CODES, 3: CODES["codes"]}, TypeError, r"names of arguments.*\[3\]"),
@@ -205,6 +209,16 @@ BAD = {
     "complex": (with_value("numbers", np.ones((N, 4), dtype=complex)), TypeError, "numbers"),
     "a number": (with_value("numbers", 3.0), ValueError, r"X\['numbers'\] is a single value"),
     "ragged": (with_value("numbers", [[1.0], [1.0, 2.0]] * 30), ValueError, r"X\['numbers'\]"),
+    "a column of arrays": (with_value("numbers", pd.Series([*CODES["numbers"]])), ValueError,
+                           r"X\['numbers'\] holds an array for each row. Make .* np.stack"),
+    "under a mask": (with_value("numbers", np.ma.masked_less(CODES["numbers"], 0)), ValueError,
+                     r"X\['numbers'\] is a masked array.* no data"),
+    "too large": (with_value("codes", LARGE), ValueError,
+                  r"X\['codes'\] holds integers up to 92233.*int64"),
+    "categories": (with_value("numbers", BESIDE), ValueError,
+                   r"X\['numbers'\] has categories among floating numbers, \['c'\]"),
+    "of floats": (with_value("numbers", HALVES), ValueError, "categories"),
+    "lazy": (with_value("numbers", pl.LazyFrame({"a": Y})), ValueError, r"X\['numbers'\].collect"),
 }  # fmt: skip
 
 
@@ -245,6 +259,15 @@ def test_labels_of_another_length_and_no_module():
         net(module=Table).fit(CODES, Y[:9])
     with pytest.raises(ValueError, match="module=None chooses a network for X of shape"):
         VicinalClassifier().fit(CODES, Y)
+
+
+def test_views_of_complex_tensors_and_codes_that_are_categories_are_taken():
+    expected = net(module=Table).fit(CODES, Y).predict_proba(CODES)
+    minus = torch.tensor(-CODES["numbers"])
+    negative = torch.complex(minus, minus).conj().imag  # shares memory, and has a bit set
+    X = {"numbers": negative, "codes": pd.DataFrame(CODES["codes"]).astype("category")}
+    assert negative.is_neg()
+    assert np.array_equal(net(module=Table).fit(X, Y).predict_proba(X), expected)
 
 
 def test_an_argument_that_the_module_lacks():
