@@ -29,6 +29,11 @@ def as_array(X: Any) -> Any:
     """Turn a torch tensor into an array, compute what Dask has; leave everything else as it is."""
     X = computed(X)
     if isinstance(X, Tensor):
+        if X.is_nested:
+            raise ValueError(
+                "a nested tensor has rows of different lengths: pad them, "
+                "torch.nested.to_padded_tensor(X, 0.0)"
+            )
         X = X.detach().resolve_neg().resolve_conj()
         if X.dtype == torch.bfloat16:
             X = X.float()

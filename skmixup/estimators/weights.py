@@ -61,10 +61,16 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
     Raises
     ------
     ValueError
-        For weights that are negative, NaN or infinite, or all 0, or not as many as there are rows.
+        For weights that are negative, NaN, infinite or masked, or all 0, or not as many as there
+        are rows.
     """
     if isinstance(sample_weight, Number):
         sample_weight = np.full(n_rows, sample_weight)
+    if np.ma.is_masked(sample_weight):
+        raise ValueError(
+            "sample_weight is a masked array, and the values under its mask are no weights: pass "
+            "sample_weight.filled(0) to leave those rows out"
+        )
     weight: NDArray[np.float64] = check_array(
         as_array(sample_weight), ensure_2d=False, dtype=np.float64, input_name="sample_weight"
     )

@@ -66,7 +66,7 @@ def check_outputs(net: Any, outputs: torch.Tensor) -> None:
 def _message(net: Any, what: str) -> str:
     return (
         f"training diverged in epoch {len(net.history)}: {what}. The learning rate may be too "
-        f"large (lr={net.lr!r}), the inputs far from a scale of 1, or the criterion may take "
-        "another kind of output than the module returns; gradients can be clipped with the "
-        "callback skorch.callbacks.GradientNormClipping"
+        f"large (lr={net.lr!r}), the inputs far from a scale of 1, or NaN in a data set of yours, "
+        "or the criterion may take another kind of output than the module returns; gradients can "
+        "be clipped with the callback skorch.callbacks.GradientNormClipping"
     )

@@ -179,6 +179,13 @@ def test_a_refit_that_fails_after_other_columns_were_seen_costs_nothing():
     assert np.array_equal(net.predict_proba(X), expected)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+def test_a_nested_tensor_is_to_be_padded():
+    rows = torch.nested.nested_tensor([torch.ones(2 + i % 3) for i in range(30)])
+    with pytest.raises(ValueError, match=r"different lengths: pad them, torch.nested.to_padded"):
+        MixupClassifier(**FAST).fit(rows, Y)
+
+
 @pytest.mark.parametrize("method", ["predict", "predict_proba", "decision_function"])
 def test_other_columns_at_prediction(method):
     net = MixupClassifier(**FAST).fit(X, Y)

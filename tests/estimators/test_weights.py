@@ -147,6 +147,12 @@ def test_a_class_of_weight_zero_is_not_learnt():
     assert "a" not in net.fit(X, Y).predict(X)
 
 
+def test_weights_under_a_mask_are_none():
+    weight = np.ma.masked_equal(np.arange(len(Y)) % 4, 2)
+    with pytest.raises(ValueError, match=r"sample_weight is a masked array.*filled\(0\)"):
+        VicinalClassifier(**FAST).fit(X, Y, sample_weight=weight)
+
+
 @pytest.mark.parametrize("kind", [torch.tensor, pd.Series, pl.Series, list])
 def test_sample_weights_of_any_kind(kind):
     given = kind(WEIGHT.tolist())

@@ -11,6 +11,7 @@ from sklearn.model_selection import GridSearchCV
 from skorch.callbacks import Callback
 from torch import nn
 from torch.nn import functional as F
+from torch.utils.data import TensorDataset
 
 from skmixup import (
     InterpolationConsistencyClassifier,
@@ -44,6 +45,15 @@ def test_a_loss_that_is_not_finite_ends_training(estimator):
         net.fit(X, Y)
     with pytest.raises(NotFittedError):
         net.predict(X)
+
+
+def test_nan_in_a_data_set_is_named_as_a_cause():
+    rows = torch.tensor(X).clone()
+    rows[3, 1] = torch.nan
+    with pytest.raises(ValueError, match=r"diverged in epoch 1: .*NaN in a data set of yours"):
+        VicinalClassifier(nn.Linear(4, 3), **PARAMS).fit(
+            TensorDataset(rows, torch.tensor(Y)), None
+        )
 
 
 def test_weights_that_the_last_step_broke_are_found():
