@@ -92,7 +92,8 @@ def check_dict(net: Any, X: Mapping[Any, Any], *, reset: bool) -> SliceDict:
         differ, no rows, and keys, shapes or kinds of numbers that differ from those of `fit`.
     """
     _check_keys(net, X, reset=reset)
-    keys = list(X) if reset else list(net.input_shape_)
+    known = reset or isinstance(getattr(net, "input_shape_", None), dict)
+    keys = list(X) if reset or not known else list(net.input_shape_)
     arrays = {key: _checked_array(key, X[key]) for key in keys}
     lengths = {key: len(array) for key, array in arrays.items()}
     if len(set(lengths.values())) > 1:
@@ -107,6 +108,8 @@ def check_dict(net: Any, X: Mapping[Any, Any], *, reset: bool) -> SliceDict:
     if reset:
         forget_inputs(net)
         net.input_shape_, net._input_dtypes_ = shapes, kinds
+    if not known:  # after load_params, or a data set of dicts
+        return SliceDict(**arrays)
     for key, shape in net.input_shape_.items():
         if shapes[key] != shape:
             raise ValueError(
@@ -133,9 +136,7 @@ def _check_keys(net: Any, X: Mapping[Any, Any], *, reset: bool) -> None:
     seen = None if reset else getattr(net, "input_shape_", None)
     if reset or (isinstance(seen, dict) and set(seen) == set(X)):
         return
-    if seen is None:  # after load_params
-        net.input_shape_ = {key: np.shape(X[key])[1:] for key in X}
-        net._input_dtypes_ = {key: str(_checked_array(key, X[key]).dtype) for key in X}
+    if seen is None:
         return
     if not isinstance(seen, dict):
         raise ValueError(

@@ -40,8 +40,8 @@ def input_cast(net: Any) -> Callable[[Any], Any]:
     integers = _integer_dtype(net)
 
     def cast(X: Any) -> Any:
-        if not isinstance(X, Tensor):  # several, among them masks and codes, which stay integers
-            return map_tensors(lambda part: part.to(floating) if _is_measured(part) else part, X)
+        if not isinstance(X, Tensor):
+            return map_tensors(lambda part: _as_part(part, floating), X)
         if X.dtype.is_complex:
             return X
         return X.to(floating if X.dtype.is_floating_point else integers)
@@ -49,8 +49,16 @@ def input_cast(net: Any) -> Callable[[Any], Any]:
     return cast
 
 
-def _is_measured(X: Any) -> bool:
-    return isinstance(X, Tensor) and (X.dtype.is_floating_point or is_pixels(X))
+def _as_part(X: Any, floating: torch.dtype) -> Any:
+    """One of several inputs: numbers in the floating-point type; masks and codes stay, as int64.
+
+    No table of torch's takes integers of 8 and 16 bits.
+    """
+    if not isinstance(X, Tensor) or X.dtype.is_complex or X.dtype == torch.bool:
+        return X
+    if X.dtype.is_floating_point or is_pixels(X):
+        return X.to(floating)
+    return X.to(torch.int64) if X.element_size() < 4 else X
 
 
 def _floating_dtype(net: Any) -> torch.dtype:

@@ -335,6 +335,39 @@ def test_attacks_of_dicts_are_refused():
         fgsm(net(max_epochs=1).fit(FLOATS, Y), FLOATS, Y, 0.1)
 
 
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int16, np.uint16, np.int32])
+def test_codes_of_few_bits_in_a_data_set_are_looked_up(dtype):
+    few = {**CODES, "codes": CODES["codes"].astype(dtype)}
+    of_rows = net(module=Table).fit(Rows(few, Y), Y)
+    expected = net(module=Table).fit(Rows(CODES, Y), Y).predict_proba(CODES)
+    np.testing.assert_array_equal(of_rows.predict_proba(Rows(few, Y)), expected)
+
+
+WRONG = {
+    "key": {"numbers": CODES["numbers"], "others": CODES["codes"]},
+    "type": {**CODES, "codes": CODES["codes"] * 1.0},
+    "shape": {**CODES, "numbers": CODES["numbers"][:, :2]},
+}
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_wrong_dict_after_a_data_set_or_a_file_is_not_taken_for_that_of_fit(
+    wrong, loaded, tmp_path
+):
+    clf = net(module=Table).fit(Rows(CODES, Y), None)
+    expected = clf.predict_proba(CODES)
+    if loaded:
+        clf.save_params(f_params=tmp_path / "net.pt")
+        clf = net(module=Table, classes=[0, 1, 2]).initialize()
+        clf.load_params(f_params=tmp_path / "net.pt")
+    else:
+        clf = net(module=Table).fit(Rows(CODES, Y), None)
+    with pytest.raises((TypeError, RuntimeError)):
+        clf.predict(WRONG[wrong])
+    np.testing.assert_array_equal(clf.predict_proba(CODES), expected)
+
+
 def test_a_stream_of_dicts():
     class Stream(IterableDataset):
         def __iter__(self):
