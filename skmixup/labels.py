@@ -39,7 +39,7 @@ def tensor_as_array(values: Any) -> Any:
     """Turn a tensor into an array; leave all else as it is. This module does without torch."""
     if not hasattr(values, "detach"):
         return values
-    values = values.detach().cpu()
+    values = values.detach().resolve_neg().cpu()
     return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
 
 
@@ -64,6 +64,8 @@ def label_column(
         For more than one column, or for NaN, None and NA among the labels.
     """
     refuse_lazy_frame(y, what)
+    if y is None:
+        raise ValueError(f"{what} is None; {advice}")
     y = tensor_as_array(computed(y))
     _check_none_missing(y, what, advice)
     if isinstance(y, (list, tuple)):

@@ -66,7 +66,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
     """
     if isinstance(sample_weight, Number):
         sample_weight = np.full(n_rows, sample_weight)
-    if np.ma.is_masked(sample_weight):
+    if isinstance(sample_weight, np.ma.MaskedArray) and np.ma.is_masked(sample_weight):
         raise ValueError(
             "sample_weight is a masked array, and the values under its mask are no weights: pass "
             "sample_weight.filled(0) to leave those rows out"

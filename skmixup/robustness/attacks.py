@@ -334,7 +334,7 @@ def _warn_of_small_eps(net: Any, X: Any, eps: float) -> None:
 
 def _to_floats(X: Any) -> NDArray[Any]:
     if isinstance(X, torch.Tensor):
-        X = X.detach().cpu()
+        X = X.detach().resolve_neg().cpu()
         X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
     array = check_array(X, dtype="numeric", allow_nd=True, input_name="X")
     if array.dtype.kind != "f":

@@ -147,6 +147,8 @@ def top_label(
 
 
 def _check_probabilities(y_prob: ArrayLike) -> NDArray[np.float64]:
+    if isinstance(y_prob, np.ma.MaskedArray) and np.ma.is_masked(y_prob):
+        raise ValueError("y_prob is a masked array: leave the rows out that have masked values")
     prob = check_array(
         tensor_as_array(y_prob), ensure_2d=False, dtype=np.float64, input_name="y_prob"
     )

@@ -69,6 +69,10 @@ def check_columns(net: Any, X: Any) -> None:
             f"the attack changes rows of one array, tensor or DataFrame; got X of type "
             f"{type(X).__name__}: {remedy}"
         )
+    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+        raise ValueError(
+            "X is a masked array, and the values under its mask are no data: leave those rows out"
+        )
     if hasattr(net, "n_features_in_") and hasattr(X, "shape"):
         validate_data(net, X, reset=False, skip_check_array=True)
     shape = tuple(getattr(X, "shape", ())[1:])

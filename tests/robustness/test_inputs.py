@@ -83,6 +83,7 @@ def test_labels_come_back_in_a_column_of_their_kind(kind):
         (np.array([0.0, np.nan, 1.0]), "NA in 1 of 3 rows"),
         (np.eye(2)[CODES], "one-hot"),
         (np.array(["a", 1], dtype=object), "mixes labels"),
+        (None, "y is None; give every row a label"),
     ],
 )
 def test_labels_that_are_none_are_named(y, message):
@@ -181,6 +182,22 @@ def test_a_tensor_of_half_precision_is_attacked():
     net = MixupClassifier(**FAST).fit(X, CODES)
     rows = torch.tensor(X, dtype=torch.bfloat16)
     assert isinstance(fgsm(net, rows, CODES, 0.5), torch.Tensor)
+
+
+def test_views_of_complex_tensors_are_attacked_as_their_values_are():
+    net = VicinalClassifier(**FAST).fit(X, CODES)
+    negative = torch.complex(torch.tensor(X), torch.tensor(-X)).conj().imag
+    assert negative.is_neg()
+    np.testing.assert_array_equal(fgsm(net, negative, CODES, 0.1), fgsm(net, X, CODES, 0.1))
+
+
+def test_values_under_a_mask_are_neither_rows_nor_probabilities():
+    net = VicinalClassifier(**FAST).fit(X, CODES)
+    with pytest.raises(ValueError, match="X is a masked array"):
+        fgsm(net, np.ma.masked_less(X, 0), CODES, 0.1)
+    proba = net.predict_proba(X)
+    with pytest.raises(ValueError, match="y_prob is a masked array"):
+        expected_calibration_error(CODES, np.ma.masked_less(proba, 0.5))
 
 
 def test_data_sets_and_loaders_are_to_be_arrays():
