@@ -22,10 +22,10 @@ KINDS_OF_LABELS = (
 def is_matrix(y: Any) -> bool:
     """Whether y has two axes, and two columns or more."""
     if isinstance(y, (list, tuple)):
-        first = y[0] if y else None
-        if isinstance(first, np.ndarray):
-            return first.ndim > 0 and len(first) > 1
-        return isinstance(first, (list, tuple)) and len(first) > 1
+        first: Any = y[0] if y else None
+        if isinstance(first, (list, tuple)):
+            return len(first) > 1
+        return getattr(first, "ndim", 0) > 0 and len(first) > 1  # an array or a tensor
     shape = tuple(y.shape) if hasattr(y, "shape") else np.asarray(y).shape
     return len(shape) == 2 and shape[1] > 1
 
@@ -33,6 +33,16 @@ def is_matrix(y: Any) -> bool:
 def computed(X: Any) -> Any:
     """Compute a collection of Dask's, a lazy array or frame; leave everything else as it is."""
     return X.compute() if hasattr(X, "__dask_graph__") and hasattr(X, "compute") else X
+
+
+def refuse_masked_matrix(y: Any) -> None:
+    """Raise ValueError for a matrix of labels some of which are under a mask."""
+    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+        rows = np.flatnonzero(np.ma.getmaskarray(y).reshape(len(y), -1).any(axis=1))
+        raise ValueError(
+            f"y is a masked array with masked values in {len(rows)} of {len(y)} rows, first in "
+            f"row {rows[0]}: they are no labels; leave those rows out"
+        )
 
 
 def tensor_as_array(values: Any) -> Any:
@@ -174,8 +184,9 @@ def plain_numbers(matrix: NDArray[Any]) -> NDArray[Any]:
     """Give Python numbers and booleans, as frames of several types have them, a dtype."""
     if matrix.dtype != object or not matrix.size or isinstance(matrix.flat[0], str):
         return matrix
+    missing = np.array([_is_missing(value) for value in matrix.flat]).reshape(matrix.shape)
     try:
-        return matrix.astype(np.float64)
+        return np.where(missing, np.nan, matrix).astype(np.float64)
     except (TypeError, ValueError):
         return matrix
 

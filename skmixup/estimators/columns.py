@@ -85,7 +85,8 @@ def listed(n: int, names: Iterable[str]) -> str:
 
 def _check_numeric_array(X: Any) -> None:
     """Raise ValueError for masked values, and for times and text that would convert to numbers."""
-    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+    parts = X if isinstance(X, (list, tuple)) else [X]
+    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
         raise ValueError(
             "X is a masked array, and the values under its mask are no data; pass "
             "X.filled(np.nan) to an imputer, or leave those rows out"

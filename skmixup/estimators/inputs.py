@@ -207,6 +207,11 @@ def _check_kind(labels: NDArray[Any]) -> None:
     if labels.dtype != object:
         return
     odd = [label for label in labels.tolist() if not isinstance(label, (str, bytes))]
+    if odd and isinstance(odd[0], (np.ndarray, Tensor)):
+        raise ValueError(
+            f"Unknown label type: y holds objects of the type {type(odd[0]).__name__}; of several "
+            "labels or probabilities per row make one matrix, np.stack(y)"
+        )
     if odd:
         raise ValueError(
             f"Unknown label type: y holds objects of the type {type(odd[0]).__name__}, the first "

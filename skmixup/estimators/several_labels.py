@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from skmixup.estimators.criteria import ONE_HOT, SIGMOID, criterion_of, try_on_target
 from skmixup.estimators.inputs import as_array
-from skmixup.labels import KINDS_OF_LABELS, is_matrix, plain_numbers
+from skmixup.labels import KINDS_OF_LABELS, is_matrix, plain_numbers, refuse_masked_matrix
 
 
 def densified(y: Any) -> tuple[Any, str | None]:
@@ -33,6 +33,7 @@ def read_indicators(y: Any) -> NDArray[np.float32] | None:
     """
     if y is None or not is_matrix(y):
         return None
+    refuse_masked_matrix(y)
     try:
         matrix = np.asarray(as_array(y))
     except ValueError:  # rows of several lengths

@@ -15,6 +15,7 @@ from skmixup.labels import (
     label_column,
     of_one_type,
     plain_numbers,
+    refuse_masked_matrix,
 )
 
 # How far the sum of a row may be from one: probabilities are often rounded.
@@ -47,6 +48,7 @@ def read_soft_labels(y: Any, classes: Any) -> tuple[NDArray[np.float32], NDArray
     """
     if y is None or not is_matrix(y):
         return None
+    refuse_masked_matrix(y)
     try:
         p = np.asarray(as_array(y))
     except ValueError:  # rows of several lengths

@@ -149,6 +149,7 @@ DATA = [
     (sparse.csr_array(X), Y, "[Ss]parse"),
     (np.array([["a", "b"]] * 30), Y, "could not convert string to float"),
     (X + 1j, Y, "Complex data not supported"),
+    ([*np.ma.masked_less(X, 0)], Y, "X is a masked array"),
 ]
 
 

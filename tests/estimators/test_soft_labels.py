@@ -193,7 +193,8 @@ def test_partners_may_have_similar_probabilities():
 
 def test_lists_tensors_and_rounded_probabilities():
     expected = net().fit(X, SOFT).predict_proba(X)
-    for y in (SOFT.tolist(), torch.from_numpy(SOFT), SOFT.astype(np.float32), SOFT.astype(object)):
+    tensor, objects = torch.from_numpy(SOFT), SOFT.astype(object)
+    for y in (SOFT.tolist(), tensor, [*tensor], SOFT.astype(np.float32), objects):
         np.testing.assert_allclose(net().fit(X, y).predict_proba(X), expected, atol=1e-4)
     rounded = np.round(SOFT, 3)
     np.testing.assert_allclose(net().fit(X, rounded).predict_proba(X), expected, atol=0.05)
@@ -206,6 +207,13 @@ def test_lists_tensors_and_rounded_probabilities():
         (np.r_[[[1.5, -0.5, 0.0]], SOFT[1:]], r"negative entries, first in row 0.*; y is one"),
         (np.r_[[[np.nan, 0.5, 0.5]], SOFT[1:]], "contains NaN or infinity, first in row 0"),
         (SOFT[:59], "inconsistent numbers of samples"),
+        (np.ma.masked_equal(SOFT, SOFT[7, 1]), "masked values in 1 of 60 rows, first in row 7"),
+        (np.ma.masked_equal(ONE_HOT, 1), "masked values in 60 of 60 rows, first in row 0"),
+        (
+            pd.DataFrame(SOFT).astype("Float64").where(SOFT[7, 1] != SOFT),
+            "contains NaN or infinity, first in row 7",
+        ),
+        (pd.Series([*SOFT]), r"objects of the type ndarray; .*make one matrix, np.stack\(y\)"),
     ],
 )
 def test_other_matrices_are_told_with_the_kinds_there_are(y, message):
