@@ -29,7 +29,7 @@ from skmixup.estimators.images import (
     check_boxes,
     check_noise,
 )
-from skmixup.estimators.input_types import input_cast, try_inputs
+from skmixup.estimators.input_types import dtype_name, input_cast, try_inputs
 from skmixup.estimators.validation import HoldingOutNet
 from skmixup.estimators.weights import weights_after_split
 from skmixup.randomness.fit import preserved_randomness
@@ -159,6 +159,8 @@ class LookingNet(HoldingOutNet):
             state.sites = usable_sites(self, state.vicinity, state.sites, rows, codes)
         self.set_training(False)
         output = self._try_module(lambda: self.infer(rows), rows)
+        if isinstance(rows, torch.Tensor):  # arrays are predicted in the type that it took
+            self._input_dtype_ = dtype_name(rows.dtype)
         self.check_output(output, None)
         self._check_axes(output)
         self.check_criterion(output, None)

@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import TensorDataset
+from torch.utils.data import IterableDataset, TensorDataset
 
 from skmixup import (
     InterpolationConsistencyClassifier,
@@ -64,6 +64,17 @@ FORMS = {
 def test_codes_are_predicted_in_any_form(fitted, form):
     expected = fitted.predict_proba(CODES)
     np.testing.assert_array_equal(fitted.predict_proba(FORMS[form]), expected)
+
+
+def test_so_they_are_after_a_stream():
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter(TensorDataset(torch.tensor(CODES), torch.tensor(Y)))
+
+    several = {"layers": ["body"], "classes": [0, 1], "lr_schedule": None, **FAST}
+    net = ManifoldMixupClassifier(LooksUp, **several).fit(Stream(), None)
+    expected = net.predict_proba(TensorDataset(torch.tensor(CODES), torch.tensor(Y)))
+    np.testing.assert_array_equal(net.predict_proba(CODES.tolist()), expected)
 
 
 # ---- codes that come as floats, since they are in an array
