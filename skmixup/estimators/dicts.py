@@ -12,6 +12,7 @@ from torch import Tensor
 
 from skmixup.estimators.images import check_range, note_range
 from skmixup.estimators.input_types import forget_inputs
+from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
 from skmixup.lazy_frames import refuse_lazy_frame
 from skmixup.training.batches import is_pixels
 
@@ -118,6 +119,10 @@ def check_dict(net: Any, X: Mapping[Any, Any], *, reset: bool) -> SliceDict:
             )
         arrays[key] = _of_kind(key, arrays[key], net._input_dtypes_[key])
     if reset:
+        for key, array in arrays.items():
+            if array.dtype == np.float32:
+                what = f"X[{key!r}]"
+                warn_of_vanishing_columns(X[key], array, type(net).__name__, what)
         note_range(net, arrays)
     else:
         check_range(net, arrays)

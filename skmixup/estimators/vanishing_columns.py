@@ -1,16 +1,20 @@
 """Warning of columns whose values become equal in float32: times in seconds, large numbers."""
 
 import warnings
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from skmixup.estimators.columns import listed
+from skmixup.labels import tensor_as_array
 
 # At most so many rows, and so many numbers, are compared: that takes some ten milliseconds.
 SAMPLED_ROWS = 4096
 SAMPLED_NUMBERS = 2**18
+# Of at most so many places in a row of more axes than one.
+SAMPLED_PLACES = 2**12
 # Warn of a column that loses this share of its different values.
 LOST_SHARE = 0.1
 # Columns that keep so many are fine enough, as coordinates within a town, to a millionth degree.
@@ -23,23 +27,31 @@ _RESOLVED = [
 ]
 
 
-def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator: str) -> None:
+def warn_of_vanishing_columns(
+    X: Any, converted: NDArray[np.float32], estimator: str, what: str = "X"
+) -> None:
     """Warn of columns in which many different values became equal by conversion.
 
     Parameters
     ----------
     X : array-like or DataFrame of shape (n, n_features)
-        As the user gave it.
+        As the user gave it. With other axes, as of sequences, each place in a row is a column.
     converted : ndarray of float32
         The same after conversion.
     estimator : str
         Its name, for the message.
+    what : str
+        What X is called in the message.
     """
-    n_rows = len(converted)
-    if converted.ndim != 2 or n_rows < 2 or getattr(X, "dtype", None) in _RESOLVED:
+    n_rows, shape = len(converted), converted.shape[1:]
+    if n_rows < 2 or not converted.size or getattr(X, "dtype", None) in _RESOLVED:
         return
-    n_sampled = min(n_rows, SAMPLED_ROWS, max(64, SAMPLED_NUMBERS // converted.shape[1]))
+    X, table = tensor_as_array(X), len(shape) == 1
+    n_sampled = min(n_rows, SAMPLED_ROWS, max(64, SAMPLED_NUMBERS // prod(shape)))
     rows = np.linspace(0, n_rows - 1, n_sampled).astype(int)
+    if not table:
+        X, converted = _places(X, rows), _places(converted, rows)
+        n_rows, rows = n_sampled, np.arange(n_sampled)
     exact, rounded = _different(_rows(X, rows)), _different(converted[rows])
     vanishing = (exact - rounded > LOST_SHARE * exact) & (rounded < FINE)
     if n_rows > n_sampled:
@@ -47,15 +59,31 @@ def warn_of_vanishing_columns(X: Any, converted: NDArray[np.float32], estimator:
         for i in constant:  # rows that were not compared may differ
             vanishing[i] |= _different(_column(X, i)[:, None])[0] > 1
     found = np.flatnonzero(vanishing).tolist()
-    if len(found):
+    if not found:
+        return
+    if table:
         named = listed(len(found), (_name(X, i) for i in found))
-        warnings.warn(
-            "X is converted to float32, in which many values of a column are the same if they are "
-            f"all but 0, or large and close to each other: {named}. Standardise such columns "
-            f"before, in float64:\n    make_pipeline(StandardScaler(), {estimator}())",
-            UserWarning,
-            stacklevel=2,
-        )
+        where, remedy = f"a column are the same{_WHY}: {named}", "such columns before, in float64"
+    else:
+        some = _column(X, found[0])
+        where = f"a place are the same{_WHY}, as from {some.min():.10g} to {some.max():.10g}"
+        remedy = "it before, in float64, for instance by the mean and standard deviation over rows"
+    pipeline = f":\n    make_pipeline(StandardScaler(), {estimator}())" if what == "X" else ""
+    warnings.warn(
+        f"{what} is converted to float32, in which many values of {where}. Standardise {remedy}"
+        f"{pipeline if table else ''}",
+        UserWarning,
+        stacklevel=2,
+    )
+
+
+_WHY = " if they are all but 0, or large and close to each other"
+
+
+def _places(X: Any, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Rows with one axis of values, some from all over a row where there are very many."""
+    few = _rows(X if isinstance(X, (list, tuple)) else np.asarray(X), rows).reshape(len(rows), -1)
+    return few[:, :: -(-few.shape[1] // SAMPLED_PLACES)]
 
 
 def _different(columns: Any) -> NDArray[np.int64]:

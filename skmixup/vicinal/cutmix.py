@@ -39,7 +39,8 @@ class CutMix(Mixup):
     The inputs are images, (n, channels, height, width), or tables, (n, n_features); a dict or list
     of tables, (n,) being one column, is one table with all their columns. One-hot encoded
     categories are several columns, which would be torn apart: give codes to a module with an
-    embedding instead.
+    embedding instead. So would tokens and a mask of padding beside them: let the module see by the
+    tokens what is padding.
 
     References
     ----------

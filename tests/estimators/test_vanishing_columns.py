@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch import nn
 from torch.utils.data import TensorDataset
 
 from skmixup import InterpolationConsistencyClassifier, MixupClassifier
@@ -85,6 +86,52 @@ def test_a_data_set_of_times_is_told_of_too():
     X = torch.tensor(np.column_stack([NOISE, SECONDS]))
     with pytest.warns(UserWarning, match="each other: 1 "):
         MixupClassifier(**FAST).fit(TensorDataset(X, torch.tensor(Y)), None)
+
+
+PLACES = {
+    "sequences": lambda column: np.stack([NOISE, column], axis=1)[:, :, None],
+    "as lists": lambda column: np.stack([NOISE, column], axis=1)[:, None].tolist(),
+    "volumes": lambda column: torch.tensor(np.stack([NOISE, column], axis=1)[:, None, None]),
+}
+
+
+class Flat(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.head = nn.BatchNorm1d(2), nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.head(self.norm(x.reshape(len(x), -1)))
+
+
+@pytest.mark.parametrize("kind", PLACES)
+def test_differences_that_vanish_in_rows_of_more_axes_are_told_of(kind):
+    clf = MixupClassifier(Flat, max_epochs=1)
+    with pytest.warns(
+        UserWarning, match=r"^X is .* of a place are the same .*, as from 17.* mean"
+    ):
+        clf.fit(PLACES[kind](SECONDS), Y)
+    clf.fit(PLACES[kind](HARMLESS["counts"]), Y)  # warnings are errors here
+
+
+IN_A_DICT = {
+    "array": np.stack([SECONDS, NOISE], axis=1),
+    "frame": pd.DataFrame({"time": SECONDS, "noise": NOISE}),
+    "tensor": torch.tensor(np.stack([SECONDS, NOISE], axis=1), requires_grad=True),
+    "column": pd.Series(SECONDS),
+    "polars": pl.Series(SECONDS),
+}
+
+
+@pytest.mark.parametrize("kind", IN_A_DICT)
+def test_differences_that_vanish_in_a_dict_are_told_of(kind):
+    class Two(Flat):
+        def forward(self, x):
+            return super().forward(x if x.ndim == 2 else torch.stack([x, x], dim=1))
+
+    with pytest.warns(UserWarning, match=r"^X\['x'\] is converted .* the same if .*17.*[^)]$"):
+        MixupClassifier(Two, max_epochs=1).fit({"x": IN_A_DICT[kind]}, Y)
+    MixupClassifier(Two, max_epochs=1).fit({"x": np.stack([NOISE, NOISE], axis=1)}, Y)
 
 
 def test_a_rare_value_among_many_rows_is_found():
