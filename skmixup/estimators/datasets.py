@@ -8,7 +8,6 @@ import skorch.dataset
 import torch
 from numpy.typing import NDArray
 from sklearn.utils.validation import check_consistent_length
-from skorch.utils import to_numpy
 from torch import Tensor
 from torch.utils.data import (
     ConcatDataset,
@@ -216,7 +215,7 @@ def _listed_labels(dataset: Any) -> NDArray[Any] | None:
 
 
 def _flat_labels(labels: Any) -> NDArray[Any]:
-    array = to_numpy(labels) if isinstance(labels, Tensor) else np.asarray(labels)
+    array = np.asarray(as_array(labels))
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 

@@ -10,8 +10,14 @@ import polars as pl
 import pytest
 import sklearn
 import torch
+from torch.utils.data import TensorDataset
 
-from skmixup import InterpolationConsistencyClassifier, MixupClassifier, VicinalClassifier
+from skmixup import (
+    InterpolationConsistencyClassifier,
+    MixupClassifier,
+    MixupRegressor,
+    VicinalClassifier,
+)
 
 RNG = np.random.default_rng(0)
 CODES = np.arange(30) % 3
@@ -113,6 +119,14 @@ def test_labels_keep_the_type_they_mean(kind):
         assert net.score(X, y) == np.mean(predicted == net.classes_[CODES])
     weight = torch.tensor(CODES + 1.0, requires_grad=True)
     assert net.score(X, y, weight) == net.score(X, y, sample_weight=CODES + 1)
+
+
+def test_labels_and_targets_of_bfloat16_in_a_data_set():
+    numbers = torch.tensor(CODES, dtype=torch.float64)
+    rounded, exact = (TensorDataset(torch.tensor(X), y) for y in (numbers.bfloat16(), numbers))
+    assert MixupClassifier(**FAST).fit(rounded, None).classes_.tolist() == [0, 1, 2]
+    expected = MixupRegressor(**FAST).fit(exact, None).predict(X)
+    np.testing.assert_array_equal(MixupRegressor(**FAST).fit(rounded, None).predict(X), expected)
 
 
 @pytest.mark.parametrize(
