@@ -84,10 +84,10 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
     max_epochs : int or "auto", default="auto"
         Epochs of each call of `fit` or `partial_fit`. "auto": where `fit` trains the default
         network for tables on arrays, 100 rows at least, it first trains it on four fifths of the
-        rows, or twice on other ones where they are few. What it predicts for the rows held out
-        says how many epochs are enough, 48 at most, and by which temperature its logits are to be
-        divided; then it is trained on all rows, as with the stated number of them. All takes
-        about twice as long as 32 epochs do. Everywhere else "auto" is 32: in `partial_fit`, for
+        rows, or two thirds where they are few. What it predicts for the rows held out says how
+        many epochs are enough, 48 at most, and by which temperature its logits are to be divided;
+        then it is trained on all rows, as with the stated number of them. All takes about XX
+        as long as 32 epochs do. Everywhere else "auto" is 32: in `partial_fit`, for
         data sets, images and several labels per row, with a module, criterion, order of rows,
         ``callbacks``, ``train_split``, ``warm_start``, ``compile`` or class of your own.
     batch_size : int or "auto", default="auto"

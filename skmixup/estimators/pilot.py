@@ -20,7 +20,8 @@ Holzmüller, Berta, Bach: Rethinking Early Stopping: Refine, Then Calibrate. arX
 """
 
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -40,17 +41,13 @@ from skmixup.training.divergence import DivergenceError
 CANDIDATES = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 48)
 #: as long as they take no more steps: a million rows are trained on for four epochs at most.
 MOST_STEPS = 20_000
-#: Rows are held out a fifth at a time, by so many pilots, two at most, that about as many rows
-#: are predicted.
-N_PARTS = 5
-WANTED_ROWS = 200
-MOST_PILOTS = 2
-#: At most so many of a fifth are held out.
-MOST_ROWS = 10_000
+#: A fifth of the rows is held out, but at least so many of few rows, though no more than a third;
+#: and of many at most so many.
+LEAST_HELD_OUT, MOST_HELD_OUT = 200, 10_000
 #: With fewer rows nothing can be found out.
 LEAST_ROWS = 100
 #: With fewer rows trees do not tell which columns matter; with more it was not measured.
-LEAST_WEIGHTED, MOST_WEIGHTED = 300, 20_000
+LEAST_WEIGHTED, MOST_WEIGHTED = 300, 25_000
 #: A pilot's learning rate, as a part of the peak of the one that falls along a cosine: their mean.
 PILOT_RATE = 0.5
 PILOT_DECAY = 0.99
@@ -127,27 +124,32 @@ def find_length(net: Any, rows: TrainingRows) -> Length | None:
     if n < LEAST_ROWS:
         return None
     judge: Judge = net.pilot_judge(rows)
-    part = parts_of(judge.strata, rows.groups, generator_from(clone(net).random_state))
-    n_pilots = min(MOST_PILOTS, ceil(WANTED_ROWS * N_PARTS / n))
+    rng = generator_from(clone(net).random_state)
+    held_out = rows_held_out(judge.strata, rows.groups, rng)
+    train = np.setdiff1d(np.arange(n), held_out)
+    held_out = judge.judged(train, held_out)
+    if not len(held_out):
+        return None
     steps = ceil(n / net.rows_per_batch(range(n), training=True))
     candidates = tuple(c for c in CANDIDATES if c == 1 or c * steps <= MOST_STEPS)
-    splits = [(np.flatnonzero(part != i), np.flatnonzero(part == i)) for i in range(n_pilots)]
-    splits = [(train, judge.judged(train, held_out)) for train, held_out in splits]
-    splits = [(train, held_out) for train, held_out in splits if len(held_out)]
-    if not splits or not _may_weigh_columns(net, rows, splits[0][0]):
-        found, _ = _found(net, rows, judge, splits, candidates)
-        return None if found is None else found.length
-    found, plain = _found(net, rows, judge, splits, candidates, weighted=True)
-    if plain is None:  # the network has one member, or it diverged
-        plain, _ = _found(net, rows, judge, splits, candidates)
-    if found is None or plain is None or _is_worse(found, plain, rows.weights):
-        return None if plain is None else plain.length
-    return replace(found.length, column_weights="importance")
+    watch = partial(Watch, rows.X, judge, held_out, candidates)
+    if not _may_weigh_columns(net, rows, train):
+        plain, weighted = _found(net, rows, train, watch(weighted=False)), None
+    else:
+        both = watch(weighted=True)
+        weighted = _found(net, rows, train, both)
+        if both.found_plain:
+            plain = best(both.found_plain)
+        else:  # the network has one member, or it diverged
+            plain = _found(net, rows, train, watch(weighted=False))
+    if plain is None or weighted is None or weighted.is_worse(plain):
+        return None if plain is None else Length(plain.n_epochs, plain.temperature)
+    return Length(weighted.n_epochs, weighted.temperature, "importance")
 
 
 def _may_weigh_columns(net: Any, rows: TrainingRows, train: Ints) -> bool:
     """Whether it is left to the pilot, and few of many columns matter in the rows `train`."""
-    if not net.may_weigh_columns() or not LEAST_WEIGHTED <= len(train) <= MOST_WEIGHTED:
+    if not net.may_weigh_columns() or not LEAST_WEIGHTED <= len(rows.y) <= MOST_WEIGHTED:
         return False
     y = net.targets_shown(np.asarray(rows.target[train]))
     looked_at = rows_looked_at(y, rows.X.shape[1])  # no copy of all
@@ -155,60 +157,30 @@ def _may_weigh_columns(net: Any, rows: TrainingRows, train: Ints) -> bool:
     return is_concentrated(column_importance(X.cpu().numpy(), y[looked_at]))
 
 
-def parts_of(strata: Ints, groups: Any, rng: np.random.Generator) -> Ints:
-    """Deal rows, or groups of rows, into five parts, every stratum alike; −1: never held out.
+def rows_held_out(strata: Ints, groups: Any, rng: np.random.Generator) -> Ints:
+    """Positions of rows that a pilot is not trained on, of every stratum alike, or whole groups.
 
-    The only row of a stratum is never held out.
+    The only row of a stratum is not held out.
     """
     n = len(strata)
+    every = n / min(max(n / 5, min(LEAST_HELD_OUT, n / 3)), MOST_HELD_OUT)
     if groups is not None:
         _, groups = np.unique(np.asarray(groups), return_inverse=True)
-        return (rng.permutation(groups.max() + 1) % N_PARTS)[groups]
+        place = rng.permutation(groups.max() + 1)
+        return np.flatnonzero(np.isin(place, _evenly(len(place), every))[groups])
     order = rng.permutation(n)
     order = order[np.argsort(strata[order], kind="stable")]
-    part = np.empty(n, dtype=np.int64)
-    part[order] = np.arange(n) % N_PARTS
-    part[np.bincount(strata)[strata] == 1] = -1
-    if n > N_PARTS * MOST_ROWS:
-        part[rng.permutation(n)[N_PARTS * MOST_ROWS :]] = -1
-    return part
+    held_out = np.sort(order[_evenly(n, every)])
+    return held_out[np.bincount(strata)[strata[held_out]] > 1]
 
 
-def _found(
-    net: Any,
-    rows: TrainingRows,
-    judge: Judge,
-    splits: list[tuple[Ints, Ints]],
-    candidates: tuple[int, ...],
-    *,
-    weighted: bool = False,
-) -> tuple[Found | None, Found | None]:
-    """Train a pilot on each part: what it finds, and what those members find that do not weigh.
-
-    None where none got as far as the first candidate, or has such members beside others.
-    """
-    watches: list[Watch] = []
-    for train, held_out in splits:
-        if watches:  # as far as the first went
-            candidates = candidates[: len(watches[0].seen)]
-        watch = Watch(rows.X, judge, held_out, candidates, bool(watches), weighted)
-        _train_pilot(net, rows, train, watch)
-        if watch.seen:
-            watches.append(watch)
-    found = best(watches) if watches else None
-    return found, best(watches, plain=True) if watches and watches[0].seen_plain else None
+def _evenly(n: int, every: float) -> Ints:
+    """About every such place of n, from the first; two are further apart than `every` - 1."""
+    return (np.arange(ceil(n / every)) * every).astype(np.int64)
 
 
-def _is_worse(one: Found, other: Found, weights: Floats) -> bool:
-    """Whether its loss is larger by more than a standard error, on the rows that both predict."""
-    common, of_one, of_other = np.intersect1d(one.held_out, other.held_out, return_indices=True)
-    more, weight = one.losses[of_one] - other.losses[of_other], weights[common]
-    mean = np.average(more, weights=weight)
-    error = np.sqrt(np.square(weight * (more - mean)).sum()) / weight.sum()
-    return bool(mean > error)
-
-
-def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: Watch) -> None:
+def _found(net: Any, rows: TrainingRows, train: Ints, watch: Watch) -> Found | None:
+    """Train a pilot; None where it did not get as far as the first candidate."""
     weights = {"module__column_weights": "importance"} if watch.weighted else {}
     pilot = clone(net).set_params(
         max_epochs=watch.candidates[-1],
@@ -225,3 +197,4 @@ def _train_pilot(net: Any, rows: TrainingRows, train: Ints, watch: Watch) -> Non
     # classes have few rows, `fit` has warned or, having more rows, need not.
     with suppress(Enough, DivergenceError), ignoring(FEW_ROWS):
         pilot.fit(rows.X[train], rows.y[train], sample_weight=weight)
+    return best(watch.found) if watch.found else None

@@ -4,16 +4,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from skmixup.estimators.criteria import criterion_of
 from skmixup.estimators.likelihood import GaussianLikelihood
 from skmixup.estimators.pilot import Floats, Ints, TrainingRows
+from skmixup.estimators.pilot_watch import Judgement
 from skmixup.estimators.temperature import (
     fit_temperature,
     log_losses,
-    mean_log_loss,
     with_temperature,
 )
 from skmixup.vicinal.loss import row_losses
@@ -42,19 +41,13 @@ class ClassJudge:
         counts = np.isin(self.strata[held_out], known) & (self.weights[held_out] > 0)
         return held_out[counts & (len(known) > 1)]
 
-    def seen(self, pilot: Any, outputs: Tensor, held_out: Ints) -> Floats:
-        """Probabilities."""
-        return np.asarray(torch.softmax(outputs, dim=1).numpy())
-
-    def loss(self, seen: Floats, held_out: Ints) -> tuple[float, float]:
-        """The log-loss, and the temperature that makes it smallest."""
+    def judgement(self, pilot: Any, outputs: Tensor, held_out: Ints) -> Judgement:
+        """The log-loss at the temperature that makes it smallest, that, and each row's."""
         target, weight = self.target[held_out], self.weights[held_out]
-        temperature = fit_temperature(seen, target, weight, prior_rows=PRIOR_ROWS)
-        return mean_log_loss(with_temperature(seen, temperature), target, weight), temperature
-
-    def losses(self, seen: Floats, held_out: Ints, temperature: float) -> Floats:
-        """The log-loss of each row."""
-        return log_losses(with_temperature(seen, temperature), self.target[held_out])
+        proba = torch.softmax(outputs, dim=1).numpy()
+        temperature = fit_temperature(proba, target, weight, prior_rows=PRIOR_ROWS)
+        losses = log_losses(with_temperature(proba, temperature), target)
+        return float(np.average(losses, weights=weight)), temperature, losses
 
 
 class NumberJudge:
@@ -73,7 +66,6 @@ class NumberJudge:
     def __init__(self, rows: TrainingRows):
         self.target, self.weights = rows.target.reshape(len(rows.y), -1), rows.weights
         self.strata: Ints = np.zeros(len(rows.y), dtype=np.int64)
-        self._is_likelihood = False
 
     def judged(self, train: Ints, held_out: Ints) -> Ints:
         """Rows that count, if some do in `train`, and no target is constant there."""
@@ -81,21 +73,12 @@ class NumberJudge:
         varies = some and bool(np.all(np.ptp(self.target[train], axis=0) > 0))
         return held_out[(self.weights[held_out] > 0) & varies]
 
-    def seen(self, pilot: Any, outputs: Tensor, held_out: Ints) -> Floats:
-        """The loss of each row."""
+    def judgement(self, pilot: Any, outputs: Tensor, held_out: Ints) -> Judgement:
+        """The loss, a temperature of 1, and the criterion of each row."""
         criterion = criterion_of(pilot)
-        self._is_likelihood = isinstance(criterion, GaussianLikelihood)
         target = torch.from_numpy(pilot.standardized(self.target[held_out])).double()
-        losses: NDArray[np.float64] = row_losses(criterion, outputs, target).numpy()
-        return losses
-
-    def loss(self, seen: Floats, held_out: Ints) -> tuple[float, float]:
-        """The loss, and a temperature of 1."""
-        mean = float(np.average(seen, weights=self.weights[held_out]))
-        if self._is_likelihood:
-            return mean, 1.0
-        return 0.5 * float(np.log(max(mean, np.finfo(np.float64).tiny))), 1.0
-
-    def losses(self, seen: Floats, held_out: Ints, temperature: float) -> Floats:
-        """The loss of each row."""
-        return seen
+        losses: Floats = row_losses(criterion, outputs, target).numpy()
+        mean = float(np.average(losses, weights=self.weights[held_out]))
+        if isinstance(criterion, GaussianLikelihood):
+            return mean, 1.0, losses
+        return 0.5 * float(np.log(max(mean, np.finfo(np.float64).tiny))), 1.0, losses

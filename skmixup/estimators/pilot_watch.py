@@ -16,8 +16,10 @@ from skmixup.training.tensor_net import MAX_PREDICTION_ROWS
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
+#: The loss of a row in nats, the temperature that it has it at, and the loss of each row then.
+Judgement = tuple[float, float, Floats]
 
-#: So many candidates in turn that are no better end a pilot.
+#: So many candidates in turn that are no better end a pilot, and one that is clearly worse.
 PATIENCE = 2
 
 
@@ -45,18 +47,40 @@ class Judge(Protocol):
 
     #: The stratum of each row; rows of a stratum are dealt evenly.
     strata: Ints
+    #: What each row counts.
+    weights: Floats
 
     def judged(self, train: Ints, held_out: Ints) -> Ints:
         """Those of the rows held out that can be judged by; none: `train` cannot be trained on."""
 
-    def seen(self, pilot: Any, outputs: Tensor, held_out: Ints) -> Floats:
-        """What is kept of the outputs for these rows, row by row."""
+    def judgement(self, pilot: Any, outputs: Tensor, held_out: Ints) -> Judgement:
+        """What the outputs are worth."""
 
-    def loss(self, seen: Floats, held_out: Ints) -> tuple[float, float]:
-        """The loss of a row in nats, and the temperature that it has it at."""
 
-    def losses(self, seen: Floats, held_out: Ints, temperature: float) -> Floats:
-        """The loss of each row."""
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a pilot's predictions for the rows held out are worth, after some epochs."""
+
+    n_epochs: int
+    temperature: float
+    loss: float
+    #: Of each row.
+    losses: Floats
+    #: What each row counts.
+    weights: Floats
+
+    @property
+    def surprise(self) -> float:
+        """The loss; an octave away from the usual epochs counts as half a row's bit of it."""
+        octaves = np.log2(self.n_epochs / USUAL_EPOCHS)
+        return float(self.loss + 0.5 * octaves**2 / len(self.losses))
+
+    def is_worse(self, other: "Found") -> bool:
+        """Whether its loss is larger by more than a standard error."""
+        more = self.losses - other.losses
+        mean = np.average(more, weights=self.weights)
+        error = np.sqrt(np.square(self.weights * (more - mean)).sum()) / self.weights.sum()
+        return bool(mean > error)
 
 
 class Enough(Exception):
@@ -68,17 +92,16 @@ class Watch(Callback):
     """Predicts a pilot's held-out rows after each of the `candidates`, numbers of epochs.
 
     Of a pilot with `weighted` columns also by those of its members alone that do not weigh them.
-    The pilot ends after the last, or unless it is `patient` where more does not look better.
+    The pilot ends after the last, or where more does not look better.
     """
 
     X: Any
     judge: Judge
     held_out: Ints
     candidates: tuple[int, ...]
-    patient: bool
     weighted: bool
-    seen: list[Floats] = field(default_factory=list)
-    seen_plain: list[Floats] = field(default_factory=list)
+    found: list[Found] = field(default_factory=list)
+    found_plain: list[Found] = field(default_factory=list)
 
     def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
         """Predict, and end the training if that is enough."""
@@ -91,13 +114,16 @@ class Watch(Callback):
             outputs = torch.cat([net.infer(batch).cpu().double() for batch in batches])
         if not bool(torch.isfinite(outputs).all()):  # by the epoch's last step
             raise Enough
-        self.seen.append(self.judge.seen(net, outputs, self.held_out))
-        last_better = best([self]).place
+        self.found.append(self._judged(net, outputs))
         if plain:
-            self.seen_plain.append(self.judge.seen(net, torch.cat(plain), self.held_out))
-            last_better = max(last_better, best([self], plain=True).place)
-        if len(self.seen) - 1 - last_better >= PATIENCE and not self.patient:
+            self.found_plain.append(self._judged(net, torch.cat(plain)))
+        if _is_over(self.found) and (not plain or _is_over(self.found_plain)):
             raise Enough
+
+    def _judged(self, net: Any, outputs: Tensor) -> Found:
+        loss, temperature, losses = self.judge.judgement(net, outputs, self.held_out)
+        weights = self.judge.weights[self.held_out]
+        return Found(len(net.history), temperature, loss, losses, weights)
 
     @contextmanager
     def _of_plain_members(self, module: Any) -> Iterator[list[Tensor]]:
@@ -118,34 +144,13 @@ class Watch(Callback):
             hook.remove()
 
 
-@dataclass(frozen=True)
-class Found:
-    """What pilots found."""
-
-    length: Length
-    #: Of the candidate.
-    place: int
-    held_out: Ints
-    #: Of each row held out.
-    losses: Floats
+def best(found: list[Found]) -> Found:
+    """The first with the least surprise."""
+    return min(found, key=lambda each: each.surprise)
 
 
-def best(watches: list[Watch], *, plain: bool = False) -> Found:
-    """The best candidate, by the loss of all held-out rows together.
-
-    An octave away from the usual number counts as half a row's bit of surprise. With `plain` by
-    those members alone that do not weigh columns.
-    """
-    held_out = np.concatenate([watch.held_out for watch in watches])
-    found = []
-    kept = [watch.seen_plain if plain else watch.seen for watch in watches]
-    candidates = watches[-1].candidates[: len(kept[-1])]
-    for place, n_epochs in enumerate(candidates):
-        seen = np.concatenate([each[place] for each in kept])
-        loss, temperature = watches[0].judge.loss(seen, held_out)
-        prior = 0.5 * np.log2(n_epochs / USUAL_EPOCHS) ** 2 / len(held_out)
-        found.append((loss + prior, place, temperature))
-    _, place, temperature = min(found)
-    seen = np.concatenate([each[place] for each in kept])
-    losses = watches[0].judge.losses(seen, held_out, temperature)
-    return Found(Length(candidates[place], temperature), place, held_out, losses)
+def _is_over(found: list[Found]) -> bool:
+    """Whether the last are no better than the best, and that is sure enough."""
+    least = best(found)
+    later = len(found) - 1 - found.index(least)
+    return later >= PATIENCE or (later > 0 and found[-1].is_worse(least))

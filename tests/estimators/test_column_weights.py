@@ -17,11 +17,12 @@ from skmixup import (
     VicinalRegressor,
 )
 from skmixup.estimators import pilot
-from skmixup.estimators.pilot_watch import PATIENCE, Enough, Found, Length, Watch, best
+from skmixup.estimators.pilot_watch import Enough, Found, Watch, best
+from skmixup.estimators.temperature import with_temperature
 from skmixup.networks import mlp
 
 RNG = np.random.default_rng(0)
-N_COLUMNS, N_ROWS = 30, 400
+N_COLUMNS, N_ROWS = 30, 600
 SMALL = {
     "module__hidden_sizes": (32,), "module__n_members": 2, "module__embedding": None,
     "batch_size": 40, "lr": 0.02, "random_state": 0,
@@ -46,14 +47,14 @@ def all_of_them(n=N_ROWS):
 @pytest.fixture
 def pilots(monkeypatch):
     """The weights of the columns of each pilot, while the candidates are few."""
-    trained, train = [], pilot._train_pilot
+    trained, train = [], pilot._found
 
     def noted(net, rows, part, watch):
         trained.append("importance" if watch.weighted else None)
-        train(net, rows, part, watch)
+        return train(net, rows, part, watch)
 
     monkeypatch.setattr(pilot, "CANDIDATES", (1, 2, 4))
-    monkeypatch.setattr(pilot, "_train_pilot", noted)
+    monkeypatch.setattr(pilot, "_found", noted)
     return trained
 
 
@@ -66,7 +67,7 @@ def test_where_few_columns_matter_they_are_weighted(kind, pilots):
     X, y = few_of_many()
     net = kind(**SMALL).fit(X, y)
     assert weights_of(net) == "importance"
-    assert pilots == ["importance", "importance"]  # two of a small table
+    assert pilots == ["importance"]
     assert net.module_.column_weight[-1].argmax() == 3
     new, labels = few_of_many(2000)
     plain = kind(module__column_weights=None, **SMALL).fit(X, y)
@@ -87,7 +88,7 @@ def test_it_is_what_the_parameter_gives(pilots):
 def test_where_all_columns_matter_no_pilot_is_asked(pilots):
     net = VicinalClassifier(**SMALL).fit(*all_of_them())
     assert weights_of(net) is None
-    assert pilots == [None, None]
+    assert pilots == [None]
 
 
 @pytest.mark.parametrize("given", [None, "importance"])
@@ -110,53 +111,58 @@ def test_weights_that_mislead_are_not_taken(pilots, monkeypatch):
     assert net.score(*few_of_many()) > 0.8
 
 
-def test_weights_are_taken_unless_worse_by_more_than_a_standard_error():
+def test_one_is_worse_by_more_than_a_standard_error():
     rng = np.random.default_rng(1)
-    rows, losses = np.arange(50), rng.gamma(1.0, size=50)
-    weight = rng.uniform(0.5, 2.0, size=50)
-    other = Found(Length(1, 1.0), 0, rows, losses)
-    noise = rng.normal(size=50)
-    noise -= np.average(noise, weights=weight)
-    error = np.sqrt(np.sum((weight * noise) ** 2)) / weight.sum()
-    shuffled = rng.permutation(50)
+    losses, noise = rng.gamma(1.0, size=50), rng.normal(size=50)
+    weights = rng.uniform(0.5, 2.0, size=50)
+    other = Found(1, 1.0, 0.0, losses, weights)
+    noise -= np.average(noise, weights=weights)
+    error = np.sqrt(np.sum((weights * noise) ** 2)) / weights.sum()
     for more, worse in [(0.95, False), (1.05, True), (-2.0, False)]:
-        one = losses + noise + more * error
-        found = Found(Length(1, 1.0), 0, rows[shuffled], one[shuffled])
-        assert pilot._is_worse(found, other, weight) is worse
+        assert Found(1, 1.0, 0.0, losses + noise + more * error, weights).is_worse(other) is worse
 
 
 def test_of_one_member_there_are_pilots_with_weights_and_without(pilots):
     net = VicinalClassifier(**{**SMALL, "module__n_members": 1}).fit(*few_of_many())
     assert weights_of(net) == "importance"
-    assert pilots == ["importance", "importance", None, None]
+    assert pilots == ["importance", None]
 
 
 def test_plain_members_are_judged_by_what_they_alone_predict(monkeypatch):
     seen, on_epoch_end = [], Watch.on_epoch_end
 
     def noted(watch, net, **kwargs):
-        on_epoch_end(watch, net, **kwargs)
+        with suppress(Enough):
+            on_epoch_end(watch, net, **kwargs)
         X = torch.as_tensor(watch.X[watch.held_out])
         module = net.module_  # the moving average, in evaluation
         logits = module.head(module.blocks(module.members(module.scaling(X))))
-        plain = logits.softmax(dim=1)[..., :2].mean(dim=2)
-        np.testing.assert_allclose(watch.seen_plain[-1], plain.detach().numpy(), rtol=1e-4)
-        assert not np.allclose(watch.seen_plain[-1], watch.seen[-1], rtol=1e-2)
+        plain = logits.softmax(dim=1)[..., :2].mean(dim=2).detach().numpy()
+        found, of_all = watch.found_plain[-1], watch.found[-1]
+        at_best = with_temperature(plain, found.temperature)
+        losses = -np.log(at_best[np.arange(len(plain)), y[watch.held_out]])
+        np.testing.assert_allclose(found.losses, losses, rtol=1e-3)
+        assert not np.allclose(found.losses, of_all.losses, rtol=1e-2)
         assert not module.head._forward_hooks
-        seen.append(len(watch.seen_plain))
+        seen.append(len(watch.found_plain))
 
     monkeypatch.setattr(pilot, "CANDIDATES", (1, 2))
     monkeypatch.setattr(Watch, "on_epoch_end", noted)
-    VicinalClassifier(**{**SMALL, "module__n_members": 5}).fit(*few_of_many())
-    assert seen == [1, 2, 1, 2]
+    X, y = few_of_many()
+    VicinalClassifier(**{**SMALL, "module__n_members": 5}).fit(X, y)
+    assert seen == [1, 2]
 
 
 @pytest.mark.parametrize(
     ("of_all", "of_plain", "n_seen"),
     [
-        ([5, 1, 2, 2, 2, 2, 2], [8, 9, 9, 9, 9, 9, 9], 2),
-        ([5, 1, 2, 2, 2, 2, 2], [9, 8, 7, 9, 9, 9, 9], 3),
-        ([9, 9, 3, 9, 9, 9, 9], [5, 1, 2, 2, 2, 2, 2], 3),
+        ([5, 1, 2, 2, 2, 2, 2], [8, 9, 9, 9, 9, 9, 9], 4),
+        ([5, 1, 2, 2, 2, 2, 2], [9, 8, 7, 9, 9, 9, 9], 5),
+        ([9, 9, 3, 9, 9, 9, 9], [5, 1, 2, 2, 2, 2, 2], 5),
+        ([5, 1, 30, 2, 2, 2, 2], [8, 7, 9, 9, 9, 9, 9], 4),
+        ([5, 1, 30, 2, 2, 2, 2], [8, 7, 90, 9, 9, 9, 9], 3),  # clearly worse
+        ([5, 4, 3, 2, 30, 1, 1], [8, 7, 6, 5, 40, 1, 1], 5),
+        ([7, 6, 5, 4, 3, 2, 1], [7, 6, 5, 4, 3, 2, 1], 7),
     ],
 )
 def test_a_pilot_ends_where_neither_all_members_nor_the_plain_ones_learn(of_all, of_plain, n_seen):
@@ -164,39 +170,36 @@ def test_a_pilot_ends_where_neither_all_members_nor_the_plain_ones_learn(of_all,
     told = iter([number for both in zip(of_all, of_plain, strict=True) for number in both])
 
     class Scripted:
-        def seen(self, net, outputs, held_out):
-            return np.full(len(held_out), float(next(told)))
+        weights = np.ones(5000)
 
-        def loss(self, seen, held_out):
-            return seen.mean(), 1.0
-
-        def losses(self, seen, held_out, temperature):
-            return seen
+        def judgement(self, net, outputs, held_out):
+            loss, noise = float(next(told)), RNG.normal(scale=800, size=4000)
+            return loss, 1.0, loss + noise - noise.mean()  # a standard error of 18 between two
 
     held_out = np.arange(1000, 5000)
-    watch = Watch(X, Scripted(), held_out, (1, 2, 3, 4, 5, 6, 7), patient=False, weighted=True)
+    watch = Watch(X, Scripted(), held_out, (1, 2, 3, 4, 5, 6, 7), weighted=True)
     net = VicinalClassifier(
         **{**SMALL, "batch_size": 1000}, max_epochs=7, callbacks=[watch], ema_decay=0.9,
         module__column_weights="importance",
     )  # fmt: skip
     with suppress(Enough):
         net.fit(X[:1000], y[:1000])
-    assert len(watch.seen) == min(7, n_seen + PATIENCE)
-    assert best([watch]).place == int(np.argmin(of_all))
-    assert best([watch], plain=True).place == int(np.argmin(of_plain[: len(watch.seen)]))
+    assert len(watch.found) == n_seen
+    assert best(watch.found).n_epochs == 1 + int(np.argmin(of_all[:n_seen]))
+    assert best(watch.found_plain).n_epochs == 1 + int(np.argmin(of_plain[:n_seen]))
 
 
 def test_of_many_rows_trees_are_not_asked(pilots, monkeypatch):
-    monkeypatch.setattr(pilot, "MOST_WEIGHTED", 319)
+    monkeypatch.setattr(pilot, "MOST_WEIGHTED", N_ROWS - 1)
     assert weights_of(VicinalClassifier(**SMALL).fit(*few_of_many())) is None
     assert "importance" not in pilots
 
 
 def test_few_rows_tell_too_little(pilots):
     X, y = few_of_many()
-    net = VicinalClassifier(**SMALL).fit(X[:370], y[:370])  # four fifths of which are 296
+    net = VicinalClassifier(**SMALL).fit(X[:299], y[:299])
     assert weights_of(net) is None
-    assert pilots == [None, None]
+    assert pilots == [None]
 
 
 @pytest.mark.parametrize("kind", [VicinalRegressor, MixupRegressor, ManifoldMixupRegressor])
@@ -206,7 +209,7 @@ def test_numbers_are_predicted_from_weighted_columns_too(kind, pilots):
     y, numbers = 10 + 5 * X[:, 3] + RNG.normal(size=N_ROWS), 10 + 5 * new[:, 3]
     net = kind(**SMALL).fit(X, y)
     assert weights_of(net) == "importance"
-    assert pilots == ["importance", "importance"]
+    assert pilots == ["importance"]
     assert net.module_.column_weight[-1].argmax() == 3
     plain = kind(module__column_weights=None, **SMALL).fit(X, y)
     assert np.mean((net.predict(new) - numbers) ** 2) < np.mean(
@@ -230,21 +233,24 @@ def test_plain_members_predict_numbers_by_their_mean(monkeypatch):
     seen, on_epoch_end = [], Watch.on_epoch_end
 
     def noted(watch, net, **kwargs):
-        on_epoch_end(watch, net, **kwargs)
+        with suppress(Enough):
+            on_epoch_end(watch, net, **kwargs)
         module = net.module_  # the moving average, in evaluation
         inputs = module.scaling(torch.as_tensor(watch.X[watch.held_out]))
         outputs = module.head(module.blocks(module.members(inputs)))[:, 0, :2].mean(dim=1)
         target = net.standardized(y[watch.held_out])[:, 0]
         losses = (outputs.detach().numpy() - target) ** 2
-        np.testing.assert_allclose(np.ravel(watch.seen_plain[-1]), losses, rtol=1e-3, atol=1e-6)
-        seen.append(len(watch.seen_plain))
+        np.testing.assert_allclose(
+            np.ravel(watch.found_plain[-1].losses), losses, rtol=1e-3, atol=1e-6
+        )
+        seen.append(len(watch.found_plain))
 
     monkeypatch.setattr(pilot, "CANDIDATES", (1, 2))
     monkeypatch.setattr(Watch, "on_epoch_end", noted)
     X, _ = few_of_many()
     y = X[:, 3]
     MixupRegressor(**{**SMALL, "module__n_members": 5}).fit(X, y)
-    assert seen == [1, 2, 1, 2]
+    assert seen == [1, 2]
 
 
 def test_soft_labels_are_targets_of_trees_too(pilots):

@@ -17,7 +17,7 @@ from skmixup import (
     VicinalClassifier,
 )
 from skmixup.estimators import pilot
-from skmixup.estimators.pilot import TrainingRows, find_length, parts_of
+from skmixup.estimators.pilot import TrainingRows, find_length, rows_held_out
 from skmixup.training import tensor_net
 from skmixup.training.batches import ArrayDataset
 from skmixup.training.divergence import DivergenceError
@@ -94,18 +94,33 @@ def test_what_a_row_counts_includes_the_weight_of_its_class(found):
 # ---- which rows are held out
 
 
-def test_a_fifth_of_every_class_is_held_out():
-    part = parts_of(CODES, None, np.random.default_rng(0))
-    for number in range(5):
-        for code in range(3):
-            share = np.mean(part[code == CODES] == number)
-            assert share == pytest.approx(0.2, abs=0.03)
+@pytest.mark.parametrize(
+    ("n", "share"), [(100, 1 / 3), (600, 1 / 3), (800, 1 / 4), (1000, 1 / 5), (7001, 1 / 5)]
+)
+def test_a_part_of_every_class_is_held_out(n, share):
+    codes = RNG.integers(3, size=n)
+    held_out = rows_held_out(codes, None, RNG)
+    assert len(np.unique(held_out)) == len(held_out) == pytest.approx(share * n, abs=1)
+    for code in range(3):
+        of_class = codes == code
+        assert of_class[held_out].sum() == pytest.approx(share * of_class.sum(), abs=1)
 
 
-def test_the_only_row_of_a_class_is_not_held_out():
-    part = parts_of(np.repeat([0, 1, 2], [20, 20, 1]), None, np.random.default_rng(0))
-    assert part[-1] == -1
-    assert (part[:-1] >= 0).all()
+def test_a_fifth_of_a_thousand_rows_are_those_of_earlier_versions():
+    codes = RNG.integers(3, size=1503)
+    order = np.random.default_rng(0).permutation(1503)
+    fifth = order[np.argsort(codes[order], kind="stable")][::5]
+    held_out = rows_held_out(codes, None, np.random.default_rng(0))
+    np.testing.assert_array_equal(held_out, np.sort(fifth))
+
+
+@pytest.mark.parametrize("n", [100, 101, 350, 601, 777, 999, 1000, 50_001])
+def test_of_every_class_rows_are_trained_on(n):
+    codes = np.concatenate([[0], np.arange(2, n + 1) // 2])  # one row, then two of each
+    held_out = rows_held_out(codes, None, RNG)
+    left = np.delete(codes, held_out)
+    assert len(np.unique(left)) == len(np.unique(codes))
+    assert len(held_out) > 0
 
 
 def test_a_pilot_does_not_warn_of_classes_with_few_rows(quick):
@@ -115,11 +130,13 @@ def test_a_pilot_does_not_warn_of_classes_with_few_rows(quick):
     assert estimator().fit(rows, classes).n_epochs_ in (1, 2, 3)
 
 
-def test_groups_are_held_out_whole():
-    groups = np.arange(200) % 23
-    part = parts_of(CODES, groups, np.random.default_rng(0))
-    assert set(part) == set(range(5))
-    assert all(len(set(part[groups == group])) == 1 for group in range(23))
+@pytest.mark.parametrize(("n", "n_held_out"), [(200, 8), (1000, 5)])
+def test_groups_are_held_out_whole(n, n_held_out):
+    groups = np.arange(n) % 23
+    held_out = rows_held_out(RNG.integers(3, size=n), groups, RNG)
+    found = np.unique(groups[held_out])
+    assert len(found) == n_held_out
+    np.testing.assert_array_equal(held_out, np.flatnonzero(np.isin(groups, found)))
 
 
 def test_a_class_that_is_held_out_whole_is_not_scored(quick):
@@ -128,10 +145,10 @@ def test_a_class_that_is_held_out_whole_is_not_scored(quick):
 
 
 def test_of_many_rows_some_thousand_are_held_out(monkeypatch):
-    monkeypatch.setattr(pilot, "MOST_ROWS", 10)
-    part = parts_of(CODES, None, np.random.default_rng(0))
-    assert (part >= 0).sum() == 50
-    assert np.bincount(part[part >= 0]).max() < 20
+    monkeypatch.setattr(pilot, "MOST_HELD_OUT", 10)
+    held_out = rows_held_out(CODES, None, RNG)
+    assert len(held_out) == 10
+    assert len(np.unique(CODES[held_out])) == 3
 
 
 def test_many_rows_are_trained_on_for_fewer_epochs(monkeypatch):
@@ -305,7 +322,6 @@ def test_an_interrupt_of_a_pilot_in_a_race_leaves_the_complete_settings(quick, m
         real(self, net, **kwargs)
 
     monkeypatch.setattr(pilot.Watch, "on_epoch_end", interrupted)
-    monkeypatch.setattr(pilot, "MOST_PILOTS", 1)
     space = {"alpha": [0.0, 1.0, 2.0, 3.0]}
     clf = MixupClassifierCV(estimator(), param_distributions=space, n_runs=4, cv=4)
     with pytest.raises(KeyboardInterrupt):

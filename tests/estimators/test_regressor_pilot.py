@@ -14,7 +14,7 @@ from skmixup.estimators.pilot import TrainingRows, find_length
 from skmixup.training import tensor_net
 
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(200, 4)).astype(np.float32)
+X = RNG.normal(size=(200, 8)).astype(np.float32)
 Y = 100.0 + 7 * (X[:, 0] + X[:, 1] ** 2)
 NOISE = RNG.permutation(Y)
 SMALL = {
@@ -97,9 +97,10 @@ def test_weighted_errors_are_judged_in_nats(quick):
     outputs = torch.from_numpy(RNG.normal(size=(50, 1)))
     z = (Y[rows] - Y.mean()) / Y.std()
     squared = (outputs[:, 0].numpy() - z) ** 2
-    loss, temperature = judge.loss(judge.seen(net, outputs, rows), rows)
+    loss, temperature, losses = judge.judgement(net, outputs, rows)
     assert loss == pytest.approx(0.5 * np.log(np.average(squared, weights=weight[rows])), rel=1e-4)
     assert temperature == 1.0
+    np.testing.assert_allclose(losses, squared, rtol=1e-4, atol=1e-6)
 
 
 # ---- where nobody asked for it
@@ -117,7 +118,7 @@ HAS_A_SAY = {
     "callbacks": lambda: estimator(callbacks=[EpochTimer()]),
     "rows held out": lambda: estimator(train_split=0.2),
     "warm start": lambda: estimator(warm_start=True),
-    "a module": lambda: MixupRegressor(lambda: nn.Linear(4, 1)),
+    "a module": lambda: MixupRegressor(lambda: nn.Linear(8, 1)),
     "a loss": lambda: estimator(criterion=Pinball),
     "an argument of a loss": lambda: estimator(criterion=nn.HuberLoss, criterion__delta=0.5),
     "predictions": lambda: estimator(predict_nonlinearity=lambda z: z),
