@@ -86,9 +86,9 @@ class VicinalClassifier(PredictingNet, NeuralNetClassifier):
         network for tables on arrays, 100 rows at least, it first trains it on four fifths of the
         rows, or two thirds where they are few. What it predicts for the rows held out says how
         many epochs are enough, 48 at most, and by which temperature its logits are to be divided;
-        then it is trained on all rows, as with the stated number of them. All takes about XX
-        as long as 32 epochs do. Everywhere else "auto" is 32: in `partial_fit`, for
-        data sets, images and several labels per row, with a module, criterion, order of rows,
+        then it is trained on all rows, as with the stated number of them. All takes half to three
+        times as long as 32 epochs do. Everywhere else "auto" is 32: in `partial_fit`, for data
+        sets, images and several labels per row, with a module, criterion, order of rows,
         ``callbacks``, ``train_split``, ``warm_start``, ``compile`` or class of your own.
     batch_size : int or "auto", default="auto"
         Rows in a minibatch. "auto" is a power of two: the one nearest to n/32, within 16 and 64,
