@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 #: The loss of a row in nats, the temperature that it has it at, and the loss of each row then.
 Judgement = tuple[float, float, Floats]
 
-#: So many candidates in turn that are no better end a pilot, and one that is clearly worse.
+#: So many candidates in turn that are no better end a pilot. One may be clearly worse by chance.
 PATIENCE = 2
 
 
@@ -150,7 +150,5 @@ def best(found: list[Found]) -> Found:
 
 
 def _is_over(found: list[Found]) -> bool:
-    """Whether the last are no better than the best, and that is sure enough."""
-    least = best(found)
-    later = len(found) - 1 - found.index(least)
-    return later >= PATIENCE or (later > 0 and found[-1].is_worse(least))
+    """Whether enough of the last are no better."""
+    return len(found) - 1 - found.index(best(found)) >= PATIENCE
