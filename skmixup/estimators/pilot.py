@@ -112,7 +112,7 @@ def finds_length(net: Any) -> bool:
 
 
 def find_length(net: Any, rows: TrainingRows) -> Length | None:
-    """Train pilots on parts of the rows, and say how to train on all; None: too few rows to say.
+    """Train a pilot on a part of the rows, and say how to train on all; None: too few to say.
 
     Parameters
     ----------
