@@ -130,7 +130,7 @@ def test_dask_storage_and_a_cluster_of_processes():
             storage=DaskStorage(client=client), sampler=UniformDesignSampler(n_runs=12)
         )
         futures = [client.submit(optimize, study, pure=False) for _ in range(4)]
-        distributed.wait(futures)
+        distributed.wait(futures, timeout=300)  # workers may be lost where a machine stood still
         for future in futures:
             future.result()
         assert_every_row_once(study, 12)
