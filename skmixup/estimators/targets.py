@@ -66,6 +66,9 @@ def _advice_on(error: Exception, y: NDArray[Any]) -> str | None:
         return (
             "y holds arrays or lists where numbers are needed: pass np.stack(y), or np.vstack(y)"
         )
+    if "NAType" in message:  # earlier versions of pandas and scikit-learn leave them in
+        numbers = [np.nan if type(each).__name__ == "NAType" else each for each in y.flat]
+        y, message = np.array(numbers).reshape(y.shape), "contains NaN"
     what = next((what for what in ("NaN", "infinity") if f"contains {what}" in message), None)
     if what is None:
         return None

@@ -14,7 +14,7 @@ from skmixup.estimators.pilot import TrainingRows, find_length
 from skmixup.training import tensor_net
 
 RNG = np.random.default_rng(0)
-X = RNG.normal(size=(200, 8)).astype(np.float32)
+X = RNG.normal(size=(200, 12)).astype(np.float32)
 Y = 100.0 + 7 * (X[:, 0] + X[:, 1] ** 2)
 NOISE = RNG.permutation(Y)
 SMALL = {
@@ -118,7 +118,7 @@ HAS_A_SAY = {
     "callbacks": lambda: estimator(callbacks=[EpochTimer()]),
     "rows held out": lambda: estimator(train_split=0.2),
     "warm start": lambda: estimator(warm_start=True),
-    "a module": lambda: MixupRegressor(lambda: nn.Linear(8, 1)),
+    "a module": lambda: MixupRegressor(lambda: nn.Linear(12, 1)),
     "a loss": lambda: estimator(criterion=Pinball),
     "an argument of a loss": lambda: estimator(criterion=nn.HuberLoss, criterion__delta=0.5),
     "predictions": lambda: estimator(predict_nonlinearity=lambda z: z),

@@ -433,7 +433,7 @@ def test_images_and_data_sets():
         (np.r_[np.nan, Y[1:]], "Input y contains NaN in 1 of 60 rows, first in row 0; leave"),
         (pd.Series(Y).astype("Float64").where(Y[3] != Y), "NaN in 1 of 60 rows, first in row 3"),
         (np.r_[np.inf, Y[1:]], "Input y contains infinity in 1 of 60 rows, first in row 0"),
-        (pd.Series([*Y[:, None]]), r"y holds arrays or lists .* pass np.stack\(y\)"),
+        (pd.Series([*np.c_[Y, Y]]), r"y holds arrays or lists .* pass np.stack\(y\)"),
         (np.full(60, 3.0), r"y is constant: all 60 rows have .*3\.0"),
         (np.c_[Y, np.ones(60)], r"target 1 of y is constant"),
         (np.array(["a", "b"] * 30), r"y must hold numbers; .*For labels of classes use"),
