@@ -35,9 +35,14 @@ def computed(X: Any) -> Any:
     return X.compute() if hasattr(X, "__dask_graph__") and hasattr(X, "compute") else X
 
 
+def has_masked(values: Any) -> bool:
+    """Whether this is a masked array with values under its mask."""
+    return isinstance(values, np.ma.MaskedArray) and bool(np.ma.is_masked(values))
+
+
 def refuse_masked_matrix(y: Any) -> None:
     """Raise ValueError for a matrix of labels some of which are under a mask."""
-    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+    if has_masked(y):
         rows = np.flatnonzero(np.ma.getmaskarray(y).reshape(len(y), -1).any(axis=1))
         raise ValueError(
             f"y is a masked array with masked values in {len(rows)} of {len(y)} rows, first in "
@@ -49,7 +54,7 @@ def tensor_as_array(values: Any) -> Any:
     """Turn a tensor into an array; leave all else as it is. This module does without torch."""
     if not hasattr(values, "detach"):
         return values
-    values = values.detach().resolve_neg().cpu()
+    values = values.detach().resolve_neg().resolve_conj().cpu()
     return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
 
 

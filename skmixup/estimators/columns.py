@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 
+from skmixup.labels import has_masked
 from skmixup.lazy_frames import refuse_lazy_frame
 
 # With complex numbers: scikit-learn's validate_data refuses them, in the words that its
@@ -86,7 +87,7 @@ def listed(n: int, names: Iterable[str]) -> str:
 def _check_numeric_array(X: Any) -> None:
     """Raise ValueError for masked values, and for times and text that would convert to numbers."""
     parts = X if isinstance(X, (list, tuple)) else [X]
-    if any(isinstance(part, np.ma.MaskedArray) and np.ma.is_masked(part) for part in parts):
+    if any(map(has_masked, parts)):
         raise ValueError(
             "X is a masked array, and the values under its mask are no data; pass "
             "X.filled(np.nan) to an imputer, or leave those rows out"

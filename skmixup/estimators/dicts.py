@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.sparse import issparse
 from skorch.helper import SliceDataset, SliceDict
@@ -13,6 +12,7 @@ from torch import Tensor
 from skmixup.estimators.images import check_range, note_range
 from skmixup.estimators.input_types import forget_inputs
 from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
+from skmixup.labels import has_masked, tensor_as_array
 from skmixup.lazy_frames import refuse_lazy_frame
 from skmixup.training.batches import is_pixels
 
@@ -161,14 +161,12 @@ def _checked_array(key: str, value: Any) -> NDArray[Any]:
     if issparse(value):
         raise TypeError(f"X[{key!r}] is sparse; dense data is required, for instance .toarray()")
     refuse_lazy_frame(value, f"X[{key!r}]")
-    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+    if has_masked(value):
         raise ValueError(
             f"X[{key!r}] is a masked array, and the values under its mask are no data: fill them, "
             "value.filled(0), and pass the mask as an input of its own, or leave those rows out"
         )
-    if isinstance(value, Tensor):
-        value = value.detach().resolve_neg().resolve_conj()
-        value = (value.float() if value.dtype == torch.bfloat16 else value).cpu().numpy()
+    value = tensor_as_array(value)
     try:
         array = value.to_numpy() if hasattr(value, "to_numpy") else np.asarray(value)
     except ValueError as error:  # lists of different lengths

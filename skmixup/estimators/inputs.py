@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import assert_all_finite, validate_data
@@ -21,24 +20,19 @@ from skmixup.estimators.dicts import (
 from skmixup.estimators.images import advice_on_axes, check_range, note_range
 from skmixup.estimators.input_types import forget_inputs
 from skmixup.estimators.vanishing_columns import warn_of_vanishing_columns
-from skmixup.labels import computed, label_column, of_one_type
+from skmixup.labels import computed, label_column, of_one_type, tensor_as_array
 from skmixup.training.batches import is_pixels
 
 
 def as_array(X: Any) -> Any:
     """Turn a torch tensor into an array, compute what Dask has; leave everything else as it is."""
     X = computed(X)
-    if isinstance(X, Tensor):
-        if X.is_nested:
-            raise ValueError(
-                "a nested tensor has rows of different lengths: pad them, "
-                "torch.nested.to_padded_tensor(X, 0.0)"
-            )
-        X = X.detach().resolve_neg().resolve_conj()
-        if X.dtype == torch.bfloat16:
-            X = X.float()
-        X = X.cpu().numpy()
-    return X
+    if isinstance(X, Tensor) and X.is_nested:
+        raise ValueError(
+            "a nested tensor has rows of different lengths: pad them, "
+            "torch.nested.to_padded_tensor(X, 0.0)"
+        )
+    return tensor_as_array(X)
 
 
 def group_column(groups: Any) -> NDArray[Any]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
 from skmixup.estimators.inputs import as_array
+from skmixup.labels import has_masked
 from skmixup.lazy_frames import refuse_lazy_frame
 
 
@@ -26,7 +27,7 @@ def check_targets(y: Any) -> NDArray[np.float64]:
             "numbers, for each row of X"
         )
     refuse_lazy_frame(y, "y")
-    if isinstance(y, np.ma.MaskedArray) and np.ma.is_masked(y):
+    if has_masked(y):
         raise ValueError(
             "y is a masked array, and the values under its mask are no data: leave those rows out"
         )

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from sklearn.utils.validation import check_array
 
 from skmixup.estimators.inputs import as_array
+from skmixup.labels import has_masked
 
 
 def row_weights(
@@ -66,7 +67,7 @@ def check_weights(sample_weight: Any, n_rows: int) -> NDArray[np.float64]:
     """
     if isinstance(sample_weight, Number):
         sample_weight = np.full(n_rows, sample_weight)
-    if isinstance(sample_weight, np.ma.MaskedArray) and np.ma.is_masked(sample_weight):
+    if has_masked(sample_weight):
         raise ValueError(
             "sample_weight is a masked array, and the values under its mask are no weights: pass "
             "sample_weight.filled(0) to leave those rows out"

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import is_regressor
 from sklearn.utils.validation import check_array, check_consistent_length
 
-from skmixup.labels import label_column, of_one_type
+from skmixup.labels import label_column, of_one_type, tensor_as_array
 from skmixup.quiet import ignoring
 from skmixup.robustness.checks import check_at_least_0, check_at_least_1
 from skmixup.robustness.gradient import (
@@ -333,10 +333,7 @@ def _warn_of_small_eps(net: Any, X: Any, eps: float) -> None:
 
 
 def _to_floats(X: Any) -> NDArray[Any]:
-    if isinstance(X, torch.Tensor):
-        X = X.detach().resolve_neg().cpu()
-        X = (X.float() if X.dtype == torch.bfloat16 else X).numpy()
-    array = check_array(X, dtype="numeric", allow_nd=True, input_name="X")
+    array = check_array(tensor_as_array(X), dtype="numeric", allow_nd=True, input_name="X")
     if array.dtype.kind != "f":
         single = array.astype(np.float32)
         return single if (single == array).all() else array.astype(np.float64)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_array, check_consistent_length
 
-from skmixup.labels import in_order_of, label_column, tensor_as_array, unknown_labels
+from skmixup.labels import has_masked, in_order_of, label_column, tensor_as_array, unknown_labels
 from skmixup.robustness.checks import check_at_least_1
 
 _STRATEGIES = ("uniform", "quantile")
@@ -147,7 +147,7 @@ def top_label(
 
 
 def _check_probabilities(y_prob: ArrayLike) -> NDArray[np.float64]:
-    if isinstance(y_prob, np.ma.MaskedArray) and np.ma.is_masked(y_prob):
+    if has_masked(y_prob):
         raise ValueError("y_prob is a masked array: leave the rows out that have masked values")
     prob = check_array(
         tensor_as_array(y_prob), ensure_2d=False, dtype=np.float64, input_name="y_prob"

@@ -15,6 +15,7 @@ from skorch.helper import SliceDataset
 from torch import nn
 
 from skmixup.labels import (
+    has_masked,
     in_known_order,
     is_matrix,
     label_column,
@@ -69,7 +70,7 @@ def check_columns(net: Any, X: Any) -> None:
             f"the attack changes rows of one array, tensor or DataFrame; got X of type "
             f"{type(X).__name__}: {remedy}"
         )
-    if isinstance(X, np.ma.MaskedArray) and np.ma.is_masked(X):
+    if has_masked(X):
         raise ValueError(
             "X is a masked array, and the values under its mask are no data: leave those rows out"
         )
